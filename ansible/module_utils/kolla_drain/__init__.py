@@ -1,0 +1,1 @@
+"""kolla-drain: stop OpenStack's containers without losing the work inside them."""

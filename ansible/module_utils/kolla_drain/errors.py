@@ -1,0 +1,42 @@
+"""Typed errors. Each message is one sentence that names the thing, the cause and the way out."""
+
+from __future__ import annotations
+
+
+class KollaDrainError(Exception):
+    """The root of all errors that a user can cause or must hear of."""
+
+
+class ConfigError(KollaDrainError):
+    """A service's own configuration files cannot be used."""
+
+
+class EngineError(KollaDrainError):
+    """The container engine refused, or could not do what it was asked."""
+
+
+class EngineUnreachable(EngineError):
+    """The container engine did not answer; whether a request took effect is not known."""
+
+
+class NoSuchContainer(EngineError):
+    """The engine knows no container of that name or id."""
+
+
+class NotRunning(EngineError):
+    """The container has no process that could be signalled."""
+
+
+class EvidenceUnavailable(KollaDrainError):
+    """The service's database cannot be read.
+
+    ``passing`` is true for a cause that may go away by itself, such as a server that is down.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+
+
+class LedgerError(KollaDrainError):
+    """The record of signals on the managed host cannot be kept."""

@@ -1,0 +1,203 @@
+"""The words of the project, as frozen types.
+
+Plain Python: nothing here imports Ansible, an engine's SDK or a database driver.
+Times are seconds as ``float`` on a monotonic clock that the caller hands in, unless a
+field says otherwise; rows and engines speak of wall clock time, kept as they wrote it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Verdict(str, enum.Enum):
+    """What a stop came to; only the state of the work decides, never an exit code."""
+
+    DRAINED = "drained"  # exited, every recorded operation finished
+    CUT = "cut"  # exited by itself, operations left unfinished
+    KILLED = "killed"  # SIGKILL ended it at the deadline
+    LEFT_RUNNING = "left_running"  # the deadline passed and it runs on
+    ALREADY_STOPPED = "already_stopped"
+    ABSENT = "absent"
+    UNVERIFIED = "unverified"  # exited; no evidence to judge by
+
+
+class Outcome(str, enum.Enum):
+    """What became of one operation."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    UNKNOWN = "unknown"
+
+
+class EvidenceState(str, enum.Enum):
+    """Whether the service's database could be read."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"
+    NONE = "none"  # this container has no evidence to read
+
+
+class OnTimeout(str, enum.Enum):
+    """What to do when the deadline comes."""
+
+    KILL = "kill"
+    LEAVE = "leave"
+
+
+class Quiesce(str, enum.Enum):
+    """Whether to wait for empty evidence before the signal."""
+
+    AUTO = "auto"  # as the profile says
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class ContainerStatus(str, enum.Enum):
+    """``State.Status`` of the engine."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Container:
+    """One look at a container through its engine."""
+
+    id: str
+    name: str
+    status: ContainerStatus
+    pid: int = 0  # of its PID 1, seen from the managed host; 0 when it does not run
+    started_at: str = ""  # State.StartedAt as the engine writes it; with the id it names a process life
+    finished_at: str = ""  # State.FinishedAt of the life before this one, as the engine writes it
+    exit_code: int | None = None  # of the last life; None while it runs
+    oom_killed: bool = False
+    stop_signal: str = ""  # Config.StopSignal; empty when the image and the container name none
+    restart_policy: str = ""
+    image: str = ""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets: never printed
+
+    @property
+    def life(self) -> tuple[str, str]:
+        """What tells one process life from the next in the same container."""
+        return (self.id, self.started_at)
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process that a signal could reach, now or after a thaw."""
+        return self.status in (ContainerStatus.RUNNING, ContainerStatus.PAUSED)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it has no process and the engine will not start one by itself."""
+        return self.status in (ContainerStatus.CREATED, ContainerStatus.EXITED, ContainerStatus.DEAD)
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """One row in which a service says that it lives."""
+
+    service: str  # the binary: cinder-volume, nova-compute
+    host: str  # as the row has it: host, or host@backend
+    age: float | None  # seconds on the database's clock since it was refreshed; carries the clocks' skew
+    report_count: int | None  # moves by one a beat; free of skew
+    up: bool  # age within service_down_time
+    disabled: bool
+    disabled_reason: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A piece of work in flight of one service."""
+
+    kind: str  # volume_create, backup_restore, live_migration
+    id: str  # of the resource: a UUID, or a row's number where there is none
+    status: str  # as the row has it
+    since: str | None = None  # ISO 8601, UTC: the best that the rows say of its start
+    # True: the service has taken it. False: nobody has yet, its request waits in the queue.
+    # None: the rows do not tell.
+    claimed: bool | None = None
+    touched: str | None = None  # workers.updated_at; moves where a service refreshes its worker rows
+    informs: bool = False  # a state that can last for days: shown, never waited for
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it is recognised by from one reading to the next."""
+        return (self.kind, self.id)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a later look at the rows says of an operation that was recorded before."""
+
+    operation: Operation
+    outcome: Outcome
+    status: str  # the last status seen; "deleted" when the row is gone or marked so
+    fate: str = ""  # if not finished: what the service will make of it at its next start
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Evidence: heartbeats and operations of one container at one moment, or why there is none."""
+
+    state: EvidenceState
+    why: str = ""  # a clear sentence unless state is OK
+    passing: bool = False  # UNAVAILABLE for a cause that may go away by itself (server down, timed out)
+    heartbeats: tuple[Heartbeat, ...] = ()
+    operations: tuple[Operation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reading together with what became of the operations asked about."""
+
+    key: str  # of the container that it is for: its id
+    number: int  # of the question; the reading began after question ``number`` was asked
+    reading: Reading
+    endings: tuple[Ending, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of one kind of service. Where a fact comes from stands beside its profile."""
+
+    name: str  # the binary: cinder-volume; "none" for a container without evidence
+    quiesce: bool = False  # wait for empty evidence before the signal
+    heartbeat_while_draining: bool = False  # Nova's heartbeat goes on after SIGTERM, Cinder's stops
+    keeps_work: bool = True  # work in flight goes on after the signal
+    refreshes_workers: bool = False  # its worker rows are touched while it works
+    evidence_complete: bool = False  # no work exists that the evidence does not show
+    exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
+    signal: str = ""  # where it is not the container's StopSignal
+    manager_shutdown_counts: bool = False  # its exit takes manager_shutdown_timeout, idle or not
+
+
+NO_PROFILE = Profile(name="none")
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """What was asked for. Seconds throughout."""
+
+    timeout: float = 180.0
+    on_timeout: OnTimeout = OnTimeout.KILL
+    quiesce: Quiesce = Quiesce.AUTO
+    poll_interval: float = 2.0
+    signal: str = ""  # empty: the profile's, else the container's StopSignal, else SIGTERM
+    idle_limit: float | None = None  # see policy; counts only with a profile whose evidence is complete
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that preflight found to be wrong before the stop."""
+
+    code: str
+    text: str

@@ -1,0 +1,301 @@
+"""What to do next, and why. Pure functions; nothing here waits, reads a clock or talks to anyone.
+
+``plan`` divides the budget once. ``decide`` answers each look at a container with an action and
+its reason. ``judge`` gives the verdict after the exit. ``Freshness`` tells dead operations from
+slow ones. Every rule here stands on DESIGN's promises; a comment says which fact is behind it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .model import (
+    Container,
+    ContainerStatus,
+    Ending,
+    EvidenceState,
+    OnTimeout,
+    Operation,
+    Outcome,
+    Profile,
+    Quiesce,
+    Reading,
+    StopRequest,
+    Verdict,
+)
+
+# Evidence that was never readable is waited for this long, in seconds, when its cause may pass
+# (a database that restarts). A cause that stays, such as a wrong password, is not waited for at all.
+PATIENCE = 30.0
+
+# A SIGKILL is seen through for this long, in seconds: the engine itself tries for about 12 (FACTS E7).
+KILL_BOUND = 30.0
+
+# After the exit the operations are looked up for at most this long, in seconds: long enough for two
+# attempts with the database's own time-outs of 5, short enough to keep a restart's gap small.
+VERIFY_BOUND = 10.0
+
+# Evidence has to be empty this many readings running: one may fall between two steps of one request.
+EMPTY_READINGS = 2
+
+
+class Action(str, enum.Enum):
+    """What the loop can be told to do with a container."""
+
+    WAIT = "wait"
+    THAW = "thaw"
+    CANCEL_RESTART = "cancel_restart"
+    SIGNAL = "signal"
+    KILL = "kill"
+    LEAVE = "leave"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An action with its reason, a clause that can follow the container's name."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one budget is divided. Seconds."""
+
+    signal: str
+    timeout: float  # the whole budget, from the start of quiesce or signal to escalation
+    quiesce: float  # at most this much of it before the signal; 0: the signal goes out at once
+    drain: float  # at least this much of it after the signal
+    reason: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that a decision may rest on. Times are seconds on the loop's clock."""
+
+    container: Container | None  # None: the engine no longer has it
+    signalled: bool  # this process life has had its signal, by us or by another
+    reading: Reading | None = None  # the newest; None before the first
+    empty_readings: int = 0  # how many in a row, up to the newest, showed nothing to wait for
+    busy: bool = False  # the last readable one showed something to wait for
+    unread_for: float = 0.0  # since evidence was last readable, or since the start; 0 while it is
+    quiet_for: float = 0.0  # since the first reading after the signal from which on all were empty
+    waiting_for: tuple[Operation, ...] = ()
+
+
+def plan(
+    request: StopRequest,
+    profile: Profile,
+    stop_signal: str = "",
+    manager_shutdown_timeout: float | None = None,
+) -> Plan:
+    """Choose the signal and divide the budget.
+
+    ``stop_signal`` is the container's own (Config.StopSignal); ``manager_shutdown_timeout`` is the
+    service's, in seconds, where its configuration is known.
+    """
+    signal = request.signal or profile.signal or stop_signal or "SIGTERM"
+    timeout = request.timeout
+    wanted = {Quiesce.AUTO: profile.quiesce, Quiesce.ALWAYS: True, Quiesce.NEVER: False}[request.quiesce]
+    if not wanted or profile.name == "none":
+        why = {
+            Quiesce.AUTO: "the profile needs no quiesce",
+            Quiesce.ALWAYS: "there is no evidence to quiesce by",
+            Quiesce.NEVER: "quiesce is set to never",
+        }[request.quiesce]
+        if profile.name == "none":
+            why = "there is no evidence to quiesce by"
+        return Plan(signal, timeout, 0.0, timeout, f"the signal goes out at once: {why}")
+    if not profile.keeps_work:
+        # FACTS TESTBED: native threads drop everything at SIGTERM, and cinder-backup exits between its
+        # hops. A signal while work is in flight is then no better than the SIGKILL at the deadline.
+        return Plan(
+            signal,
+            timeout,
+            timeout,
+            0.0,
+            "the signal waits for the work: this service drops work in flight when it is signalled, "
+            "so no part of the budget is kept for a drain with work in it",
+        )
+    if profile.manager_shutdown_counts and manager_shutdown_timeout is not None:
+        # FACTS 4: Nova 33 sleeps its manager_shutdown_timeout even when idle; less would always end in SIGKILL.
+        drain = min(manager_shutdown_timeout + profile.exit_seconds, timeout)
+        why = f"its manager_shutdown_timeout of {manager_shutdown_timeout:g} s and {profile.exit_seconds:g} s to exit"
+    else:
+        drain = min(profile.exit_seconds, timeout / 2)
+        why = f"an idle {profile.name} takes up to {profile.exit_seconds:g} s to exit"
+        if drain < profile.exit_seconds:
+            why += ", and never more than half of the budget"
+    return Plan(
+        signal, timeout, timeout - drain, drain, f"the last {drain:g} s are kept for the drain: {why}"
+    )
+
+
+def decide(request: StopRequest, profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
+    """What to do now. ``elapsed`` is seconds since the start of this stop, or of the one that it joined."""
+    container = seen.container
+    if container is None:
+        return Decision(Action.DONE, "the container is gone")
+    if container.at_rest:
+        return Decision(Action.DONE, f"the container is {container.status.value}")
+    late = elapsed >= plan.timeout
+    if container.status is ContainerStatus.REMOVING:
+        if late:
+            return Decision(Action.LEAVE, "the engine is still removing it at the deadline")
+        return Decision(Action.WAIT, "the engine is removing it")
+    if late:
+        return _at_deadline(request, plan, seen)
+    if container.status is ContainerStatus.RESTARTING:
+        return Decision(Action.CANCEL_RESTART, "no process runs; the engine is about to start it again")
+    if container.status is ContainerStatus.PAUSED:
+        return Decision(Action.THAW, "a paused process can neither finish its work nor take a signal")
+    if seen.signalled:
+        return _while_draining(request, profile, seen)
+    return _before_signal(profile, plan, seen, elapsed)
+
+
+def _at_deadline(request: StopRequest, plan: Plan, seen: Observation) -> Decision:
+    state = "it has not exited" if seen.signalled else "its work has not ended, so the signal was not sent"
+    reason = f"{state} after {plan.timeout:g} s"
+    if request.on_timeout is OnTimeout.LEAVE:
+        return Decision(Action.LEAVE, reason)
+    return Decision(Action.KILL, reason)
+
+
+def _while_draining(request: StopRequest, profile: Profile, seen: Observation) -> Decision:
+    if seen.waiting_for:
+        return Decision(Action.WAIT, f"draining with {count(seen.waiting_for)} in flight")
+    limit = request.idle_limit
+    idle = limit is not None and profile.evidence_complete and seen.empty_readings >= EMPTY_READINGS
+    if limit is not None and idle and seen.quiet_for >= limit:
+        return Decision(Action.KILL, f"nothing is left to wait for, and idle_limit is {limit:g} s")
+    return Decision(Action.WAIT, "draining")
+
+
+def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
+    if plan.quiesce <= 0:
+        return Decision(Action.SIGNAL, plan.reason)
+    if seen.reading is None or seen.reading.state is not EvidenceState.OK:
+        return _blind(profile, plan, seen, elapsed)
+    if seen.empty_readings >= EMPTY_READINGS:
+        return Decision(Action.SIGNAL, f"its evidence showed no operation {EMPTY_READINGS} readings running")
+    if elapsed >= plan.quiesce:
+        return Decision(Action.SIGNAL, f"{count(seen.waiting_for)} still in flight, but {plan.reason}")
+    if seen.waiting_for:
+        return Decision(Action.WAIT, f"quiescing with {count(seen.waiting_for)} in flight")
+    return Decision(Action.WAIT, "quiescing; one more empty reading is wanted")
+
+
+def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
+    """Before the signal, while the evidence cannot be read: patient with what passes, never a hang."""
+    if seen.reading is not None and not seen.reading.passing:
+        return Decision(Action.SIGNAL, f"its evidence cannot be read: {seen.reading.why}")
+    # With nothing to see, some of the budget is kept for a clean exit whatever the profile says of work.
+    last_call = plan.timeout - max(plan.drain, min(profile.exit_seconds, plan.timeout / 2))
+    if seen.busy:
+        if elapsed < last_call:
+            return Decision(
+                Action.WAIT, "quiescing; its evidence cannot be read just now and work was in flight"
+            )
+        return Decision(
+            Action.SIGNAL, "its evidence did not come back and the time that is left is for the drain"
+        )
+    if seen.unread_for < PATIENCE and elapsed < last_call:
+        return Decision(Action.WAIT, "quiescing; waiting for its evidence to become readable")
+    return Decision(Action.SIGNAL, f"its evidence could not be read for {seen.unread_for:.0f} s")
+
+
+def judge(
+    *,
+    profile: Profile,
+    killed: bool,
+    verified: bool,
+    endings: Iterable[Ending],
+    exit_code: int | None,
+    oom_killed: bool,
+    why_unverified: str = "",
+) -> tuple[Verdict, str]:
+    """The verdict after the exit, with its reason. ``verified``: the evidence was read after the exit.
+
+    The exit code is told, and decides nothing: 0 can be a cut drain (FACTS S5, S6).
+    """
+    how = _how_it_ended(killed, exit_code, oom_killed)
+    all_of_them = tuple(endings)
+    interrupted = [e for e in all_of_them if e.outcome is Outcome.INTERRUPTED]
+    unknown = [e for e in all_of_them if e.outcome is Outcome.UNKNOWN]
+    if interrupted:
+        how = f"{how}, {count(interrupted)} left unfinished"
+    if unknown:
+        how = f"{how}, of {count(unknown)} it is not known"
+    if killed:
+        return Verdict.KILLED, how
+    if interrupted:
+        return Verdict.CUT, how
+    if profile.name == "none":
+        return Verdict.UNVERIFIED, f"{how}; there is no evidence to judge by"
+    if not verified:
+        return Verdict.UNVERIFIED, f"{how}; its evidence could not be read after the exit: {why_unverified}"
+    if unknown:
+        return Verdict.UNVERIFIED, how
+    if all_of_them:
+        return Verdict.DRAINED, f"{how}, {count(all_of_them)} finished"
+    return Verdict.DRAINED, f"{how}, nothing was in flight"
+
+
+def _how_it_ended(killed: bool, exit_code: int | None, oom_killed: bool) -> str:
+    code = "" if exit_code is None else f" with exit code {exit_code}"
+    if killed:
+        return f"ended by SIGKILL{code}"
+    if oom_killed:
+        return f"ended by the kernel for lack of memory{code}"
+    return f"exited by itself{code}"
+
+
+def count(things: Sequence[object]) -> str:
+    """``1 operation``, ``3 operations``."""
+    return f"{len(things)} operation{'' if len(things) == 1 else 's'}"
+
+
+class Freshness:
+    """Tells dead operations by worker rows that stand still, where rows are refreshed at all.
+
+    A service refreshes its rows if the profile says so, or if a row was seen to move twice with
+    nothing else about it changed: once can be the tail of a status change. Stock Cinder never does, so
+    there age means nothing. Standing still is measured on our own clock from one reading to the next;
+    no skew between clocks enters.
+    """
+
+    def __init__(self, refreshes: bool, service_down_time: float) -> None:
+        self.refreshes = refreshes
+        self._limit = service_down_time
+        self._last: dict[tuple[str, str], tuple[Operation, float]] = {}
+        self._moves: dict[tuple[str, str], int] = {}
+
+    def update(self, operations: Iterable[Operation], now: float) -> None:
+        """Take in a readable reading's operations, seen at ``now`` seconds."""
+        last, self._last = self._last, {}
+        for op in operations:
+            before, since = last.get(op.key, (op, now))
+            same = (before.status, before.claimed) == (op.status, op.claimed)
+            moved = before.touched != op.touched
+            if same and moved and before.touched and op.touched:
+                self._moves[op.key] = self._moves.get(op.key, 0) + 1
+                self.refreshes = self.refreshes or self._moves[op.key] >= 2
+            self._last[op.key] = (op, since if same and not moved else now)
+
+    def blind(self, now: float) -> None:
+        """No reading could be had: a row that nobody looked at did not stand still."""
+        self._last = {key: (op, now) for key, (op, _) in self._last.items()}
+
+    def dead(self, now: float) -> frozenset[tuple[str, str]]:
+        """Keys of the operations whose row stood still for longer than service_down_time."""
+        if not self.refreshes:
+            return frozenset()
+        return frozenset(
+            key
+            for key, (op, since) in self._last.items()
+            if op.claimed and op.touched and now - since > self._limit
+        )

@@ -1,0 +1,1 @@
+"""What is asked of a container engine; one file an engine."""

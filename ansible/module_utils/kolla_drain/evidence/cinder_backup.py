@@ -1,0 +1,123 @@
+"""Evidence of cinder-backup: ``services`` and ``backups``. From the sources of cinder 29.0.0.
+
+A backup hops: cinder-backup asks cinder-volume for the device and is idle until the answer comes.
+Its row stays in ``creating`` all the while, also for the hop with cinder-volume, so the row is the
+only sign that tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model import Ending, Heartbeat, Operation, Outcome, Profile
+from ..service_config import ServiceConfig
+from . import cinder
+from .cinder import Kind
+from .database import Query, Row
+from .rows import ids, marks, utc
+
+PROFILE = Profile(
+    name="cinder-backup",
+    quiesce=True,
+    heartbeat_while_draining=False,  # seen: report_count never moves again after SIGTERM (TESTBED)
+    keeps_work=False,  # between its two hops it exits at once, and its next start errors the backup (FACTS 3)
+    refreshes_workers=False,  # it has no worker rows
+    evidence_complete=True,  # all that it does is one of three statuses; what else it is asked is answered at once
+    exit_seconds=10.0,  # the longest idle exit took 5.8 s (TESTBED)
+)
+adapt = cinder.adapt
+
+# What the next start makes of it: cinder/backup/manager.py _cleanup_one_backup.
+KINDS = (
+    Kind(
+        "backup_create",
+        ("creating",),
+        healed="its next start sets the backup to error and the volume back to its previous status",
+    ),
+    Kind(
+        "backup_restore",
+        ("restoring",),
+        healed="its next start sets the backup to available and the volume to error_restoring",
+    ),
+    Kind("backup_delete", ("deleting",), healed="its next start resumes the delete", deletes=True),
+)
+_ENCRYPTED_DELETE = "its next start sets the backup to error_deleting, for it is of an encrypted volume"
+
+
+def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
+    """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
+    rows = cinder.services(query, config)
+    return cinder.heartbeats(query, config, rows), _operations(query, config)
+
+
+def _operations(query: Query, config: ServiceConfig) -> tuple[Operation, ...]:
+    working = cinder.statuses(KINDS)
+    rows = query(
+        "SELECT id, host, status, created_at, updated_at FROM backups"
+        f" WHERE deleted = 0 AND host = %s AND status IN ({marks(working)})",
+        [config.host, *working],
+    )
+    return tuple(_operation(row) for row in rows if row["host"] == config.host)
+
+
+def _operation(row: Row) -> Operation:
+    kind = cinder.kind_of(row["status"], KINDS)
+    assert kind is not None  # the question asked for these statuses only
+    return Operation(
+        kind=kind.name,
+        id=row["id"],
+        status=row["status"],
+        since=utc(row["updated_at"] or row["created_at"]),
+        claimed=None,  # no row tells whether the request was taken
+    )
+
+
+def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
+    """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
+    wanted = ids(operation.id for operation in operations)
+    found = _backups(query, wanted) if wanted else []
+    rows = {row["id"]: row for row in found}
+    volumes = _restored(query, [row["restore_volume_id"] for row in found if row["restore_volume_id"]])
+    return tuple(_ending(operation, rows.get(operation.id), volumes) for operation in operations)
+
+
+def _backups(query: Query, wanted: Sequence[object]) -> list[Row]:
+    return query(
+        "SELECT id, status, restore_volume_id, encryption_key_id, deleted FROM backups"
+        f" WHERE id IN ({marks(wanted)})",
+        wanted,
+    )
+
+
+def _restored(query: Query, volume_ids: Sequence[str]) -> dict[str, str]:
+    if not volume_ids:
+        return {}
+    rows = query(
+        f"SELECT id, status FROM volumes WHERE deleted = 0 AND id IN ({marks(volume_ids)})", volume_ids
+    )
+    return {row["id"]: row["status"] for row in rows}
+
+
+def _ending(operation: Operation, row: Row | None, volumes: dict[str, str]) -> Ending:
+    kind = next((kind for kind in KINDS if kind.name == operation.kind), None)
+    if kind is None:
+        return Ending(
+            operation, Outcome.UNKNOWN, operation.status, "this release does not know this kind of operation"
+        )
+    status = None if row is None or row["deleted"] else str(row["status"])
+    if row is not None and status == "deleting" and kind.deletes and row["encryption_key_id"]:
+        return Ending(operation, Outcome.INTERRUPTED, status, _ENCRYPTED_DELETE)
+    if row is not None and kind.name == "backup_restore" and status == "available":
+        return _restore_ending(operation, volumes.get(row["restore_volume_id"]))
+    return cinder.ending(operation, kind, status, None, "backup")
+
+
+def _restore_ending(operation: Operation, volume: str | None) -> Ending:
+    """A restore that failed leaves its backup available too: only the volume tells."""
+    if volume is not None and volume.startswith("error"):
+        fate = f"ended in error; the backup is available, the volume is {volume}"
+        return Ending(operation, Outcome.INTERRUPTED, volume, fate)
+    if volume == "restoring-backup":
+        fate = "the backup is available, and the volume stays restoring-backup until an operator resets it"
+        return Ending(operation, Outcome.INTERRUPTED, volume, fate)
+    return Ending(operation, Outcome.FINISHED, "available")

@@ -1,0 +1,29 @@
+"""Evidence of nova-conductor: its heartbeat. From the sources of nova 34.0.0.
+
+A conductor's work cannot be told from its rows: task states and migrations name compute hosts, and its own
+events (conductor_migrate_server and the like) are written by any conductor that took the call. Its row
+is in the cell's database, the super conductor's in that of cell0: the [database] of its own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model import Ending, Heartbeat, Operation, Outcome
+from ..service_config import ServiceConfig
+from . import nova
+from .database import Query
+
+PROFILE = nova.profile("nova-conductor")
+adapt = nova.adapt
+
+
+def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
+    """Return heartbeats; there are no operations to be seen. Raises EvidenceUnavailable."""
+    return nova.heartbeats(query, config), ()
+
+
+def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
+    """Return UNKNOWN for each operation: no row tells of this service's work."""
+    fate = "no row tells of the work of nova-conductor"
+    return tuple(Ending(operation, Outcome.UNKNOWN, operation.status, fate) for operation in operations)

@@ -1,0 +1,531 @@
+"""What is wrong before a stop begins: small pure checks over facts, and the reading of those facts.
+
+``check`` and ``inform`` are pure. ``read_process`` looks into /proc of the managed host and
+``read_unit`` asks systemd; neither raises: what cannot be read is ``None``.
+"""
+
+from __future__ import annotations
+
+import getopt
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from . import signals
+from .model import Container, ContainerStatus, Finding
+
+# Programs that run as PID 1 only to reap orphans and to pass signals on to their one child.
+_INITS = frozenset({"dumb-init", "tini", "tini-static", "docker-init", "catatonit", "podman-init"})
+_TINIS = frozenset({"tini", "tini-static", "docker-init"})
+_SHELLS = frozenset({"ash", "bash", "dash", "ksh", "sh", "zsh"})
+_MAX_INITS = 4  # inits stacked on each other; more is a loop in what we read
+
+_IGNORED_BY_DEFAULT = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})  # signal(7)
+_UNCATCHABLE = frozenset({"SIGKILL", "SIGSTOP"})
+
+# Restart= of a systemd unit whose main process is `docker start -a`: it ends with the container's exit code.
+_RESTARTS = {
+    "always": "however it ends",
+    "on-success": "when it ends with exit code 0",
+    "on-failure": "when it ends with an exit code other than 0",
+}
+_SYSTEMCTL_SECONDS = 5.0
+_UNIT_PROPERTIES = "LoadState,ActiveState,TimeoutStopUSec,Restart"
+_TIME_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_TIME_UNITS = {  # systemd.time(7)
+    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
+    "d": 86400.0, "w": 604800.0, "month": 2629800.0, "y": 31557600.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProcessFacts:
+    """One process out of /proc. The masks are sets of bits as in /proc/PID/status: bit n-1 is signal n."""
+
+    pid: int  # seen from the managed host
+    ns_pid: int  # in its innermost PID namespace; 1 is the one that the kernel protects (S1)
+    name: str  # comm: of a script, the script's name
+    argv: tuple[str, ...] = ()
+    caught: int = 0
+    ignored: int = 0
+    blocked: int = 0
+    sigwaits: bool = False  # it sits in sigwait(3): the kernel then hides what it waits for from the masks
+    child: ProcessFacts | None = None  # of an init: the process that it passes signals on to
+
+    @property
+    def is_init(self) -> bool:
+        """Whether it does nothing but pass signals on."""
+        return self.name in _INITS
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether a shell runs here; its name may be that of the script that it runs."""
+        program = os.path.basename(self.argv[0]).lstrip("-") if self.argv else ""
+        return self.name in _SHELLS or program in _SHELLS
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """The systemd unit that runs a container, as kolla-ansible sets them up (FACTS 6)."""
+
+    name: str
+    stop_timeout: float | None  # seconds; None is infinity
+    restart: str = "no"  # Restart=
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the checks look at; seconds throughout, None for what is not known."""
+
+    container: Container
+    signal: str  # what will be sent
+    timeout: float  # our own graceful_shutdown_timeout
+    service_timeout: float | None = None  # the service's graceful_shutdown_timeout; 0 is endless
+    manager_timeout: float | None = None  # the service's manager_shutdown_timeout; 0 is no wait
+    process: ProcessFacts | None = None
+    unit: UnitFacts | None = None
+    draining: str = ""  # since when and by whom, when a stop is under way already
+
+
+def check(facts: Facts) -> tuple[Finding, ...]:
+    """Return what is wrong with stopping this container now; empty is all well.
+
+    A container that has no process and will get none by itself has nothing to be checked.
+    Raises ValueError when ``facts.signal`` is no signal.
+    """
+    signals.normalise(facts.signal)
+    if facts.container.at_rest:
+        return ()
+    return tuple(finding for one in _CHECKS for finding in one(facts))
+
+
+def inform(facts: Facts) -> tuple[Finding, ...]:
+    """Return what an operator should know although it is as it must be: neither to warn nor to fail by.
+
+    A service whose own graceful_shutdown_timeout is below ours is in order, but it gives up by
+    itself at that moment, whatever time we have left (S5).
+    """
+    own = facts.service_timeout
+    if facts.container.at_rest or own is None or not 0 < own < facts.timeout:
+        return ()
+    return (
+        Finding(
+            "service_gives_up",
+            f"{facts.container.name}: {_seconds(own)} after {signals.normalise(facts.signal)} the service"
+            " gives up by itself (its own graceful_shutdown_timeout), whatever is left of our"
+            f" {_seconds(facts.timeout)}; raise its graceful_shutdown_timeout if its work needs longer.",
+        ),
+    )
+
+
+def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | None:
+    """Return the container's PID 1 and what it passes signals on to; None when it cannot be seen here.
+
+    It cannot when it has just ended, or when the engine runs on another machine or in another
+    PID namespace, where the same number may be somebody else's: its cgroup tells.
+    """
+    if container.pid <= 0 or not _belongs(container, proc):
+        return None
+    try:
+        return _read_chain(container.pid, proc, _MAX_INITS)
+    except (OSError, ValueError):
+        return None
+
+
+def read_unit(
+    container_name: str,
+    run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+    systemd: str = "/run/systemd/system",
+) -> UnitFacts | None:
+    """Return the systemd unit that runs a container; None when systemd or the unit is not there.
+
+    ``systemd`` is the folder whose presence says that systemd is the host's PID 1 (sd_booted(3)).
+    Takes 5 s at most.
+    """
+    if not os.path.isdir(systemd):
+        return None
+    name = unit_name(container_name)
+    command = ["systemctl", "show", "--property", _UNIT_PROPERTIES, "--", name]
+    try:
+        answer = run(command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    pairs = (line.partition("=") for line in answer.stdout.splitlines())
+    return _unit(name, {key: value for key, _, value in pairs})
+
+
+def unit_name(container_name: str) -> str:
+    """Return the name of the systemd unit that kolla-ansible makes for a container."""
+    return f"kolla-{container_name}-container.service"
+
+
+def parse_time_span(text: str) -> float | None:
+    """Return the seconds of a time span as ``systemctl show`` prints it, "1min 30s"; None is infinity.
+
+    Raises ValueError when it is none.
+    """
+    text = text.strip()
+    if text == "infinity":
+        return None
+    if text == "0":
+        return 0.0
+    parts = _TIME_SPAN.findall(text)
+    if not parts or _TIME_SPAN.sub("", text).strip() or any(unit not in _TIME_UNITS for _, unit in parts):
+        raise ValueError(f"{text!r} is no time span of systemd")
+    return sum(float(count) * _TIME_UNITS[unit] for count, unit in parts)
+
+
+# --- the checks: each takes the facts and yields what it finds
+
+
+def _state(facts: Facts) -> Iterator[Finding]:
+    """E3: neither a paused nor a restarting container gets the signal now."""
+    name, signal = facts.container.name, signals.normalise(facts.signal)
+    if facts.container.status is ContainerStatus.PAUSED:
+        yield Finding(
+            "paused",
+            f"{name} is paused: it can finish no work and handles {signal} only once it is thawed;"
+            " unpause it first.",
+        )
+    if facts.container.status is ContainerStatus.RESTARTING:
+        yield Finding(
+            "restarting",
+            f"{name} is between two starts that its restart policy"
+            f" ({facts.container.restart_policy or 'unknown'}) makes: there is no process that {signal} could"
+            " reach; look into its log for why it keeps ending.",
+        )
+
+
+def _draining(facts: Facts) -> Iterator[Finding]:
+    """S4: a second signal would kill the work, so whoever comes second joins."""
+    if facts.draining:
+        yield Finding(
+            "already_draining",
+            f"{facts.container.name} is being stopped already ({facts.draining}): this run joins that stop"
+            " and sends no second signal; wait for it to end if you meant something else.",
+        )
+
+
+def _stop_signal(facts: Facts) -> Iterator[Finding]:
+    """E2: only the container's own StopSignal, or none set, cancels the restart policy on a kill."""
+    own, signal = facts.container.stop_signal, signals.normalise(facts.signal)
+    if not own or _same_signal(own, signal):
+        return
+    policy = facts.container.restart_policy
+    restarts = {
+        "always": f", and under its restart policy {policy} the engine would start it again",
+        "on-failure": f", and under its restart policy {policy} the engine would start it again"
+        " if it ends with an exit code other than 0",
+    }.get(policy, "")
+    yield Finding(
+        "stop_signal_differs",
+        f"{facts.container.name} declares {own} as its stop signal, but {signal} would be sent{restarts};"
+        f" set stop_signal to {own}, or create the container with stop signal {signal}.",
+    )
+
+
+def _unseen(facts: Facts) -> Iterator[Finding]:
+    if facts.container.status is ContainerStatus.RUNNING and facts.process is None:
+        yield Finding(
+            "process_unreadable",
+            f"{facts.container.name}: its PID 1 cannot be seen in /proc of this host (it has just ended, or"
+            f" the engine runs elsewhere), so whether it handles {signals.normalise(facts.signal)} is not"
+            " known; run on the host where the engine runs.",
+        )
+
+
+def _group(facts: Facts) -> Iterator[Finding]:
+    """S2: an init that signals the whole process group reaches workers past their parent."""
+    for process in _inits(facts.process):
+        if process.name == "dumb-init" and not _dumb_init(process, facts.container.env).single_child:
+            yield _group_finding("dumb_init_group", facts, process, "with --single-child")
+        if process.name in _TINIS and _tini_signals_group(process, facts.container.env):
+            yield _group_finding("tini_group", facts, process, "without -g and TINI_KILL_PROCESS_GROUP")
+
+
+def _group_finding(code: str, facts: Facts, process: ProcessFacts, how: str) -> Finding:
+    return Finding(
+        code,
+        f"{facts.container.name}: {process.name} passes {signals.normalise(facts.signal)} to the whole"
+        " process group at once and ends with its child, so workers get it beside their parent and what is"
+        f" left of them is killed; run it {how}.",
+    )
+
+
+def _handler(facts: Facts) -> Iterator[Finding]:
+    """S1, S3: what the signal does to the process that will get it."""
+    if facts.process is None:
+        return
+    arriving = _arriving(facts)
+    receiver = _receiver(facts.process)
+    if receiver.is_init:
+        yield _not_ready(facts, f"{receiver.name} has not started its child yet")
+    elif arriving == "":
+        yield _not_handled(facts, receiver, "never reaches it: dumb-init is told to swallow it (--rewrite)")
+    elif arriving in _UNCATCHABLE:
+        yield _not_handled(facts, receiver, "cannot be handled by any process: its work is cut at once")
+    elif _has(receiver.caught | receiver.blocked, arriving) or receiver.sigwaits:
+        return  # what is blocked may be taken by signalfd or by sigwait in another thread
+    elif receiver.is_shell:
+        yield _not_ready(facts, f"{_where(receiver)} is still a shell that does not trap {arriving}")
+    else:
+        yield _not_handled(facts, receiver, _without_handler(receiver, arriving))
+
+
+def _without_handler(receiver: ProcessFacts, signal: str) -> str:
+    only_kill = "only SIGKILL at the deadline would end it"
+    if _has(receiver.ignored, signal):
+        return f"is ignored by it: {only_kill}"
+    if receiver.ns_pid == 1:
+        return f"has no handler there, so the kernel never delivers it: {only_kill}"
+    if signal in _IGNORED_BY_DEFAULT:
+        return f"has no handler there and does nothing by default: {only_kill}"
+    return "has no handler there: it dies at once by the signal's default action, whatever it is working on"
+
+
+def _not_handled(facts: Facts, receiver: ProcessFacts, what: str) -> Finding:
+    signal, arriving = signals.normalise(facts.signal), _arriving(facts)
+    rewritten = f" (dumb-init makes it {arriving})" if arriving and arriving != signal else ""
+    return Finding(
+        "signal_not_handled",
+        f"{facts.container.name}: {signal}{rewritten} for {_where(receiver)} {what};"
+        " set stop_signal to one that the service handles, or give it a handler.",
+    )
+
+
+def _not_ready(facts: Facts, what: str) -> Finding:
+    return Finding(
+        "init_not_ready",
+        f"{facts.container.name}: {what}, so {signals.normalise(facts.signal)} would not reach the service;"
+        " wait until the service runs, and let its start script end with exec.",
+    )
+
+
+def _service_timeouts(facts: Facts) -> Iterator[Finding]:
+    """S5 and FACTS 4: manager_shutdown_timeout < graceful_shutdown_timeout < ours."""
+    own, name, ours = facts.service_timeout, facts.container.name, _seconds(facts.timeout)
+    if own == 0:
+        yield Finding(
+            "service_timeout_endless",
+            f"{name}: the service's own graceful_shutdown_timeout is 0, which is endless, so it never gives"
+            f" up by itself and SIGKILL cuts what is still in flight after {ours}; set it to less than that.",
+        )
+    elif own is not None and own >= facts.timeout:
+        yield Finding(
+            "service_timeout_not_below",
+            f"{name}: the service's own graceful_shutdown_timeout of {_seconds(own)} is not below ours of"
+            f" {ours}, so SIGKILL cuts work that it would still wait for; raise ours above it, or lower the"
+            " service's.",
+        )
+    yield from _manager_timeout(facts)
+
+
+def _manager_timeout(facts: Facts) -> Iterator[Finding]:
+    manager = facts.manager_timeout
+    limits = [(facts.timeout, "our graceful_shutdown_timeout")]
+    if facts.service_timeout:
+        limits.append((facts.service_timeout, "the service's own graceful_shutdown_timeout"))
+    limit, whose = min(limits)
+    if manager and manager >= limit:
+        yield Finding(
+            "manager_timeout_not_below",
+            f"{facts.container.name}: manager_shutdown_timeout of {_seconds(manager)} is not below {whose} of"
+            f" {_seconds(limit)}, which cuts the wait for its tasks; lower the first or raise the second.",
+        )
+
+
+def _outer_limits(facts: Facts) -> Iterator[Finding]:
+    """FACTS 6: a systemd unit around the container has a time limit and a restart rule of its own."""
+    unit, name = facts.unit, facts.container.name
+    if unit is None:
+        return
+    if unit.stop_timeout is not None and unit.stop_timeout < facts.timeout:
+        yield Finding(
+            "outer_limit_below",
+            f"{name}: its systemd unit {unit.name} gives a stop {_seconds(unit.stop_timeout)}"
+            f" (TimeoutStopSec), less than our {_seconds(facts.timeout)}, so a stop through systemd or a"
+            " shutdown of the host cuts work that we would wait for; set TimeoutStopSec above ours.",
+        )
+    if unit.active and unit.restart in _RESTARTS:
+        yield Finding(
+            "unit_restarts",
+            f"{name}: its systemd unit {unit.name} (Restart={unit.restart}) starts the container again"
+            f" {_RESTARTS[unit.restart]}; stop the unit as well, or set Restart=no for the time of the stop.",
+        )
+
+
+_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
+    _state,
+    _draining,
+    _stop_signal,
+    _unseen,
+    _group,
+    _handler,
+    _service_timeouts,
+    _outer_limits,
+)
+
+
+# --- what the checks share
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s"
+
+
+def _where(process: ProcessFacts) -> str:
+    if process.ns_pid == 1:
+        return f"its PID 1 ({process.name})"
+    return f"its process {process.name} (PID {process.ns_pid})"
+
+
+def _same_signal(declared: str, sent: str) -> bool:
+    try:
+        return signals.normalise(declared) == sent
+    except ValueError:
+        return False  # an engine of another platform; what it would do is not known here
+
+
+def _has(mask: int, signal: str) -> bool:
+    return bool(mask >> (signals.number(signal) - 1) & 1)
+
+
+def _inits(process: ProcessFacts | None) -> Iterator[ProcessFacts]:
+    while process is not None and process.is_init:
+        yield process
+        process = process.child
+
+
+def _receiver(process: ProcessFacts) -> ProcessFacts:
+    """Return the process at the end of the inits: the one that acts on the signal."""
+    while process.child is not None:
+        process = process.child
+    return process
+
+
+def _arriving(facts: Facts) -> str:
+    """Return the signal that reaches the receiver; empty when an init swallows it."""
+    signal = signals.normalise(facts.signal)
+    for process in _inits(facts.process):
+        if process.name == "dumb-init" and signal:
+            signal = _dumb_init(process, facts.container.env).rewrites.get(signal, signal)
+    return signal
+
+
+@dataclass(frozen=True)
+class _DumbInit:
+    """What dumb-init was told, by its options and its environment."""
+
+    single_child: bool
+    rewrites: Mapping[str, str]  # signal names; to an empty one: swallowed
+
+
+def _dumb_init(process: ProcessFacts, env: Mapping[str, str]) -> _DumbInit:
+    options = _options(process, "hvdcr:V", ["help", "verbose", "version", "single-child", "rewrite="])
+    asked = any(name in ("-c", "--single-child") for name, _ in options)
+    pairs = [_rewrite(value) for name, value in options if name in ("-r", "--rewrite")]
+    single = asked or env.get("DUMB_INIT_SETSID") == "0"
+    return _DumbInit(single, {sent: arrives for sent, arrives in pairs if sent})
+
+
+def _rewrite(value: str) -> tuple[str, str]:
+    """Return both names of "15:3"; dumb-init takes numbers only, and 0 for swallowing."""
+    sent, _, arrives = value.partition(":")
+    try:
+        return signals.normalise(sent), "" if arrives == "0" else signals.normalise(arrives)
+    except ValueError:
+        return "", ""
+
+
+def _tini_signals_group(process: ProcessFacts, env: Mapping[str, str]) -> bool:
+    options = _options(process, "hsvwgle:p:", ["version"])
+    return "TINI_KILL_PROCESS_GROUP" in env or any(name == "-g" for name, _ in options)
+
+
+def _options(process: ProcessFacts, short: str, long: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the options before the command; none when it does not take what it was given."""
+    try:
+        return getopt.getopt(list(process.argv[1:]), short, list(long))[0]
+    except getopt.GetoptError:
+        return []
+
+
+# --- reading
+
+
+def _unit(name: str, properties: Mapping[str, str]) -> UnitFacts | None:
+    if properties.get("LoadState") != "loaded":
+        return None
+    try:
+        limit = parse_time_span(properties.get("TimeoutStopUSec", "infinity"))
+    except ValueError:
+        limit = None
+    active = properties.get("ActiveState") not in ("inactive", "failed")
+    return UnitFacts(name, limit, properties.get("Restart", "no"), active)
+
+
+def _belongs(container: Container, proc: str) -> bool:
+    """Whether that PID is of this container, as far as its cgroup's path tells."""
+    try:
+        cgroup = _text(proc, container.pid, "cgroup")
+    except OSError:
+        return True  # the status, read next, tells whether it is there at all
+    return not container.id or container.id in cgroup
+
+
+def _read_chain(pid: int, proc: str, more: int) -> ProcessFacts:
+    process = _read_one(pid, proc)
+    child = _first_child(pid, proc) if process.is_init and more else None
+    return process if child is None else replace(process, child=_read_chain(child, proc, more - 1))
+
+
+def _read_one(pid: int, proc: str) -> ProcessFacts:
+    """Raises OSError when the process is gone, ValueError when its status cannot be understood."""
+    status = dict(line.split(":", 1) for line in _text(proc, pid, "status").splitlines() if ":" in line)
+    namespaces = status.get("NSpid", "").split()
+    return ProcessFacts(
+        pid=pid,
+        ns_pid=int(namespaces[-1]) if namespaces else pid,
+        name=status.get("Name", "").strip(),
+        argv=tuple(_text(proc, pid, "cmdline").split("\0")[:-1]),
+        caught=int(status.get("SigCgt", "0"), 16),
+        ignored=int(status.get("SigIgn", "0"), 16),
+        blocked=int(status.get("SigBlk", "0"), 16),
+        sigwaits="sigtimedwait" in _wchan(pid, proc),
+    )
+
+
+def _wchan(pid: int, proc: str) -> str:
+    """Return the kernel function that it sleeps in; empty where the kernel does not tell."""
+    try:
+        return _text(proc, pid, "wchan")
+    except OSError:
+        return ""
+
+
+def _first_child(pid: int, proc: str) -> int | None:
+    """Return the child that was started first: the others are orphans that it has taken in."""
+    started = [(start, child) for child, parent, start in _processes(pid, proc) if parent == pid]
+    return min(started)[1] if started else None
+
+
+def _processes(parent: int, proc: str) -> Iterator[tuple[int, int, int]]:
+    """Yield PID, parent and start (in clock ticks) of the children, or of all where the kernel lists none."""
+    try:
+        pids = _text(proc, parent, f"task/{parent}/children").split()
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        pids = [name for name in os.listdir(proc) if name.isdigit()]
+    for pid in pids:
+        try:
+            after_name = _text(proc, int(pid), "stat").rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        yield int(pid), int(after_name[1]), int(after_name[19])  # proc(5): fields 4 and 22
+
+
+def _text(proc: str, pid: int, name: str) -> str:
+    with open(os.path.join(proc, str(pid), name), encoding="utf-8", errors="replace") as file:
+        return file.read()

@@ -1,0 +1,168 @@
+"""A small client of the Block Storage API, as tests and the demo need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import requests
+
+from testbed.errors import NotReady, TestbedError
+from testbed.waiting import wait_until
+
+MICROVERSION = "volume 3.70"
+GONE = "gone"
+PLURALS = {"volume": "volumes", "snapshot": "snapshots", "backup": "backups"}
+
+
+class CinderApi:
+    """Every method returns what the API calls the resource: a plain dictionary."""
+
+    def __init__(self, port: int, project_id: str, host: str = "127.0.0.1") -> None:
+        self.root = f"http://{host}:{port}"
+        self.base = f"{self.root}/v3/{project_id}"
+        self.session = requests.Session()
+        self.session.trust_env = False  # no proxy for our own machine
+        self.session.headers.update(
+            {"X-Auth-Token": f"{project_id}:{project_id}", "OpenStack-API-Version": MICROVERSION}
+        )
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request; an error of the API is a TestbedError with its text."""
+        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
+        if answer.status_code >= 400:
+            raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
+        return answer.json() if answer.content else {}
+
+    def healthy(self) -> bool:
+        """Whether the API answers its health check."""
+        return self.session.get(f"{self.root}/healthcheck", timeout=5).status_code == 200
+
+    def services(self) -> list[dict[str, Any]]:
+        """The API's list of services."""
+        return self.call("GET", "os-services")["services"]
+
+    # -- volumes
+
+    def create_volume(
+        self,
+        size: int = 1,
+        name: str = "",
+        *,
+        backend: str | None = None,
+        snapshot_id: str | None = None,
+        source_volid: str | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Create a volume, on one backend by the volume type of that name."""
+        wanted = {
+            "size": size,
+            "name": name,
+            "volume_type": backend,
+            "snapshot_id": snapshot_id,
+            "source_volid": source_volid,
+            **more,
+        }
+        body = {"volume": {key: value for key, value in wanted.items() if value is not None}}
+        return self.call("POST", "volumes", body)["volume"]
+
+    def delete_volume(self, volume_id: str, **query: Any) -> None:
+        """Ask for the volume's deletion."""
+        self.call("DELETE", f"volumes/{volume_id}" + _query(query))
+
+    def extend_volume(self, volume_id: str, new_size: int) -> None:
+        """Ask for a larger volume."""
+        self.volume_action(volume_id, "os-extend", new_size=new_size)
+
+    def volume_action(self, volume_id: str, action: str, **arguments: Any) -> dict[str, Any]:
+        """Any volume action by its name in the API."""
+        return self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
+
+    def reset_status(self, resource: str, resource_id: str, status: str) -> None:
+        """Set the status as an administrator does."""
+        self.call("POST", f"{PLURALS[resource]}/{resource_id}/action", {"os-reset_status": {"status": status}})
+
+    # -- snapshots
+
+    def create_snapshot(self, volume_id: str, name: str = "") -> dict[str, Any]:
+        """Snapshot a volume."""
+        body = {"volume_id": volume_id, "name": name}
+        return self.call("POST", "snapshots", {"snapshot": body})["snapshot"]
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Ask for the snapshot's deletion."""
+        self.call("DELETE", f"snapshots/{snapshot_id}")
+
+    # -- backups
+
+    def create_backup(self, volume_id: str, name: str = "", **more: Any) -> dict[str, Any]:
+        """Back a volume up."""
+        body = {"volume_id": volume_id, "name": name, **more}
+        return self.call("POST", "backups", {"backup": body})["backup"]
+
+    def restore_backup(self, backup_id: str, volume_id: str | None = None) -> dict[str, Any]:
+        """Restore into a volume, or into a new one."""
+        body = {"volume_id": volume_id} if volume_id else {}
+        return self.call("POST", f"backups/{backup_id}/restore", {"restore": body})["restore"]
+
+    def delete_backup(self, backup_id: str) -> None:
+        """Ask for the backup's deletion."""
+        self.call("DELETE", f"backups/{backup_id}")
+
+    # -- looking
+
+    def get(self, resource: str, resource_id: str) -> dict[str, Any]:
+        """One volume, snapshot or backup; its status is ``gone`` when it is not there."""
+        path = f"{self.base}/{PLURALS[resource]}/{resource_id}"
+        answer = self.session.get(path, timeout=60)
+        if answer.status_code == 404:
+            return {"id": resource_id, "status": GONE}
+        if answer.status_code >= 400:
+            raise TestbedError(f"GET {resource} {resource_id}: {answer.status_code} {answer.text[:400]}")
+        return answer.json()[resource]
+
+    def status(self, resource: str, resource_id: str) -> str:
+        """The status, or ``gone``."""
+        return str(self.get(resource, resource_id)["status"])
+
+    def wait_status(
+        self,
+        resource: str,
+        resource_id: str,
+        wanted: str | Iterable[str],
+        timeout: float = 60,
+        fail_on_error: bool = True,
+    ) -> str:
+        """Wait for one of the statuses; an error status that nobody wants ends the wait."""
+        wanted = {wanted} if isinstance(wanted, str) else set(wanted)
+
+        def reached() -> str | None:
+            status = self.status(resource, resource_id)
+            if status in wanted:
+                return status
+            if fail_on_error and status.startswith("error"):
+                raise NotReady(f"{resource} {resource_id} went to {status}, waited for {sorted(wanted)}")
+            raise TestbedError(f"status {status}")
+
+        found = wait_until(reached, timeout, f"{resource} {resource_id} {'/'.join(sorted(wanted))}")
+        assert found
+        return found
+
+    def list(self, resource: str) -> list[dict[str, Any]]:
+        """All volumes, snapshots or backups with their details."""
+        plural = PLURALS[resource]
+        return self.call("GET", f"{plural}/detail")[plural]
+
+    # -- set-up
+
+    def ensure_types(self, backends: Iterable[str]) -> None:
+        """A volume type of the backend's name for each backend."""
+        there = {one["name"] for one in self.call("GET", "types")["volume_types"]}
+        for backend in backends:
+            if backend not in there:
+                specs = {"volume_backend_name": backend}
+                self.call("POST", "types", {"volume_type": {"name": backend, "extra_specs": specs}})
+
+
+def _query(query: dict[str, Any]) -> str:
+    return "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""

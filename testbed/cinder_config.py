@@ -1,0 +1,135 @@
+"""The configuration that the stack's containers are given, as Kolla lays it out on a host."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import Collision
+from testbed.paths import KOLLA_DIR, MARKER
+
+BACKENDS = ("file-1", "file-2")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may choose of the Cinder services."""
+
+    mode: str = "eventlet"
+    service_timeout: int = 600
+    service_down_time: int = 60
+    report_interval: int = 10
+    host: str | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the parts of the stack find each other, and by which passwords."""
+
+    mariadb_port: int
+    rabbitmq_port: int
+    epmd_port: int
+    rabbitmq_dist_port: int
+    api_port: int
+    root_password: str
+    database_password: str
+    rabbitmq_password: str
+
+    @property
+    def database_url(self) -> str:
+        return f"mysql+pymysql://cinder:{self.database_password}@127.0.0.1:{self.mariadb_port}/cinder"
+
+    @property
+    def broker_url(self) -> str:
+        return f"rabbit://openstack:{self.rabbitmq_password}@127.0.0.1:{self.rabbitmq_port}//"
+
+
+def cinder_conf(settings: Settings, ends: Endpoints) -> str:
+    """One cinder.conf for every service, as Kolla's are but for the two slow drivers."""
+    host = f"host = {settings.host}\n" if settings.host else ""
+    backends = "".join(_backend(name) for name in BACKENDS)
+    return f"""[DEFAULT]
+debug = {settings.debug}
+{host}transport_url = {ends.broker_url}
+auth_strategy = noauth
+api_paste_config = /etc/cinder/api-paste.ini
+rootwrap_config = /etc/cinder/rootwrap.conf
+state_path = /var/lib/cinder
+osapi_volume_listen = 127.0.0.1
+osapi_volume_listen_port = {ends.api_port}
+osapi_volume_workers = 1
+enabled_backends = {",".join(BACKENDS)}
+graceful_shutdown_timeout = {settings.service_timeout}
+service_down_time = {settings.service_down_time}
+report_interval = {settings.report_interval}
+backup_driver = kolla_drain_testbed.backup.SlowPosixBackupDriver
+backup_posix_path = /var/lib/cinder/backup
+# A volume of 1 GiB is 16 chunks.
+backup_file_size = 67108864
+backup_sha_block_size_bytes = 4194304
+backup_compression_algorithm = none
+
+[database]
+connection = {ends.database_url}
+
+[oslo_messaging_notifications]
+driver = noop
+
+[oslo_concurrency]
+lock_path = /var/lib/cinder/tmp
+
+[coordination]
+backend_url = file:///var/lib/cinder/coordination
+
+{backends}"""
+
+
+def _backend(name: str) -> str:
+    return f"""[{name}]
+volume_driver = kolla_drain_testbed.volume.SlowFileDriver
+volume_backend_name = {name}
+testbed_volumes_dir = /var/lib/cinder/volumes/{name}
+
+"""
+
+
+def rabbitmq_conf(ends: Endpoints) -> str:
+    """A broker of its own for this machine only."""
+    return f"""listeners.tcp.default = 127.0.0.1:{ends.rabbitmq_port}
+default_user = openstack
+default_pass = {ends.rabbitmq_password}
+log.console = true
+log.console.level = warning
+log.file = false
+"""
+
+
+def folder_of(service: str) -> Path:
+    """/etc/kolla/<service>, with Kolla's spelling."""
+    return KOLLA_DIR / service.replace("_", "-")
+
+
+def refuse_strangers(service: str) -> None:
+    """A folder that is not ours stays untouched, and we say so."""
+    folder = folder_of(service)
+    if folder.exists() and not (folder / MARKER).exists():
+        raise Collision(
+            f"{folder} is there and the testbed did not make it: this machine seems to run a real Kolla, "
+            "and the testbed must not share names with it; use another machine."
+        )
+
+
+def write(service: str, file_name: str, text: str) -> str:
+    """Write one file of a service, for root alone; returns a fingerprint of it."""
+    folder = folder_of(service)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    (folder / MARKER).touch()
+    file = folder / file_name
+    if not file.exists() or file.read_text() != text:
+        # In place: a file that is mounted into a container must keep its inode.
+        file.write_text(text)
+    file.chmod(0o644)  # the folder is closed; inside a container any user may have to read it
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

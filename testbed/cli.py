@@ -1,0 +1,88 @@
+"""The command ``testbed up|down|status``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from testbed import state
+from testbed.console import say
+from testbed.errors import TestbedError
+from testbed.stack import MODES, Stack
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="testbed", description="A real OpenStack Cinder in containers.")
+    commands = top.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="make the stack be there and ready")
+    up.add_argument("--mode", choices=MODES, help="what the services run on (eventlet on a first up)")
+    up.add_argument("--only", metavar="NAME,...", help="only these services and what they need")
+    up.add_argument("--service-timeout", type=int, metavar="S", help="the services' graceful_shutdown_timeout (600)")
+    up.add_argument("--report-interval", type=int, metavar="S", help="seconds between heartbeats (10)")
+    up.add_argument("--service-down-time", type=int, metavar="S", help="age of a dead heartbeat (60)")
+    up.add_argument("--timeout", type=float, default=120, metavar="S", help="how long to wait for the services")
+    down = commands.add_parser("down", help="remove the stack")
+    down.add_argument("--images", action="store_true", help="images, caches and lone databases too")
+    commands.add_parser("status", help="what is there, and how to reach it")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what was asked; errors are sentences."""
+    chosen = parser().parse_args(arguments)
+    try:
+        stack = Stack()
+        if chosen.command == "up":
+            _up(stack, chosen)
+        elif chosen.command == "down":
+            stack.down(images_too=chosen.images)
+            say("all removed")
+        else:
+            return _print_status(stack)
+    except TestbedError as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _up(stack: Stack, chosen: argparse.Namespace) -> None:
+    stack.up(
+        mode=chosen.mode,
+        only=chosen.only.split(",") if chosen.only else None,
+        service_timeout=chosen.service_timeout,
+        report_interval=chosen.report_interval,
+        service_down_time=chosen.service_down_time,
+        timeout=chosen.timeout,
+    )
+    say("the stack is ready")
+    _print_status(stack)
+
+
+def _print_status(stack: Stack) -> int:
+    """The table; 0 when all of the stack runs, else 3."""
+    rows = stack.status()
+    print(f"{'CONTAINER':<22} {'STATE':<10} {'UPTIME':>9}  {'MODE':<9} IMAGE")
+    for row in rows:
+        uptime = f"{row.uptime:.0f} s" if row.uptime is not None else "-"
+        print(f"{row.name:<22} {row.state:<10} {uptime:>9}  {row.mode or '-':<9} {row.image or '-'}")
+    remembered = state.load()
+    if remembered is not None:
+        _print_ways_in(remembered)
+    return 0 if all(row.state == "running" for row in rows) else 3
+
+
+def _print_ways_in(remembered: state.State) -> None:
+    ends, project = remembered.endpoints, remembered.project_id
+    print(
+        f"\nMariaDB 127.0.0.1:{ends.mariadb_port}, RabbitMQ 127.0.0.1:{ends.rabbitmq_port}, API by\n"
+        f"  curl -H 'X-Auth-Token: {project}:{project}' -H 'OpenStack-API-Version: volume 3.70' "
+        f"http://127.0.0.1:{ends.api_port}/v3/{project}/volumes/detail"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Start, reuse and look at containers of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.types import Ulimit
+
+from testbed.errors import Collision, TestbedError
+from testbed.paths import LABEL, SPEC_LABEL
+
+FIRST_PORT = 23400
+# NOTE: Erlang and MariaDB make tables as long as the limit of open files, and the engine's may be a billion.
+FEW_FILES = 16384
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that makes a container what it is; two equal ones are interchangeable."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    cap_add: tuple[str, ...] = ()
+    ipc_mode: str | None = None
+    user: str = ""
+    network: str = "host"
+    restart_policy: str = "no"
+    few_files: bool = False
+    fingerprint: str = ""  # of the files that are mounted
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def find(client: docker.DockerClient, name: str) -> Container | None:
+    """The container of this name, or None."""
+    try:
+        return client.containers.get(name)
+    except NotFound:
+        return None
+
+
+def refuse_strangers(client: docker.DockerClient, name: str) -> None:
+    """A container of this name that is not ours stays untouched, and we say so."""
+    container = find(client, name)
+    if container is not None and LABEL not in container.labels:
+        raise Collision(
+            f"A container {name} is there that the testbed did not make: this machine seems to run a real "
+            "Kolla, and the testbed must not share names with it; use another machine."
+        )
+
+
+def ensure(client: docker.DockerClient, spec: Spec) -> str:
+    """Make it so: returns ``running``, ``started``, ``created`` or ``recreated``."""
+    refuse_strangers(client, spec.name)
+    container = find(client, spec.name)
+    done = "created"
+    if container is not None:
+        if container.labels.get(SPEC_LABEL) == spec.digest:
+            return _wake(container)
+        container.remove(force=True, v=True)
+        done = "recreated"
+    _create(client, spec).start()
+    return done
+
+
+def _wake(container: Container) -> str:
+    if container.status == "running":
+        return "running"
+    if container.status == "paused":
+        container.unpause()
+    else:
+        container.start()
+    return "started"
+
+
+def _create(client: docker.DockerClient, spec: Spec) -> Container:
+    options: dict[str, Any] = {
+        "name": spec.name,
+        "command": list(spec.command),
+        "environment": spec.environment,
+        "volumes": list(spec.volumes),
+        "labels": {**spec.labels, SPEC_LABEL: spec.digest},
+        "network_mode": spec.network,
+        "restart_policy": {"Name": spec.restart_policy},
+        "cap_add": list(spec.cap_add),
+        "ipc_mode": spec.ipc_mode,
+        "user": spec.user,
+    }
+    if spec.few_files:
+        options["ulimits"] = [Ulimit(name="nofile", soft=FEW_FILES, hard=FEW_FILES)]
+    try:
+        return client.containers.create(spec.image, **options)
+    except APIError as error:
+        raise TestbedError(f"The engine would not create {spec.name}: {error.explanation}") from error
+
+
+def remove(client: docker.DockerClient, name: str) -> bool:
+    """Remove our container with this name, running or not."""
+    container = find(client, name)
+    if container is None or LABEL not in container.labels:
+        return False
+    with contextlib.suppress(NotFound):
+        container.remove(force=True, v=True)
+    return True
+
+
+def ours(client: docker.DockerClient, stack: str | None = None) -> list[Container]:
+    """Our containers, of one stack or of all."""
+    label = LABEL if stack is None else f"{LABEL}={stack}"
+    return client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+
+
+def run_inside(container: Container, command: list[str], what: str, **options: Any) -> str:
+    """Run a command in a running container and return what it printed."""
+    code, output = container.exec_run(command, **options)
+    text = (output or b"").decode(errors="replace")
+    if code:
+        raise TestbedError(f"{what} in {container.name} failed (rc {code}): {without_secrets(text)[-1200:]}")
+    return text
+
+
+def log_tail(client: docker.DockerClient, name: str, lines: int = 15) -> str:
+    """The state and the last lines of a container's log, without passwords."""
+    container = find(client, name)
+    if container is None:
+        return f"{name}: no such container"
+    state = container.attrs["State"]
+    head = f"--- {name}: {state['Status']}, exit code {state['ExitCode']}"
+    try:
+        text = container.logs(tail=lines).decode(errors="replace")
+    except APIError as error:
+        text = f"no log: {error.explanation}"
+    return f"{head}\n{without_secrets(text).strip()}"
+
+
+def without_secrets(text: str) -> str:
+    """Blank passwords in URLs and settings."""
+    text = re.sub(r"(\w+://[^:/@\s]+:)[^@\s]+@", r"\1***@", text)
+    return re.sub(r"(?i)(passw\w*\s*[=:]\s*)\S+", r"\1***", text)
+
+
+def started_at(container: Container) -> datetime:
+    """When the container's process began."""
+    container.reload()
+    return engine_time(container.attrs["State"]["StartedAt"])
+
+
+def engine_time(text: str) -> datetime:
+    """The engine's timestamp, which has nanoseconds, as a datetime."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return moment.replace(microsecond=int((fraction + "000000")[:6]))
+
+
+def free_ports() -> Iterator[int]:
+    """Ports that nobody listens on now, from FIRST_PORT up."""
+    for port in range(FIRST_PORT, 32000):
+        if _is_free(port):
+            yield port
+    raise TestbedError(f"No free port between {FIRST_PORT} and 32000.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104 - only to see whether it is taken
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,56 @@
+"""How long an operation takes: read afresh from a JSON file each time.
+
+    {"volume_create": {"seconds": 40, "how": "sleep"}, "default": {"seconds": 0}}
+
+how: ``sleep`` yields under eventlet; ``execute`` runs a program, as most drivers
+do; ``block`` stops the whole process: no heartbeat, no signal is handled.
+"""
+
+import json
+import logging
+import signal
+import time
+
+from oslo_concurrency import processutils
+
+LOG = logging.getLogger(__name__)
+FILE = "/var/lib/cinder/pauses.json"
+
+
+def _told(operation):
+    try:
+        with open(FILE, encoding="utf-8") as file:
+            pauses = json.load(file)
+    except (OSError, ValueError):
+        return 0.0, "sleep"
+    pause = pauses.get(operation) or pauses.get("default") or {}
+    return float(pause.get("seconds", 0)), pause.get("how", "sleep")
+
+
+def pause(operation, resource_id=""):
+    """Spend the time that this operation is told to take."""
+    seconds, how = _told(operation)
+    if seconds <= 0:
+        return
+    LOG.info("testbed: %s of %s takes %s s (%s)", operation, resource_id, seconds, how)
+    {"sleep": time.sleep, "execute": _execute, "block": _block}[how](seconds)
+    LOG.info("testbed: %s of %s goes on", operation, resource_id)
+
+
+def _execute(seconds):
+    processutils.execute("sleep", str(seconds))
+
+
+def _block(seconds):
+    # As a library's call does that never comes back to Python: signals wait as well.
+    try:
+        from eventlet import patcher
+
+        sleep = patcher.original("time").sleep
+    except ImportError:
+        sleep = time.sleep
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGINT})
+    try:
+        sleep(seconds)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

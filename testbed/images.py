@@ -1,0 +1,272 @@
+"""Images made of the distribution's and Python's packages; no registry needed.
+
+Each image's tag is a hash of what goes into it, so it is built only when that
+changes. The distribution's root file system and the Python wheels are made
+side by side, since one waits for the disk and the other for the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import ImageNotFound
+
+from testbed.console import say, step
+from testbed.errors import TestbedError
+from testbed.paths import CACHE_DIR, CONSTRAINTS, LABEL, REPOSITORY
+from testbed.setup_host import ensure_packages, host_release
+
+PACKAGES = (
+    "ca-certificates,curl,dumb-init,iproute2,libeatmydata1,mariadb-server,openssl,procps,"
+    "python3,python3-pymysql,python3-venv,qemu-utils,rabbitmq-server,sudo,tini"
+)
+DPKG_OPTIONS = (
+    "force-unsafe-io",
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-exclude=/usr/share/locale/*",
+)
+CHANGES = (
+    'ENTRYPOINT ["dumb-init","--single-child","--"]',
+    'CMD ["sleep","infinity"]',
+    f"LABEL {LABEL}=image",
+)
+
+# NOTE: sudo's secure_path does not hold the venv, hence the links: without them a
+# backup stays in `creating` ("sudo: cinder-rootwrap: command not found").
+INSTALL = """set -e
+python3 -m venv /opt/{project}
+/opt/{project}/bin/pip install -q --disable-pip-version-check --no-index --find-links /wheels \
+    --no-compile -c /constraints/{project}.txt {project} PyMySQL
+rm -rf /opt/{project}/lib/python3*/site-packages/{project}/tests
+python3 -m compileall -q -j 0 /opt/{project}/lib || true
+for tool in {project}-rootwrap privsep-helper; do
+    [ ! -e /opt/{project}/bin/$tool ] || ln -sf /opt/{project}/bin/$tool /usr/local/bin/
+done
+[ ! -d /opt/{project}/etc/{project} ] || cp -a /opt/{project}/etc/{project} /etc/{project}
+mkdir -p /etc/{project} /var/lib/{project} /var/log/kolla
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A name and a tag; the tag says what is inside."""
+
+    name: str
+    tag: str
+
+    @property
+    def reference(self) -> str:
+        return f"{REPOSITORY}/{self.name}:{self.tag}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def base_image() -> Image:
+    """The distribution's packages that every container shares."""
+    codename = host_release().get("VERSION_CODENAME", "")
+    return Image("base", _digest(codename, PACKAGES, *DPKG_OPTIONS, *CHANGES))
+
+
+def project_image(project: str) -> Image:
+    """The base and one OpenStack project in a venv of its own."""
+    pins = (CONSTRAINTS / f"{project}.txt").read_text()
+    return Image(project, _digest(base_image().tag, pins, INSTALL))
+
+
+def image_named(name: str) -> Image:
+    """base, cinder or nova."""
+    return base_image() if name == "base" else project_image(name)
+
+
+def present(client: docker.DockerClient, image: Image) -> bool:
+    """Whether the image is there already."""
+    try:
+        client.images.get(image.reference)
+        return True
+    except ImageNotFound:
+        return False
+
+
+def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
+    """Build what is missing of base, cinder, nova; returns the images by name."""
+    wanted = {name: image_named(name) for name in dict.fromkeys(("base", *names))}
+    missing = [name for name, image in wanted.items() if not present(client, image)]
+    projects = [name for name in missing if name != "base"]
+    if missing:
+        ensure_packages(["mmdebstrap", "python3-venv"])
+        jobs = [lambda: _make_wheels(projects)] if projects else []
+        if "base" in missing:
+            jobs.append(lambda: _build_base(client, wanted["base"]))
+        _side_by_side(jobs)
+    for name in projects:
+        _build_project(client, wanted["base"], wanted[name])
+    return wanted
+
+
+def _side_by_side(jobs: list[Callable[[], None]]) -> None:
+    """Run the jobs in threads; the first error is raised once all have ended."""
+    errors: list[BaseException] = []
+
+    def run(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - handed over to the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _mirrors(codename: str) -> list[str]:
+    """The host's own package sources of its own release, as sources.list lines."""
+    vendor = {"debian": "Debian", "ubuntu": "Ubuntu"}[host_release()["ID"]]
+    command = [
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(REPO_URI)|$(RELEASE)|$(COMPONENT)",
+        "Created-By: Packages",
+        f"Origin: {vendor}",
+    ]
+    for update in (False, True):
+        if update:
+            subprocess.run(["apt-get", "update", "-q"], capture_output=True, check=False)
+        shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        wanted = {codename, f"{codename}-updates", f"{codename}-security"}
+        found = [line.split("|") for line in shown.splitlines()]
+        lines = [f"deb {uri} {suite} {part}" for uri, suite, part in found if suite in wanted]
+        if lines:
+            return list(dict.fromkeys(lines))
+    raise TestbedError(
+        f"apt knows no {vendor} source for {codename}: check /etc/apt/sources.list* and run apt-get update."
+    )
+
+
+def _apt_options() -> list[str]:
+    """The host's proxies and certificates for apt: mmdebstrap's apt reads no host configuration."""
+    shown = subprocess.run(
+        ["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    words = ("::Proxy", "::CaInfo", "::Verify")
+    return [f"--aptopt={line}" for line in shown if any(word in line for word in words) and '""' not in line]
+
+
+def _build_base(client: docker.DockerClient, image: Image) -> None:
+    codename = host_release()["VERSION_CODENAME"]
+    command = [
+        "mmdebstrap",
+        "--variant=minbase",
+        *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
+        *_apt_options(),
+        f"--include={PACKAGES}",
+        codename,
+        "-",
+        *_mirrors(codename),
+    ]
+    with step(f"building {image.reference} ({codename})"), tempfile.TemporaryFile() as messages:
+        maker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages)
+        try:
+            client.api.import_image(
+                src=maker.stdout,
+                repository=f"{REPOSITORY}/{image.name}",
+                tag="half-built",
+                changes=list(CHANGES),
+                stream_src=True,
+            )
+        finally:
+            maker.wait()
+        if maker.returncode:
+            messages.seek(0)
+            tail = messages.read().decode(errors="replace").strip().splitlines()[-12:]
+            raise TestbedError("mmdebstrap failed:\n" + "\n".join(tail))
+        _give_final_tag(client, image)
+
+
+def _give_final_tag(client: docker.DockerClient, image: Image) -> None:
+    """Only a whole image gets its real tag; one cut half way is never taken for it."""
+    half = f"{REPOSITORY}/{image.name}:half-built"
+    client.images.get(half).tag(f"{REPOSITORY}/{image.name}", image.tag)
+    client.images.remove(half, noprune=True)
+
+
+def _make_wheels(projects: list[str]) -> None:
+    """Fetch wheels with the host's own Python: the image's is of the same release.
+
+    So pip's configuration, certificates and caches stay on the host.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        _run(["/usr/bin/python3", "-m", "venv", scratch], "making a virtual environment")
+        for project in projects:
+            pins = CONSTRAINTS / f"{project}.txt"
+            version = next(line for line in pins.read_text().splitlines() if line.startswith(f"{project}=="))
+            with step(f"fetching the wheels of {version}"):
+                command = [f"{scratch}/bin/pip", "wheel", "-q", "--wheel-dir", str(_wheels(project))]
+                _run([*command, "-c", str(pins), version, "PyMySQL"], f"fetching {version} from PyPI")
+
+
+def _wheels(project: str) -> Path:
+    return CACHE_DIR / "wheels" / f"{project}-{sys.implementation.cache_tag}"
+
+
+def _run(command: list[str], what: str) -> None:
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise TestbedError(f"{what} failed (rc {ran.returncode}): {ran.stderr.strip()[-1500:]}")
+
+
+def _build_project(client: docker.DockerClient, base: Image, image: Image) -> None:
+    """Install into a container of the base image, and commit that."""
+    project = image.name
+    with step(f"building {image.reference}"):
+        container = client.containers.run(
+            base.reference,
+            ["sh", "-c", INSTALL.format(project=project)],
+            detach=True,
+            network_mode="none",
+            labels={LABEL: "build"},
+            volumes={
+                str(_wheels(project)): {"bind": "/wheels", "mode": "ro"},
+                str(CONSTRAINTS): {"bind": "/constraints", "mode": "ro"},
+            },
+        )
+        try:
+            code = container.wait(timeout=900)["StatusCode"]
+            if code:
+                tail = container.logs(tail=20).decode(errors="replace")
+                raise TestbedError(f"installing {project} into its image failed (rc {code}):\n{tail}")
+            path = f"/opt/{project}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+            changes = [f"ENV PATH={path}", 'CMD ["sleep","infinity"]']
+            container.commit(f"{REPOSITORY}/{project}", image.tag, changes="\n".join(changes))
+        finally:
+            container.remove(force=True)
+
+
+def remove_all(client: docker.DockerClient) -> int:
+    """Remove every image of ours, of any tag; returns how many."""
+    names = [
+        tag
+        for image in client.images.list()
+        for tag in image.tags
+        if tag.startswith(f"{REPOSITORY}/")
+    ]
+    # The base goes last: the others are layers on top of it.
+    for name in sorted(names, key=lambda tag: tag.startswith(f"{REPOSITORY}/base")):
+        say(f"removing image {name}")
+        client.images.remove(name, force=True)
+    return len(names)

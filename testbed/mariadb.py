@@ -1,0 +1,315 @@
+"""A MariaDB in a container, alone or as a part of the stack.
+
+    db = mariadb.start("mytest", tls=True)
+    db.load_schema("cinder")
+    with db.connect("cinder") as connection: ...
+    db.stop(); db.start(); db.remove()
+
+Schemas are made by the projects' own ``*-manage`` commands and kept as dumps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pymysql
+from pymysql.connections import Connection
+
+from testbed import containers, images
+from testbed.console import step
+from testbed.containers import Spec
+from testbed.errors import NotReady, TestbedError
+from testbed.paths import CACHE_DIR, LABEL, STATE_DIR
+from testbed.setup_host import ensure_host
+from testbed.waiting import wait_until
+
+# Which project makes a schema, and by what command.
+SCHEMAS = {
+    "cinder": ("cinder", ("cinder-manage", "db", "sync")),
+    "nova_api": ("nova", ("nova-manage", "api_db", "sync")),
+    "nova": ("nova", ("nova-manage", "db", "sync", "--local_cell")),
+    "nova_cell0": ("nova", ("nova-manage", "db", "sync", "--local_cell")),
+}
+SOCKET = "/var/lib/mysql/mysqld.sock"
+# Nothing here outlives the machine, so nothing needs to reach the disk.
+SPEED = (
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-doublewrite=0",
+    "--performance-schema=OFF",
+    "--skip-log-bin",
+    "--skip-name-resolve",
+    "--max-connections=500",
+)
+TLS_SCRIPT = """set -e; cd /tls
+openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj '/CN=kolla-drain testbed CA' \
+    -keyout ca-key.pem -out ca.pem 2>/dev/null
+openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server-key.pem -out server.csr 2>/dev/null
+printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n' > san
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 3650 -extfile san \
+    -out server.pem 2>/dev/null
+chmod 0644 *.pem
+"""
+
+
+@dataclass
+class MariaDB:
+    """One running (or stopped) server."""
+
+    client: docker.DockerClient
+    name: str
+    port: int
+    root_password: str
+    folder: Path
+    tls: bool = False
+    host: str = "127.0.0.1"
+    label: str = "mariadb"
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate of the authority that signed the server's, with TLS."""
+        return self.folder / "tls" / "ca.pem" if self.tls else None
+
+    def spec(self, image: str) -> Spec:
+        """The server's container."""
+        tls = ("--ssl-ca=/tls/ca.pem", "--ssl-cert=/tls/server.pem", "--ssl-key=/tls/server-key.pem")
+        return Spec(
+            name=self.name,
+            image=image,
+            command=(
+                "mariadbd",
+                "--user=mysql",
+                f"--port={self.port}",
+                f"--bind-address={self.host}",
+                f"--socket={SOCKET}",
+                "--pid-file=/var/lib/mysql/mysqld.pid",
+                "--init-file=/init.sql",
+                *SPEED,
+                *(tls if self.tls else ()),
+            ),
+            environment={"LD_PRELOAD": "libeatmydata.so"},
+            volumes=(
+                f"{self.folder / 'init.sql'}:/init.sql:ro",
+                f"{CACHE_DIR}:{CACHE_DIR}:ro",
+                *((f"{self.folder / 'tls'}:/tls:ro",) if self.tls else ()),
+            ),
+            labels={LABEL: self.label},
+            few_files=True,
+        )
+
+    def up(self, image: str) -> str:
+        """Make the container be there and answer."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        CACHE_DIR.mkdir(parents=True, exist_ok=True)
+        (self.folder / "init.sql").write_text(
+            f"CREATE USER IF NOT EXISTS root@'%' IDENTIFIED BY '{self.root_password}';\n"
+            f"ALTER USER root@'%' IDENTIFIED BY '{self.root_password}';\n"
+            "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;\n"
+        )
+        if self.tls and not (self.folder / "tls" / "server.pem").exists():
+            self._make_certificates(image)
+        done = containers.ensure(self.client, self.spec(image))
+        self.wait()
+        return done
+
+    def _make_certificates(self, image: str) -> None:
+        (self.folder / "tls").mkdir(exist_ok=True)
+        self.client.containers.run(
+            image,
+            ["sh", "-c", TLS_SCRIPT],
+            remove=True,
+            network_mode="none",
+            labels={LABEL: self.label},
+            volumes=[f"{self.folder / 'tls'}:/tls"],
+        )
+
+    def wait(self, timeout: float = 60) -> None:
+        """Until the server lets us in."""
+
+        def answers() -> bool:
+            self._still_running()
+            with self.connect():
+                return True
+
+        wait_until(
+            answers,
+            timeout,
+            f"MariaDB on port {self.port}",
+            on_timeout=lambda: containers.log_tail(self.client, self.name),
+        )
+
+    def _still_running(self) -> None:
+        container = containers.find(self.client, self.name)
+        if container is None or container.status in ("exited", "dead"):
+            raise NotReady(f"MariaDB ended.\n{containers.log_tail(self.client, self.name)}")
+
+    @contextlib.contextmanager
+    def connect(self, database: str | None = None, **options: Any) -> Iterator[Connection]:
+        """A connection as root that commits each statement and is closed at the end."""
+        connection = self.open(database, **options)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def open(self, database: str | None = None, **options: Any) -> Connection:
+        """A connection as root that the caller closes."""
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="root",
+            password=self.root_password,
+            database=database,
+            autocommit=True,
+            connect_timeout=5,
+            **options,
+        )
+
+    def execute(self, statement: str, parameters: tuple[Any, ...] = (), database: str | None = None) -> list[Any]:
+        """One statement, all its rows."""
+        with self.connect(database) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return list(cursor.fetchall())
+
+    def create_user(self, user: str, password: str, grants: str = "ALL", on: str = "*.*") -> None:
+        """A user from anywhere, with these rights."""
+        self.execute(f"CREATE OR REPLACE USER `{user}`@`%%` IDENTIFIED BY %s", (password,))
+        self.execute(f"GRANT {grants} ON {on} TO `{user}`@`%`")
+
+    def rename(self, old: str, new: str) -> None:
+        """Move all tables of a database into another one: what is there under its name is whole."""
+        self.execute(f"CREATE DATABASE IF NOT EXISTS `{new}` CHARACTER SET utf8mb3")
+        tables = self.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (old,))
+        moves = ", ".join(f"`{old}`.`{table}` TO `{new}`.`{table}`" for (table,) in tables)
+        self.execute(f"RENAME TABLE {moves}")
+        self.execute(f"DROP DATABASE `{old}`")
+
+    def url(self, database: str) -> str:
+        """An SQLAlchemy URL as root."""
+        return f"mysql+pymysql://root:{self.root_password}@127.0.0.1:{self.port}/{database}"
+
+    def stop(self, timeout: int = 10) -> None:
+        """Stop the server; its data stay."""
+        self.client.containers.get(self.name).stop(timeout=timeout)
+
+    def kill(self) -> None:
+        """End the server as a crash does; its data stay."""
+        self.client.containers.get(self.name).kill()
+
+    def start(self, wait: bool = True) -> None:
+        """Start it again after stop() or kill()."""
+        self.client.containers.get(self.name).start()
+        if wait:
+            self.wait()
+
+    def remove(self) -> None:
+        """The container, its data and its folder."""
+        containers.remove(self.client, self.name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def load_schema(self, schema: str, database: str | None = None) -> str:
+        """Make ``database`` (by default called as the schema) afresh, empty but for what a db sync leaves in it."""
+        database = database or schema
+        dump = ensure_dump(self, schema)
+        self.execute(f"DROP DATABASE IF EXISTS `{database}`")
+        self.execute(f"CREATE DATABASE `{database}` CHARACTER SET utf8mb3")
+        container = self.client.containers.get(self.name)
+        containers.run_inside(
+            container, ["sh", "-c", f"mariadb -S {SOCKET} {database} < {dump}"], f"loading the schema of {schema}"
+        )
+        return database
+
+
+def start(
+    name: str,
+    port: int | None = None,
+    *,
+    tls: bool = False,
+    host: str = "127.0.0.1",
+    root_password: str | None = None,
+) -> MariaDB:
+    """A MariaDB of its own in the container ``kolla_drain_mariadb_<name>``; remove() it afterwards."""
+    client = ensure_host()
+    image = images.ensure(client)["base"].reference
+    full_name = f"kolla_drain_mariadb_{name}"
+    containers.refuse_strangers(client, full_name)
+    containers.remove(client, full_name)
+    server = MariaDB(
+        client=client,
+        name=full_name,
+        port=port or next(containers.free_ports()),
+        root_password=root_password or secrets.token_hex(12),
+        folder=STATE_DIR / full_name,
+        tls=tls,
+        host=host,
+        label=f"mariadb-{name}",
+    )
+    server.up(image)
+    return server
+
+
+def ensure_dump(server: MariaDB, schema: str) -> Path:
+    """The dump of a schema, made by the project's own command when it is not there yet."""
+    project, command = SCHEMAS[schema]
+    dump = CACHE_DIR / f"schema-{schema}-{images.image_named(project).tag}.sql"
+    if dump.exists():
+        return dump
+    image = images.ensure(server.client, project)[project].reference
+    scratch = f"sync_{schema}"
+    with step(f"making the schema of {schema} ({' '.join(command)})"):
+        server.execute(f"DROP DATABASE IF EXISTS `{scratch}`")
+        server.execute(f"CREATE DATABASE `{scratch}` CHARACTER SET utf8mb3")
+        _sync(server, project, command, image, scratch)
+        _dump(server, scratch, dump)
+        server.execute(f"DROP DATABASE `{scratch}`")
+    return dump
+
+
+def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, database: str) -> None:
+    folder = server.folder / f"sync-{database}"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{project}.conf").write_text(
+        f"[database]\nconnection = {server.url(database)}\n[api_database]\nconnection = {server.url(database)}\n"
+        "[oslo_concurrency]\nlock_path = /tmp\n"
+    )
+    try:
+        server.client.containers.run(
+            image,
+            list(command),
+            remove=True,
+            network_mode="host",
+            labels={LABEL: server.label},
+            volumes=[f"{folder}/{project}.conf:/etc/{project}/{project}.conf:ro"],
+            stderr=True,
+        )
+    except docker.errors.ContainerError as error:
+        text = (error.stderr or b"").decode(errors="replace")
+        raise TestbedError(
+            f"'{' '.join(command)}' failed: {containers.without_secrets(text)[-1500:]}"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dump(server: MariaDB, database: str, dump: Path) -> None:
+    code, (output, errors) = server.client.containers.get(server.name).exec_run(
+        ["mariadb-dump", "-S", SOCKET, "--single-transaction", "--skip-comments", database], demux=True
+    )
+    if code:
+        raise TestbedError(f"mariadb-dump of {database} failed: {(errors or b'').decode(errors='replace')}")
+    half = dump.with_suffix(".half")
+    half.write_bytes(output)
+    half.rename(dump)
+
+
+def leftovers() -> list[Path]:
+    """Folders of standalone servers."""
+    return sorted(STATE_DIR.glob("kolla_drain_mariadb_*"))

@@ -1,0 +1,24 @@
+"""Where the testbed keeps things, and the names it gives to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LABEL = "kolla_drain.testbed"
+SPEC_LABEL = "kolla_drain.testbed.spec"
+MODE_LABEL = "kolla_drain.testbed.mode"
+REPOSITORY = "kolla-drain-testbed"
+
+HERE = Path(__file__).resolve().parent
+CONSTRAINTS = HERE / "constraints"
+DRIVERS = HERE / "drivers"
+
+STATE_DIR = Path("/var/lib/kolla-drain-testbed")
+STATE_FILE = STATE_DIR / "state.json"
+CINDER_DIR = STATE_DIR / "cinder"
+PAUSES_FILE = CINDER_DIR / "pauses.json"
+CACHE_DIR = Path("/var/cache/kolla-drain-testbed")
+DOCKERD_LOG = Path("/var/log/kolla-drain-dockerd.log")
+
+KOLLA_DIR = Path("/etc/kolla")
+MARKER = ".kolla-drain-testbed"

@@ -1,0 +1,435 @@
+"""The whole stack: MariaDB, RabbitMQ and the four Cinder services.
+
+    stack = Stack()
+    stack.up(mode="eventlet")
+    volume = stack.api.create_volume(1)
+    stack.down()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+from pymysql.connections import Connection
+
+from testbed import cinder_config, containers, images, state
+from testbed.cinder_api import CinderApi
+from testbed.cinder_config import BACKENDS, Settings
+from testbed.console import say, step
+from testbed.containers import Spec
+from testbed.errors import NotReady, TestbedError
+from testbed.mariadb import MariaDB
+from testbed.paths import CACHE_DIR, CINDER_DIR, DRIVERS, KOLLA_DIR, LABEL, MARKER, MODE_LABEL, PAUSES_FILE, STATE_DIR
+from testbed.setup_host import ensure_host
+from testbed.waiting import wait_until
+
+MARIADB = "kolla_drain_mariadb"
+RABBITMQ = "kolla_drain_rabbitmq"
+CINDER = ("cinder_scheduler", "cinder_api", "cinder_volume", "cinder_backup")
+SERVICES = (MARIADB, RABBITMQ, *CINDER)
+SHORT_NAMES = {"mariadb": MARIADB, "rabbitmq": RABBITMQ}
+MODES = ("eventlet", "threads")
+# NOTE: cinder-api's command cannot run on native threads; in Kolla it runs under uWSGI.
+SWITCHED = ("cinder_scheduler", "cinder_volume", "cinder_backup")
+# What os-brick's and Cinder's privileged helpers ask for.
+CAPABILITIES = ("SYS_ADMIN", "DAC_READ_SEARCH", "NET_ADMIN")
+HOWS = ("sleep", "execute", "block")
+
+
+@dataclass(frozen=True)
+class EngineEvent:
+    """What the engine recorded of a container."""
+
+    time: float  # seconds since the epoch
+    action: str  # kill, die, start, stop, ...
+    signal: int | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line of ``status``."""
+
+    name: str
+    state: str
+    uptime: float | None
+    mode: str
+    image: str
+
+
+class Stack:
+    """One stack on this machine; every object of this class is the same stack."""
+
+    name = "cinder"
+
+    def __init__(self) -> None:
+        self.client: docker.DockerClient = ensure_host()
+        self._state = state.load()
+
+    # -- coming and going
+
+    def up(
+        self,
+        mode: str | None = None,
+        *,
+        only: Iterable[str] | None = None,
+        service_timeout: int | None = None,
+        report_interval: int | None = None,
+        service_down_time: int | None = None,
+        host: str | None = None,
+        timeout: float = 120,
+    ) -> Stack:
+        """Make the stack be there and ready; what is there and right is left alone.
+
+        What is not given stays as it was, or takes its default on a first ``up``.
+        """
+        wanted = self._names(only)
+        self._refuse_strangers()
+        self._state = self._next_state(
+            mode=mode,
+            service_timeout=service_timeout,
+            report_interval=report_interval,
+            service_down_time=service_down_time,
+            host=host,
+        )
+        needed = ("cinder",) if set(wanted) & set(CINDER) else ()
+        built = images.ensure(self.client, *needed)
+        self._make_folders()
+        with step(f"starting {', '.join(wanted)} (Cinder on {self.state.settings.mode})"):
+            self._start_infrastructure(wanted, built)
+            for name in (name for name in CINDER if name in wanted):
+                self._ensure_cinder(name, built["cinder"].reference)
+            self._wait_ready(wanted, timeout)
+        return self
+
+    def down(self, images_too: bool = False) -> None:
+        """Remove the stack; with images_too also images, caches and lone databases."""
+        for container in containers.ours(self.client, None if images_too else self.name):
+            say(f"removing container {container.name}")
+            container.remove(force=True, v=True)
+        for service in SERVICES:
+            folder = cinder_config.folder_of(service)
+            if (folder / MARKER).exists():
+                shutil.rmtree(folder)
+        if KOLLA_DIR.is_dir() and not any(KOLLA_DIR.iterdir()):
+            KOLLA_DIR.rmdir()
+        if images_too:
+            images.remove_all(self.client)
+            shutil.rmtree(CACHE_DIR, ignore_errors=True)
+            shutil.rmtree(STATE_DIR, ignore_errors=True)
+        self._remove_state()
+        self._state = None
+
+    def _remove_state(self) -> None:
+        """All but the folders of databases that others started alone."""
+        if not STATE_DIR.is_dir():
+            return
+        lone = {f"{MARIADB}_"}
+        for entry in STATE_DIR.iterdir():
+            if any(entry.name.startswith(prefix) for prefix in lone):
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if not any(STATE_DIR.iterdir()):
+            STATE_DIR.rmdir()
+
+    def _names(self, only: Iterable[str] | None) -> list[str]:
+        asked = {SHORT_NAMES.get(name, name.replace("-", "_")) for name in only} if only else set(SERVICES)
+        unknown = asked - set(SERVICES)
+        if unknown:
+            raise TestbedError(f"No service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}.")
+        if asked & set(CINDER):
+            asked |= {MARIADB, RABBITMQ}
+        return [name for name in SERVICES if name in asked]
+
+    def _refuse_strangers(self) -> None:
+        for service in SERVICES:
+            containers.refuse_strangers(self.client, service)
+            cinder_config.refuse_strangers(service)
+
+    def _next_state(self, **chosen: Any) -> state.State:
+        before = self._state or state.load() or state.fresh()
+        changes = {key: value for key, value in chosen.items() if value is not None}
+        settings = replace(before.settings, **changes)
+        if settings.mode not in MODES:
+            raise TestbedError(f"No mode {settings.mode}; there are {' and '.join(MODES)}.")
+        after = before.with_settings(settings)
+        after.save()
+        return after
+
+    @property
+    def state(self) -> state.State:
+        """Ports, passwords and settings; an error when the stack is not up."""
+        self._state = self._state or state.load()
+        if self._state is None:
+            raise TestbedError("The test stack is not up: run 'tools/testbed up'.")
+        return self._state
+
+    @property
+    def settings(self) -> Settings:
+        """Mode and time-outs of the Cinder services."""
+        return self.state.settings
+
+    # -- the containers
+
+    def _make_folders(self) -> None:
+        for folder in ("volumes", "backup", "tmp", "coordination"):
+            (CINDER_DIR / folder).mkdir(parents=True, exist_ok=True)
+
+    def _start_infrastructure(self, wanted: list[str], built: dict[str, images.Image]) -> None:
+        base = built["base"].reference
+        # Both at once: each waits for itself.
+        with ThreadPoolExecutor() as pool:
+            jobs = []
+            if RABBITMQ in wanted:
+                jobs.append(pool.submit(self._ensure_rabbitmq, base))
+            if MARIADB in wanted:
+                jobs.append(pool.submit(self._ensure_mariadb, base, "cinder" in built))
+            for job in jobs:
+                job.result()
+
+    @property
+    def mariadb(self) -> MariaDB:
+        """The stack's database server."""
+        ends = self.state.endpoints
+        return MariaDB(
+            client=self.client,
+            name=MARIADB,
+            port=ends.mariadb_port,
+            root_password=ends.root_password,
+            folder=cinder_config.folder_of(MARIADB),
+            label=self.name,
+        )
+
+    def _ensure_mariadb(self, image: str, with_schema: bool) -> None:
+        server = self.mariadb
+        cinder_config.write(MARIADB, MARKER, "")
+        server.up(image)
+        if not with_schema or server.execute("SHOW DATABASES LIKE 'cinder'"):
+            return
+        server.load_schema("cinder", "cinder_half")
+        server.execute("UPDATE cinder_half.quota_classes SET hard_limit = -1")
+        server.rename("cinder_half", "cinder")
+        server.create_user("cinder", self.state.endpoints.database_password, on="cinder.*")
+
+    def _ensure_rabbitmq(self, image: str) -> None:
+        ends = self.state.endpoints
+        loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
+        spec = Spec(
+            name=RABBITMQ,
+            image=image,
+            command=("/usr/lib/rabbitmq/bin/rabbitmq-server",),
+            user="rabbitmq",
+            environment={
+                "HOME": "/var/lib/rabbitmq",
+                "RABBITMQ_NODENAME": "kolla_drain@localhost",
+                "RABBITMQ_DIST_PORT": str(ends.rabbitmq_dist_port),
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback,
+                "ERL_EPMD_PORT": str(ends.epmd_port),
+                "ERL_EPMD_ADDRESS": "127.0.0.1",
+            },
+            volumes=(f"{cinder_config.folder_of(RABBITMQ)}/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro",),
+            labels={LABEL: self.name},
+            few_files=True,
+            fingerprint=cinder_config.write(RABBITMQ, "rabbitmq.conf", cinder_config.rabbitmq_conf(ends)),
+        )
+        containers.ensure(self.client, spec)
+
+    def _cinder_spec(self, name: str, image: str) -> Spec:
+        settings = self.state.settings
+        text = cinder_config.cinder_conf(settings, self.state.endpoints)
+        service = name.replace("_", "-")
+        threads = settings.mode == "threads" and name in SWITCHED
+        privileged = name in ("cinder_volume", "cinder_backup")
+        environment = {
+            "KOLLA_CONFIG_STRATEGY": "COPY_ALWAYS",
+            "KOLLA_SERVICE_NAME": service,
+            "PYTHONPATH": "/opt/testbed",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if threads:
+            environment["OS_CINDER_DISABLE_EVENTLET_PATCHING"] = "1"
+        return Spec(
+            name=name,
+            image=image,
+            command=(service, "--config-file", "/etc/cinder/cinder.conf"),
+            environment=environment,
+            volumes=(
+                f"{cinder_config.folder_of(name)}/cinder.conf:/etc/cinder/cinder.conf:ro",
+                f"{CINDER_DIR}:/var/lib/cinder",
+                f"{DRIVERS}:/opt/testbed:ro",
+            ),
+            labels={LABEL: self.name, MODE_LABEL: "threads" if threads else "eventlet"},
+            cap_add=CAPABILITIES if privileged else (),
+            ipc_mode="host" if privileged else None,
+            fingerprint=cinder_config.write(name, "cinder.conf", text),
+        )
+
+    def _ensure_cinder(self, name: str, image: str) -> str:
+        return containers.ensure(self.client, self._cinder_spec(name, image))
+
+    # -- ready
+
+    def _wait_ready(self, names: Iterable[str], timeout: float) -> None:
+        cinder = [name for name in names if name in CINDER]
+        if not cinder:
+            return
+        deadline = time.monotonic() + timeout
+        queues = [queue for name in cinder for queue in self._queues(name)]
+        if queues:
+            self._wait_consumers(queues, cinder, timeout)
+        wait_until(
+            lambda: self._serving(cinder),
+            max(1.0, deadline - time.monotonic()),
+            f"{', '.join(cinder)}",
+            on_timeout=lambda: self._tails(cinder),
+        )
+        if "cinder_api" in cinder:
+            self.api.ensure_types(BACKENDS)
+
+    def _serving(self, names: list[str]) -> bool:
+        """Running, fresh in the database, and the API answers; raises with what is not."""
+        for name in names:
+            container = self.client.containers.get(name)
+            if container.status != "running":
+                raise NotReady(f"{name} is {container.status}.\n{containers.log_tail(self.client, name)}")
+        stale = [host for name in names for host in self._stale_rows(name)]
+        if stale:
+            raise TestbedError(f"no fresh heartbeat of {', '.join(stale)}")
+        return "cinder_api" not in names or self.api.healthy()
+
+    def _stale_rows(self, name: str) -> list[str]:
+        """Rows of ``services`` that should be fresh and are not."""
+        age = "TIMESTAMPDIFF(SECOND, COALESCE(updated_at, created_at), UTC_TIMESTAMP())"
+        rows = self.mariadb.execute(
+            f"SELECT host, {age} FROM services WHERE deleted = 0 AND `binary` = %s",  # noqa: S608
+            (name.replace("_", "-"),),
+            "cinder",
+        )
+        ages = dict(rows)
+        down = self.state.settings.service_down_time
+        return [host for host in self.service_hosts(name) if ages.get(host, down) >= down]
+
+    def service_hosts(self, name: str) -> list[str]:
+        """The ``host`` column of each row that the service has in ``services``."""
+        host = self.state.settings.host or os.uname().nodename
+        if name == "cinder_api":
+            return []
+        if name == "cinder_volume":
+            return [f"{host}@{backend}" for backend in BACKENDS]
+        return [host]
+
+    def _queues(self, name: str) -> list[str]:
+        topic = name.replace("_", "-")
+        return [f"{topic}.{host}" for host in self.service_hosts(name)]
+
+    def _wait_consumers(self, queues: list[str], names: list[str], timeout: float) -> None:
+        """By one helper inside a container that has an AMQP library."""
+        name = names[0]
+        script = "/opt/testbed/kolla_drain_testbed/await_queues.py"
+        command = ["/opt/cinder/bin/python", script, str(timeout), *queues]
+        try:
+            containers.run_inside(self.client.containers.get(name), command, "waiting for the queues")
+        except (TestbedError, docker.errors.APIError) as error:
+            raise NotReady(f"{error}\n{self._tails([RABBITMQ, *names])}") from error
+
+    def _tails(self, names: Iterable[str]) -> str:
+        return "\n".join(containers.log_tail(self.client, name) for name in names)
+
+    # -- what tests and the demo use
+
+    @property
+    def api(self) -> CinderApi:
+        """A client of the stack's Block Storage API."""
+        return CinderApi(self.state.endpoints.api_port, self.state.project_id)
+
+    def container(self, name: str) -> Container:
+        """The engine's object for one of the stack's containers."""
+        return self.client.containers.get(name)
+
+    def db(self, database: str = "cinder") -> Connection:
+        """A connection as root; the caller closes it."""
+        return self.mariadb.open(database)
+
+    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
+        """From now on the operation takes that long; see drivers/kolla_drain_testbed."""
+        if how not in HOWS:
+            raise TestbedError(f"No way to pause called {how}; there are {', '.join(HOWS)}.")
+        pauses = self.pauses()
+        pauses[operation] = {"seconds": seconds, "how": how}
+        self._write_pauses(pauses)
+
+    def pauses(self) -> dict[str, dict[str, Any]]:
+        """The pauses that are set."""
+        try:
+            return json.loads(PAUSES_FILE.read_text())
+        except FileNotFoundError:
+            return {}
+
+    def clear_pauses(self) -> None:
+        """Every operation is quick again; those under way keep what they were told."""
+        self._write_pauses({})
+
+    def _write_pauses(self, pauses: dict[str, Any]) -> None:
+        half = PAUSES_FILE.with_suffix(".half")
+        half.write_text(json.dumps(pauses))
+        half.rename(PAUSES_FILE)
+
+    def restart_service(self, name: str, timeout: float = 120) -> str:
+        """Start a stopped service, make it again when it is gone, and wait until it serves."""
+        name = SHORT_NAMES.get(name, name)
+        if name in CINDER:
+            image = images.image_named("cinder").reference
+            done = self._ensure_cinder(name, image)
+            self._wait_ready([name], timeout)
+            return done
+        base = images.base_image()
+        self._start_infrastructure([name], {"base": base, "cinder": base})
+        return "running"
+
+    def engine_events(self, container: str, since: float | datetime) -> list[EngineEvent]:
+        """What the engine recorded of the container from then until now, execs left out."""
+        begin = since.timestamp() if isinstance(since, datetime) else since
+        # The engine takes fractions; the docker SDK would cut them off a datetime.
+        stream = self.client.api.events(
+            since=f"{begin:.9f}",
+            until=f"{datetime.now(timezone.utc).timestamp():.9f}",
+            filters={"container": container, "type": "container"},
+            decode=True,
+        )
+        return [_event(raw) for raw in stream if not raw["Action"].startswith("exec_")]
+
+    def status(self) -> list[ServiceStatus]:
+        """One entry for each container of the stack, there or not."""
+        return [self._status_of(name) for name in SERVICES]
+
+    def _status_of(self, name: str) -> ServiceStatus:
+        container = containers.find(self.client, name)
+        if container is None or LABEL not in container.labels:
+            return ServiceStatus(name, "absent", None, "", "")
+        running = container.status == "running"
+        now = datetime.now(timezone.utc)
+        uptime = (now - containers.started_at(container)).total_seconds() if running else None
+        image = container.attrs["Config"]["Image"]
+        return ServiceStatus(name, container.status, uptime, container.labels.get(MODE_LABEL, ""), image)
+
+
+def _event(raw: dict[str, Any]) -> EngineEvent:
+    attributes = raw["Actor"]["Attributes"]
+    signal, code = attributes.get("signal"), attributes.get("exitCode")
+    return EngineEvent(
+        raw["timeNano"] / 1e9,
+        raw["Action"],
+        int(signal) if signal is not None else None,
+        int(code) if code is not None else None,
+    )

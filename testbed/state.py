@@ -1,0 +1,53 @@
+"""What ``up`` chose, remembered until ``down``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field, replace
+
+from testbed.cinder_config import Endpoints, Settings
+from testbed.containers import free_ports
+from testbed.paths import STATE_DIR, STATE_FILE
+
+
+@dataclass(frozen=True)
+class State:
+    """Ports, passwords and settings of the stack on this machine."""
+
+    settings: Settings
+    endpoints: Endpoints
+    project_id: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def save(self) -> None:
+        """Keep it where only root reads it."""
+        STATE_DIR.mkdir(parents=True, exist_ok=True)
+        half = STATE_FILE.with_suffix(".half")
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(asdict(self), file, indent=2)
+        half.rename(STATE_FILE)
+
+    def with_settings(self, settings: Settings) -> State:
+        """The same stack, set differently."""
+        return replace(self, settings=settings)
+
+
+def load() -> State | None:
+    """The state of the stack, or None when there is none."""
+    try:
+        data = json.loads(STATE_FILE.read_text())
+    except FileNotFoundError:
+        return None
+    return State(Settings(**data["settings"]), Endpoints(**data["endpoints"]), data["project_id"])
+
+
+def fresh() -> State:
+    """New ports and passwords."""
+    ports = free_ports()
+    passwords = {
+        f"{name}_password": secrets.token_hex(12) for name in ("root", "database", "rabbitmq")
+    }
+    names = ("mariadb_port", "rabbitmq_port", "epmd_port", "rabbitmq_dist_port", "api_port")
+    return State(Settings(), Endpoints(**{name: next(ports) for name in names}, **passwords))

@@ -12,6 +12,7 @@ from testbed.waiting import wait_until
 
 MICROVERSION = "volume 3.70"
 GONE = "gone"
+Resource = dict[str, Any]
 PLURALS = {"volume": "volumes", "snapshot": "snapshots", "backup": "backups"}
 
 
@@ -27,7 +28,7 @@ class CinderApi:
             {"X-Auth-Token": f"{project_id}:{project_id}", "OpenStack-API-Version": MICROVERSION}
         )
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """One request; an error of the API is a TestbedError with its text."""
         answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
         if answer.status_code >= 400:
@@ -38,9 +39,10 @@ class CinderApi:
         """Whether the API answers its health check."""
         return self.session.get(f"{self.root}/healthcheck", timeout=5).status_code == 200
 
-    def services(self) -> list[dict[str, Any]]:
+    def services(self) -> list[Resource]:
         """The API's list of services."""
-        return self.call("GET", "os-services")["services"]
+        found: list[Resource] = self.call("GET", "os-services")["services"]
+        return found
 
     # -- volumes
 
@@ -53,7 +55,7 @@ class CinderApi:
         snapshot_id: str | None = None,
         source_volid: str | None = None,
         **more: Any,
-    ) -> dict[str, Any]:
+    ) -> Resource:
         """Create a volume, on one backend by the volume type of that name."""
         wanted = {
             "size": size,
@@ -64,7 +66,8 @@ class CinderApi:
             **more,
         }
         body = {"volume": {key: value for key, value in wanted.items() if value is not None}}
-        return self.call("POST", "volumes", body)["volume"]
+        found: Resource = self.call("POST", "volumes", body)["volume"]
+        return found
 
     def delete_volume(self, volume_id: str, **query: Any) -> None:
         """Ask for the volume's deletion."""
@@ -74,20 +77,24 @@ class CinderApi:
         """Ask for a larger volume."""
         self.volume_action(volume_id, "os-extend", new_size=new_size)
 
-    def volume_action(self, volume_id: str, action: str, **arguments: Any) -> dict[str, Any]:
+    def volume_action(self, volume_id: str, action: str, **arguments: Any) -> Resource:
         """Any volume action by its name in the API."""
-        return self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
+        answer: Resource = self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
+        return answer
 
     def reset_status(self, resource: str, resource_id: str, status: str) -> None:
         """Set the status as an administrator does."""
-        self.call("POST", f"{PLURALS[resource]}/{resource_id}/action", {"os-reset_status": {"status": status}})
+        self.call(
+            "POST", f"{PLURALS[resource]}/{resource_id}/action", {"os-reset_status": {"status": status}}
+        )
 
     # -- snapshots
 
-    def create_snapshot(self, volume_id: str, name: str = "") -> dict[str, Any]:
+    def create_snapshot(self, volume_id: str, name: str = "") -> Resource:
         """Snapshot a volume."""
         body = {"volume_id": volume_id, "name": name}
-        return self.call("POST", "snapshots", {"snapshot": body})["snapshot"]
+        found: Resource = self.call("POST", "snapshots", {"snapshot": body})["snapshot"]
+        return found
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Ask for the snapshot's deletion."""
@@ -95,15 +102,17 @@ class CinderApi:
 
     # -- backups
 
-    def create_backup(self, volume_id: str, name: str = "", **more: Any) -> dict[str, Any]:
+    def create_backup(self, volume_id: str, name: str = "", **more: Any) -> Resource:
         """Back a volume up."""
         body = {"volume_id": volume_id, "name": name, **more}
-        return self.call("POST", "backups", {"backup": body})["backup"]
+        found: Resource = self.call("POST", "backups", {"backup": body})["backup"]
+        return found
 
-    def restore_backup(self, backup_id: str, volume_id: str | None = None) -> dict[str, Any]:
+    def restore_backup(self, backup_id: str, volume_id: str | None = None) -> Resource:
         """Restore into a volume, or into a new one."""
         body = {"volume_id": volume_id} if volume_id else {}
-        return self.call("POST", f"backups/{backup_id}/restore", {"restore": body})["restore"]
+        found: Resource = self.call("POST", f"backups/{backup_id}/restore", {"restore": body})["restore"]
+        return found
 
     def delete_backup(self, backup_id: str) -> None:
         """Ask for the backup's deletion."""
@@ -111,7 +120,7 @@ class CinderApi:
 
     # -- looking
 
-    def get(self, resource: str, resource_id: str) -> dict[str, Any]:
+    def get(self, resource: str, resource_id: str) -> Resource:
         """One volume, snapshot or backup; its status is ``gone`` when it is not there."""
         path = f"{self.base}/{PLURALS[resource]}/{resource_id}"
         answer = self.session.get(path, timeout=60)
@@ -119,7 +128,8 @@ class CinderApi:
             return {"id": resource_id, "status": GONE}
         if answer.status_code >= 400:
             raise TestbedError(f"GET {resource} {resource_id}: {answer.status_code} {answer.text[:400]}")
-        return answer.json()[resource]
+        found: Resource = answer.json()[resource]
+        return found
 
     def status(self, resource: str, resource_id: str) -> str:
         """The status, or ``gone``."""
@@ -148,10 +158,11 @@ class CinderApi:
         assert found
         return found
 
-    def list(self, resource: str) -> list[dict[str, Any]]:
+    def list(self, resource: str) -> list[Resource]:
         """All volumes, snapshots or backups with their details."""
         plural = PLURALS[resource]
-        return self.call("GET", f"{plural}/detail")[plural]
+        found: list[Resource] = self.call("GET", f"{plural}/detail")[plural]
+        return found
 
     # -- set-up
 

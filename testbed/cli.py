@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 
 from testbed import state
 from testbed.console import say
 from testbed.errors import TestbedError
-from testbed.stack import MODES, Stack
+from testbed.setup_host import engine_client
+from testbed.stack import MODES, Stack, remove_files
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,10 +21,14 @@ def parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="make the stack be there and ready")
     up.add_argument("--mode", choices=MODES, help="what the services run on (eventlet on a first up)")
     up.add_argument("--only", metavar="NAME,...", help="only these services and what they need")
-    up.add_argument("--service-timeout", type=int, metavar="S", help="the services' graceful_shutdown_timeout (600)")
+    up.add_argument(
+        "--service-timeout", type=int, metavar="S", help="the services' graceful_shutdown_timeout (600)"
+    )
     up.add_argument("--report-interval", type=int, metavar="S", help="seconds between heartbeats (10)")
     up.add_argument("--service-down-time", type=int, metavar="S", help="age of a dead heartbeat (60)")
-    up.add_argument("--timeout", type=float, default=120, metavar="S", help="how long to wait for the services")
+    up.add_argument(
+        "--timeout", type=float, default=120, metavar="S", help="how long to wait for the services"
+    )
     down = commands.add_parser("down", help="remove the stack")
     down.add_argument("--images", action="store_true", help="images, caches and lone databases too")
     commands.add_parser("status", help="what is there, and how to reach it")
@@ -33,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what was asked; errors are sentences."""
     chosen = parser().parse_args(arguments)
     try:
+        if chosen.command != "up" and engine_client() is None and not _engine_installed():
+            return _without_engine(chosen)
         stack = Stack()
         if chosen.command == "up":
             _up(stack, chosen)
@@ -47,6 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _engine_installed() -> bool:
+    return shutil.which("dockerd") is not None
+
+
+def _without_engine(chosen: argparse.Namespace) -> int:
+    """Where no engine is installed nothing can run; down still removes files."""
+    if chosen.command == "down":
+        remove_files(everything=chosen.images)
+        return 0
+    print("No container engine is installed, so nothing of the testbed runs.")
+    return 3
 
 
 def _up(stack: Stack, chosen: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import docker
 from docker.errors import APIError, NotFound
@@ -130,7 +130,7 @@ def ours(client: docker.DockerClient, stack: str | None = None) -> list[Containe
 def run_inside(container: Container, command: list[str], what: str, **options: Any) -> str:
     """Run a command in a running container and return what it printed."""
     code, output = container.exec_run(command, **options)
-    text = (output or b"").decode(errors="replace")
+    text = cast("bytes", output or b"").decode(errors="replace")
     if code:
         raise TestbedError(f"{what} in {container.name} failed (rc {code}): {without_secrets(text)[-1200:]}")
     return text

@@ -23,7 +23,7 @@ from testbed.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "cinder_volume"
-BACKEND_HOST = "file-1"
+LEDGER = Path("/run/kolla-drain")
 
 _started = time.monotonic()
 
@@ -56,14 +56,20 @@ class Watch:
 
     def look(self) -> None:
         """One line when something changed, or every five seconds."""
-        line = f"container {self._container():8s} volume {self._stack.api.status('volume', self._volume)}"
+        volume = self._stack.api.status("volume", self._volume)
+        line = f"container {self._stack.container(CONTAINER).status:8s}  volume {volume:10s}  {self._phase()}".rstrip()
         if line != self._last or time.monotonic() - self._said >= 5:
             say(f"    {line}")
             self._last, self._said = line, time.monotonic()
 
-    def _container(self) -> str:
-        container = self._stack.container(CONTAINER)
-        return str(container.status)
+    def _phase(self) -> str:
+        """What the module is about, by its own record on the host; empty under the plain stop."""
+        record = LEDGER / f"{self._stack.container(CONTAINER).id}.json"
+        try:
+            signalled = json.loads(record.read_text())["signalled"]
+        except FileNotFoundError:
+            return ""
+        return "draining: SIGTERM is sent" if signalled else "quiescing: no signal yet"
 
     def until(self, done: Callable[[], bool], limit: float) -> None:
         """Look until ``done``; TestbedError after ``limit`` seconds."""
@@ -174,10 +180,10 @@ def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
     watch.until(lambda: process.poll() is not None, 240)
     assert process.stdout is not None
     output = process.stdout.read()
-    begin = output.find("{")
+    begin = output.find("=> {")
     if begin < 0:
         raise TestbedError(f"ansible said nothing that can be read:\n{output}")
-    return dict(json.JSONDecoder().raw_decode(output[begin:])[0])
+    return dict(json.JSONDecoder().raw_decode(output[begin + 3 :])[0])
 
 
 def table(rows: list[Row], seconds: float) -> str:

@@ -8,8 +8,8 @@ side by side, since one waits for the disk and the other for the network.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from docker.errors import ImageNotFound
 
 from testbed.console import say, step
 from testbed.errors import TestbedError
+from testbed.locks import locked
 from testbed.paths import CACHE_DIR, CONSTRAINTS, LABEL, REPOSITORY
 from testbed.setup_host import ensure_packages, host_release
 
@@ -101,17 +102,24 @@ def present(client: docker.DockerClient, image: Image) -> bool:
 def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
     """Build what is missing of base, cinder, nova; returns the images by name."""
     wanted = {name: image_named(name) for name in dict.fromkeys(("base", *names))}
+    if not all(present(client, image) for image in wanted.values()):
+        with locked("images"):
+            _build(client, wanted)
+    return wanted
+
+
+def _build(client: docker.DockerClient, wanted: dict[str, Image]) -> None:
+    """Build those that are still missing once it is our turn."""
     missing = [name for name, image in wanted.items() if not present(client, image)]
     projects = [name for name in missing if name != "base"]
-    if missing:
-        ensure_packages(["mmdebstrap", "python3-venv"])
-        jobs = [lambda: _make_wheels(projects)] if projects else []
-        if "base" in missing:
-            jobs.append(lambda: _build_base(client, wanted["base"]))
-        _side_by_side(jobs)
+    ensure_packages(["mmdebstrap", "python3-venv"])
+    jobs = [lambda: _make_wheels(projects)] if projects else []
+    if "base" in missing:
+        jobs.append(lambda: _build_base(client, wanted["base"]))
+    _side_by_side(jobs)
     for name in projects:
         _build_project(client, wanted["base"], wanted[name])
-    return wanted
+        shutil.rmtree(_wheels(name))
 
 
 def _side_by_side(jobs: list[Callable[[], None]]) -> None:
@@ -221,7 +229,7 @@ def _make_wheels(projects: list[str]) -> None:
 
 
 def _wheels(project: str) -> Path:
-    return CACHE_DIR / "wheels" / f"{project}-{sys.implementation.cache_tag}"
+    return CACHE_DIR / f"wheels-{project_image(project).tag}"
 
 
 def _run(command: list[str], what: str) -> None:
@@ -259,12 +267,7 @@ def _build_project(client: docker.DockerClient, base: Image, image: Image) -> No
 
 def remove_all(client: docker.DockerClient) -> int:
     """Remove every image of ours, of any tag; returns how many."""
-    names = [
-        tag
-        for image in client.images.list()
-        for tag in image.tags
-        if tag.startswith(f"{REPOSITORY}/")
-    ]
+    names = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"{REPOSITORY}/")]
     # The base goes last: the others are layers on top of it.
     for name in sorted(names, key=lambda tag: tag.startswith(f"{REPOSITORY}/base")):
         say(f"removing image {name}")

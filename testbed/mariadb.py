@@ -11,12 +11,13 @@ Schemas are made by the projects' own ``*-manage`` commands and kept as dumps.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import docker
 import pymysql
@@ -26,6 +27,7 @@ from testbed import containers, images
 from testbed.console import step
 from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
+from testbed.locks import locked
 from testbed.paths import CACHE_DIR, LABEL, STATE_DIR
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
@@ -173,7 +175,9 @@ class MariaDB:
             **options,
         )
 
-    def execute(self, statement: str, parameters: tuple[Any, ...] = (), database: str | None = None) -> list[Any]:
+    def execute(
+        self, statement: str, parameters: tuple[Any, ...] = (), database: str | None = None
+    ) -> list[Any]:
         """One statement, all its rows."""
         with self.connect(database) as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
@@ -187,7 +191,9 @@ class MariaDB:
     def rename(self, old: str, new: str) -> None:
         """Move all tables of a database into another one: what is there under its name is whole."""
         self.execute(f"CREATE DATABASE IF NOT EXISTS `{new}` CHARACTER SET utf8mb3")
-        tables = self.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (old,))
+        tables = self.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (old,)
+        )
         moves = ", ".join(f"`{old}`.`{table}` TO `{new}`.`{table}`" for (table,) in tables)
         self.execute(f"RENAME TABLE {moves}")
         self.execute(f"DROP DATABASE `{old}`")
@@ -215,6 +221,12 @@ class MariaDB:
         containers.remove(self.client, self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def __enter__(self) -> MariaDB:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
     def load_schema(self, schema: str, database: str | None = None) -> str:
         """Make ``database`` (by default called as the schema) afresh, empty but for what a db sync leaves in it."""
         database = database or schema
@@ -223,7 +235,9 @@ class MariaDB:
         self.execute(f"CREATE DATABASE `{database}` CHARACTER SET utf8mb3")
         container = self.client.containers.get(self.name)
         containers.run_inside(
-            container, ["sh", "-c", f"mariadb -S {SOCKET} {database} < {dump}"], f"loading the schema of {schema}"
+            container,
+            ["sh", "-c", f"mariadb -S {SOCKET} {database} < {dump}"],
+            f"loading the schema of {schema}",
         )
         return database
 
@@ -236,9 +250,25 @@ def start(
     host: str = "127.0.0.1",
     root_password: str | None = None,
 ) -> MariaDB:
-    """A MariaDB of its own in the container ``kolla_drain_mariadb_<name>``; remove() it afterwards."""
+    """A MariaDB of its own in the container ``kolla_drain_mariadb_<name>``.
+
+    remove() it afterwards, or use it as a context manager.
+    """
     client = ensure_host()
     image = images.ensure(client)["base"].reference
+    with locked("ports"):
+        return _start(client, image, name, port, tls, host, root_password)
+
+
+def _start(
+    client: docker.DockerClient,
+    image: str,
+    name: str,
+    port: int | None,
+    tls: bool,
+    host: str,
+    root_password: str | None,
+) -> MariaDB:
     full_name = f"kolla_drain_mariadb_{name}"
     containers.refuse_strangers(client, full_name)
     containers.remove(client, full_name)
@@ -291,7 +321,8 @@ def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, d
             stderr=True,
         )
     except docker.errors.ContainerError as error:
-        text = (error.stderr or b"").decode(errors="replace")
+        stderr = error.stderr or b""
+        text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
         raise TestbedError(
             f"'{' '.join(command)}' failed: {containers.without_secrets(text)[-1500:]}"
         ) from error
@@ -300,12 +331,12 @@ def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, d
 
 
 def _dump(server: MariaDB, database: str, dump: Path) -> None:
-    code, (output, errors) = server.client.containers.get(server.name).exec_run(
-        ["mariadb-dump", "-S", SOCKET, "--single-transaction", "--skip-comments", database], demux=True
-    )
-    if code:
+    command = ["mariadb-dump", "-S", SOCKET, "--single-transaction", "--skip-comments", database]
+    code, streams = server.client.containers.get(server.name).exec_run(command, demux=True)
+    output, errors = cast("tuple[bytes | None, bytes | None]", streams)
+    if code or not output:
         raise TestbedError(f"mariadb-dump of {database} failed: {(errors or b'').decode(errors='replace')}")
-    half = dump.with_suffix(".half")
+    half = dump.with_suffix(f".half-{os.getpid()}")
     half.write_bytes(output)
     half.rename(dump)
 

@@ -18,6 +18,7 @@ STATE_FILE = STATE_DIR / "state.json"
 CINDER_DIR = STATE_DIR / "cinder"
 PAUSES_FILE = CINDER_DIR / "pauses.json"
 CACHE_DIR = Path("/var/cache/kolla-drain-testbed")
+LOCK_DIR = Path("/run/lock/kolla-drain-testbed")
 DOCKERD_LOG = Path("/var/log/kolla-drain-dockerd.log")
 
 KOLLA_DIR = Path("/etc/kolla")

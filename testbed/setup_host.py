@@ -7,14 +7,13 @@ import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import docker
 
 from testbed.console import say, step
-from testbed.errors import TestbedError
+from testbed.errors import NotReady, TestbedError
 from testbed.paths import DOCKERD_LOG
 from testbed.waiting import wait_until
 
@@ -93,26 +92,31 @@ def ensure_engine(timeout: int = 120) -> docker.DockerClient:
         client = engine_client(timeout)  # the package may have started it
         if client is not None:
             return client
-    _start_dockerd()
-    return wait_until(lambda: engine_client(timeout), 60, "The Docker Engine", on_timeout=_dockerd_log)
+    daemon = _start_dockerd()
+
+    def answers() -> docker.DockerClient | None:
+        if daemon is not None and daemon.poll() is not None:
+            raise NotReady(f"dockerd ended (rc {daemon.returncode}). {_dockerd_log()}")
+        return engine_client(timeout)
+
+    found = wait_until(answers, 60, "The Docker Engine", on_timeout=_dockerd_log)
+    assert found is not None
+    return found
 
 
-def _start_dockerd() -> None:
+def _start_dockerd() -> subprocess.Popen[bytes] | None:
     """Start the daemon by systemd where that runs, else by ourselves."""
     if Path("/run/systemd/system").is_dir():
         say("starting the Docker Engine (systemctl start docker)")
         subprocess.run(["systemctl", "start", "docker"], check=False)
-        return
+        return None
     _forget_dead_daemon()
     say(f"starting the Docker Engine (dockerd, log in {DOCKERD_LOG})")
     DOCKERD_LOG.parent.mkdir(parents=True, exist_ok=True)
     with DOCKERD_LOG.open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    time.sleep(0.5)
-    if process.poll() is not None:
-        raise TestbedError(f"dockerd ended at once (rc {process.returncode}). {_dockerd_log()}")
 
 
 def _forget_dead_daemon() -> None:

@@ -1,24 +1,26 @@
 """The whole stack: MariaDB, RabbitMQ and the four Cinder services.
 
-    stack = Stack()
-    stack.up(mode="eventlet")
-    volume = stack.api.create_volume(1)
-    stack.down()
+stack = Stack()
+stack.up(mode="eventlet")
+volume = stack.api.create_volume(1)
+stack.down()
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import docker
+from docker.errors import NotFound
 from docker.models.containers import Container
 from pymysql.connections import Connection
 
@@ -28,8 +30,21 @@ from testbed.cinder_config import BACKENDS, Settings
 from testbed.console import say, step
 from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
+from testbed.locks import locked
 from testbed.mariadb import MariaDB
-from testbed.paths import CACHE_DIR, CINDER_DIR, DRIVERS, KOLLA_DIR, LABEL, MARKER, MODE_LABEL, PAUSES_FILE, STATE_DIR
+from testbed.paths import (
+    CACHE_DIR,
+    CINDER_DIR,
+    DRIVERS,
+    KOLLA_DIR,
+    LABEL,
+    LOCK_DIR,
+    MARKER,
+    MODE_LABEL,
+    PAUSES_FILE,
+    STATE_DIR,
+    STATE_FILE,
+)
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
 
@@ -95,18 +110,19 @@ class Stack:
         """
         wanted = self._names(only)
         self._refuse_strangers()
-        self._state = self._next_state(
-            mode=mode,
-            service_timeout=service_timeout,
-            report_interval=report_interval,
-            service_down_time=service_down_time,
-            host=host,
-        )
+        with locked("ports"):
+            self._state = self._next_state(
+                mode=mode,
+                service_timeout=service_timeout,
+                report_interval=report_interval,
+                service_down_time=service_down_time,
+                host=host,
+            )
         needed = ("cinder",) if set(wanted) & set(CINDER) else ()
         built = images.ensure(self.client, *needed)
         self._make_folders()
-        with step(f"starting {', '.join(wanted)} (Cinder on {self.state.settings.mode})"):
-            self._start_infrastructure(wanted, built)
+        with locked("stack"), step(f"{', '.join(wanted)} (Cinder on {self.state.settings.mode})"):
+            self._start_infrastructure(wanted, built["base"].reference)
             for name in (name for name in CINDER if name in wanted):
                 self._ensure_cinder(name, built["cinder"].reference)
             self._wait_ready(wanted, timeout)
@@ -116,31 +132,12 @@ class Stack:
         """Remove the stack; with images_too also images, caches and lone databases."""
         for container in containers.ours(self.client, None if images_too else self.name):
             say(f"removing container {container.name}")
-            container.remove(force=True, v=True)
-        for service in SERVICES:
-            folder = cinder_config.folder_of(service)
-            if (folder / MARKER).exists():
-                shutil.rmtree(folder)
-        if KOLLA_DIR.is_dir() and not any(KOLLA_DIR.iterdir()):
-            KOLLA_DIR.rmdir()
+            with contextlib.suppress(NotFound):
+                container.remove(force=True, v=True)
         if images_too:
             images.remove_all(self.client)
-            shutil.rmtree(CACHE_DIR, ignore_errors=True)
-            shutil.rmtree(STATE_DIR, ignore_errors=True)
-        self._remove_state()
+        remove_files(everything=images_too)
         self._state = None
-
-    def _remove_state(self) -> None:
-        """All but the folders of databases that others started alone."""
-        if not STATE_DIR.is_dir():
-            return
-        lone = {f"{MARIADB}_"}
-        for entry in STATE_DIR.iterdir():
-            if any(entry.name.startswith(prefix) for prefix in lone):
-                continue
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        if not any(STATE_DIR.iterdir()):
-            STATE_DIR.rmdir()
 
     def _names(self, only: Iterable[str] | None) -> list[str]:
         asked = {SHORT_NAMES.get(name, name.replace("-", "_")) for name in only} if only else set(SERVICES)
@@ -185,17 +182,14 @@ class Stack:
         for folder in ("volumes", "backup", "tmp", "coordination"):
             (CINDER_DIR / folder).mkdir(parents=True, exist_ok=True)
 
-    def _start_infrastructure(self, wanted: list[str], built: dict[str, images.Image]) -> None:
-        base = built["base"].reference
-        # Both at once: each waits for itself.
-        with ThreadPoolExecutor() as pool:
-            jobs = []
-            if RABBITMQ in wanted:
-                jobs.append(pool.submit(self._ensure_rabbitmq, base))
-            if MARIADB in wanted:
-                jobs.append(pool.submit(self._ensure_mariadb, base, "cinder" in built))
-            for job in jobs:
-                job.result()
+    def _start_infrastructure(self, wanted: list[str], base: str) -> None:
+        # Before all: RabbitMQ takes longest, and nobody waits for it until the services do.
+        if RABBITMQ in wanted:
+            self._ensure_rabbitmq(base)
+        if MARIADB in wanted:
+            self._ensure_mariadb(base)
+            if any(name in CINDER for name in wanted):
+                self._ensure_schema()
 
     @property
     def mariadb(self) -> MariaDB:
@@ -210,11 +204,13 @@ class Stack:
             label=self.name,
         )
 
-    def _ensure_mariadb(self, image: str, with_schema: bool) -> None:
-        server = self.mariadb
+    def _ensure_mariadb(self, image: str) -> None:
         cinder_config.write(MARIADB, MARKER, "")
-        server.up(image)
-        if not with_schema or server.execute("SHOW DATABASES LIKE 'cinder'"):
+        self.mariadb.up(image)
+
+    def _ensure_schema(self) -> None:
+        server = self.mariadb
+        if server.execute("SHOW DATABASES LIKE 'cinder'"):
             return
         server.load_schema("cinder", "cinder_half")
         server.execute("UPDATE cinder_half.quota_classes SET hard_limit = -1")
@@ -372,7 +368,7 @@ class Stack:
     def pauses(self) -> dict[str, dict[str, Any]]:
         """The pauses that are set."""
         try:
-            return json.loads(PAUSES_FILE.read_text())
+            return cast("dict[str, dict[str, Any]]", json.loads(PAUSES_FILE.read_text()))
         except FileNotFoundError:
             return {}
 
@@ -389,24 +385,19 @@ class Stack:
         """Start a stopped service, make it again when it is gone, and wait until it serves."""
         name = SHORT_NAMES.get(name, name)
         if name in CINDER:
-            image = images.image_named("cinder").reference
-            done = self._ensure_cinder(name, image)
+            done = self._ensure_cinder(name, images.ensure(self.client, "cinder")["cinder"].reference)
             self._wait_ready([name], timeout)
             return done
-        base = images.base_image()
-        self._start_infrastructure([name], {"base": base, "cinder": base})
-        return "running"
+        self._start_infrastructure([name], images.ensure(self.client)["base"].reference)
+        return "started"
 
     def engine_events(self, container: str, since: float | datetime) -> list[EngineEvent]:
         """What the engine recorded of the container from then until now, execs left out."""
         begin = since.timestamp() if isinstance(since, datetime) else since
         # The engine takes fractions; the docker SDK would cut them off a datetime.
-        stream = self.client.api.events(
-            since=f"{begin:.9f}",
-            until=f"{datetime.now(timezone.utc).timestamp():.9f}",
-            filters={"container": container, "type": "container"},
-            decode=True,
-        )
+        span: dict[str, Any] = {"since": f"{begin:.9f}", "until": f"{time.time():.9f}"}
+        filters = {"container": container, "type": "container"}
+        stream = self.client.api.events(filters=filters, decode=True, **span)
         return [_event(raw) for raw in stream if not raw["Action"].startswith("exec_")]
 
     def status(self) -> list[ServiceStatus]:
@@ -433,3 +424,22 @@ def _event(raw: dict[str, Any]) -> EngineEvent:
         int(signal) if signal is not None else None,
         int(code) if code is not None else None,
     )
+
+
+def remove_files(everything: bool) -> None:
+    """Configuration, state and volumes; with everything also caches and what lone databases left."""
+    for service in SERVICES:
+        folder = cinder_config.folder_of(service)
+        if (folder / MARKER).exists():
+            shutil.rmtree(folder)
+    _remove_if_empty(KOLLA_DIR)
+    for folder in (STATE_DIR, CACHE_DIR, LOCK_DIR) if everything else ():
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(CINDER_DIR, ignore_errors=True)
+    STATE_FILE.unlink(missing_ok=True)
+    _remove_if_empty(STATE_DIR)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

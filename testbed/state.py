@@ -46,8 +46,14 @@ def load() -> State | None:
 def fresh() -> State:
     """New ports and passwords."""
     ports = free_ports()
-    passwords = {
-        f"{name}_password": secrets.token_hex(12) for name in ("root", "database", "rabbitmq")
-    }
-    names = ("mariadb_port", "rabbitmq_port", "epmd_port", "rabbitmq_dist_port", "api_port")
-    return State(Settings(), Endpoints(**{name: next(ports) for name in names}, **passwords))
+    endpoints = Endpoints(
+        mariadb_port=next(ports),
+        rabbitmq_port=next(ports),
+        epmd_port=next(ports),
+        rabbitmq_dist_port=next(ports),
+        api_port=next(ports),
+        root_password=secrets.token_hex(12),
+        database_password=secrets.token_hex(12),
+        rabbitmq_password=secrets.token_hex(12),
+    )
+    return State(Settings(), endpoints)

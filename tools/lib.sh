@@ -50,7 +50,7 @@ _install_requirements() {
         return 0
     fi
     say "virtual environment: installing what the requirements files name into .venv"
-    "$VENV/bin/python" -m pip --quiet install "${REQUIREMENTS[@]/#/-r}" || return 1
+    "$VENV/bin/python" -m pip -qq install "${REQUIREMENTS[@]/#/-r}" || return 1
     echo "$wanted" >"$stamp"
     say "virtual environment: ready"
 }
@@ -65,10 +65,10 @@ ensure_requirements() {
 # setup_host CALL ; a function of testbed/setup_host.py.
 setup_host() { (cd "$ROOT" && "$VENV/bin/python" -c "from testbed import setup_host as s; s.$1"); }
 
-# ensure_packages [PROFILE...] ; those packages of bindep.txt that are missing.
+# Those packages of bindep.txt that are missing; what has a profile there is installed by testbed, where it is needed.
 ensure_packages() {
     local missing
-    missing=$("$VENV/bin/bindep" --brief --file "$ROOT/bindep.txt" "$@" 2>/dev/null | xargs) || true
+    missing=$("$VENV/bin/bindep" --brief --file "$ROOT/bindep.txt" 2>/dev/null | xargs) || true
     [ -n "$missing" ] || return 0
     say "installing from the distribution: $missing"
     setup_host "ensure_packages('$missing'.split())" ||

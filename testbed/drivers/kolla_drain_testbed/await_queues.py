@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import amqp
 
 
-def consumers(connection, queue):
+def consumers(connection: amqp.Connection, queue: str) -> int:
     """How many consumers the queue has; none when it is not there."""
     channel = connection.channel()
     try:
@@ -23,12 +23,16 @@ def consumers(connection, queue):
             channel.close()
 
 
-def main():
+def main() -> int:
     """await_queues.py SECONDS QUEUE..."""
     conf = configparser.RawConfigParser(strict=False)
     conf.read("/etc/cinder/cinder.conf")
     url = urlsplit(conf["DEFAULT"]["transport_url"])
-    broker = {"host": f"{url.hostname}:{url.port}", "userid": unquote(url.username), "password": unquote(url.password)}
+    broker = {
+        "host": f"{url.hostname}:{url.port}",
+        "userid": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+    }
     deadline = time.monotonic() + float(sys.argv[1])
     missing = sys.argv[2:]
     while missing:
@@ -37,7 +41,7 @@ def main():
                 while missing and time.monotonic() < deadline:
                     missing = [queue for queue in missing if not consumers(connection, queue)]
                     time.sleep(0.1 if missing else 0)
-        except OSError as error:
+        except (OSError, amqp.exceptions.AMQPError) as error:
             print(f"broker: {error}", file=sys.stderr)
             time.sleep(0.3)
         if time.monotonic() >= deadline and missing:

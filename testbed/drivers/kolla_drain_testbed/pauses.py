@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 FILE = "/var/lib/cinder/pauses.json"
 
 
-def _told(operation):
+def _told(operation: str) -> tuple[float, str]:
     try:
         with open(FILE, encoding="utf-8") as file:
             pauses = json.load(file)
@@ -27,7 +27,7 @@ def _told(operation):
     return float(pause.get("seconds", 0)), pause.get("how", "sleep")
 
 
-def pause(operation, resource_id=""):
+def pause(operation: str, resource_id: str = "") -> None:
     """Spend the time that this operation is told to take."""
     seconds, how = _told(operation)
     if seconds <= 0:
@@ -37,11 +37,11 @@ def pause(operation, resource_id=""):
     LOG.info("testbed: %s of %s goes on", operation, resource_id)
 
 
-def _execute(seconds):
+def _execute(seconds: float) -> None:
     processutils.execute("sleep", str(seconds))
 
 
-def _block(seconds):
+def _block(seconds: float) -> None:
     # As a library's call does that never comes back to Python: signals wait as well.
     try:
         from eventlet import patcher
@@ -49,7 +49,9 @@ def _block(seconds):
         sleep = patcher.original("time").sleep
     except ImportError:
         sleep = time.sleep
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGINT})
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGINT}
+    )
     try:
         sleep(seconds)
     finally:

@@ -7,5 +7,5 @@ import setuptools
 if not os.path.exists(".git") and not os.path.exists("PKG-INFO"):
     os.environ.setdefault("PBR_VERSION", "0.0.0")
 
-# NOTE: no py_modules, or setuptools would go and look for packages: the tree is shipped as data, by [files] in setup.cfg.
+# NOTE: no py_modules, or setuptools would go and look for packages: the tree is shipped as data ([files] in setup.cfg).
 setuptools.setup(setup_requires=["pbr>=6.0"], pbr=True, py_modules=[])

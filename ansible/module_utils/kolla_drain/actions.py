@@ -63,17 +63,7 @@ def run(options: Options) -> dict[str, Any]:
     _check_names(options)
     options = replace(options, request=_checked(options.request))
     engine = DockerEngine(options.client_timeout)
-    actions: dict[str, Callable[[Options, DockerEngine], dict[str, Any]]] = {
-        "stop_container": _stop,
-        "stop_and_remove_container": _stop_and_remove,
-        "restart_container": _restart,
-        "start_container": _start,
-        "remove_container": _remove,
-        "get_container_state": _state,
-        "get_container_env": _env,
-        "drain_status": _status,
-    }
-    return actions[options.action](options, engine)
+    return ACTIONS[options.action](options, engine)
 
 
 # --- input
@@ -144,6 +134,14 @@ class _Known:
     def target(self, request: StopRequest) -> Target:
         down = float(self.config.service_down_time) if self.config else 60.0
         return Target(self.container, request, self.profile, self.plan, down, self.missing, self.findings)
+
+
+def _look(options: Options, engine: DockerEngine, ledger: Ledger, container: Container) -> _Known:
+    """All that is known beforehand; what is wrong with the input is said with the container's name."""
+    try:
+        return _known(options, engine, ledger, container)
+    except KollaDrainError as exc:
+        raise Refused(f"{container.name} was not touched: {str(exc).rstrip('.')}.") from exc
 
 
 def _known(options: Options, engine: DockerEngine, ledger: Ledger, container: Container) -> _Known:
@@ -267,7 +265,7 @@ def _stop_each(options: Options, engine: DockerEngine) -> list[_Each]:
     if len(found) == 1 and None in found.values() and not options.ignore_missing:
         _find(options, engine, options.names[0], "stop")
     _refuse_aliases(found)
-    known = {name: _known(options, engine, ledger, one) for name, one in found.items() if one is not None}
+    known = {name: _look(options, engine, ledger, one) for name, one in found.items() if one is not None}
     _refuse_by_preflight(options, list(known.values()))
     if options.check_mode:
         outcomes = _plans(options, list(known.values()), ledger)
@@ -373,7 +371,7 @@ def _status(options: Options, engine: DockerEngine) -> dict[str, Any]:
     found = {name: engine.inspect(name) for name in options.names}
     if len(found) == 1 and None in found.values() and not options.ignore_missing:
         _find(options, engine, options.names[0], "read")
-    known = [_known(options, engine, ledger, one) for one in found.values() if one is not None]
+    known = [_look(options, engine, ledger, one) for one in found.values() if one is not None]
     plans = {each.result["id"]: each for each in _plans(options, known, ledger)}
     each_one = []
     for name, one in found.items():
@@ -531,3 +529,15 @@ def _env(options: Options, engine: DockerEngine) -> dict[str, Any]:
     container = _find(options, engine, options.names[0], "read")
     env = {key: MASK if _SECRET.search(key) and value else value for key, value in container.env.items()}
     return {"changed": False, "failed": False, "name": container.name, "env": env, "warnings": []}
+
+
+ACTIONS: dict[str, Callable[[Options, DockerEngine], dict[str, Any]]] = {
+    "stop_container": _stop,
+    "stop_and_remove_container": _stop_and_remove,
+    "restart_container": _restart,
+    "start_container": _start,
+    "remove_container": _remove,
+    "get_container_state": _state,
+    "get_container_env": _env,
+    "drain_status": _status,
+}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from . import policy
-from .errors import EngineError, EngineUnreachable, KollaDrainError, NoSuchContainer, NotRunning
+from .errors import EngineUnreachable, KollaDrainError, NoSuchContainer, NotRunning
 from .ledger import Entry, Ledger
 from .model import (
     Answer,
@@ -33,6 +33,10 @@ from .policy import Action, Freshness, Observation, Plan
 
 # The net below the engine's events: a container is looked at this often, in seconds, whatever else happens.
 LOOK_EVERY = 1.0
+
+# A signal whose call broke off may still be on its way through a slow engine for this long, in seconds; it has
+# to be longer than the engine's client waits for one call.
+DOUBT = 20.0
 
 
 @dataclass(frozen=True)
@@ -161,8 +165,13 @@ def stop_all(
         for answer in evidence.answers():
             if answer.key in by_key:
                 by_key[answer.key].hear(answer)
+        silence: EngineUnreachable | None = None
         for stop in open_stops:
-            stop.step()
+            # One call to an engine that hangs takes seconds: the others do not wait for theirs, too.
+            if silence is None or stop.has_exited:
+                silence = stop.step() or silence
+            else:
+                stop.engine_is_silent(silence)
         readers = [s for s in open_stops if s.result is None and s.reads]
         if readers and (clock() >= next_reading or any(s.wants_reading for s in readers)):
             number = evidence.ask({s.container.id: s.record.open() for s in readers})
@@ -171,7 +180,9 @@ def stop_all(
             next_reading = clock() + interval
         if any(s.result is None for s in open_stops):
             now = clock()
-            moments = [next_reading, now + LOOK_EVERY, *(s.deadline for s in open_stops if s.deadline > now)]
+            moments = [now + LOOK_EVERY, *(at for s in open_stops for at in s.turns if at > now)]
+            if readers:
+                moments.append(next_reading)
             wait(max(0.01, min(moments) - now))
     return tuple(s.result for s in stops if s.result is not None)
 
@@ -197,6 +208,8 @@ class _Stop:
         self._signalled_at: float | None = None
         self._last_signal = ""
         self._killed_at: float | None = None
+        self._kills = 0
+        self._kill_failure = ""
         self._killed_by_another = False
         self._exited_at: float | None = None
         self._final_number: int | None = None  # answers from this question on were read after the exit
@@ -222,6 +235,16 @@ class _Stop:
         """Whether there is evidence to ask for."""
         return self.target.profile.name != "none" and not self.target.evidence_missing
 
+    @property
+    def has_exited(self) -> bool:
+        """Whether only its evidence is waited for, and nothing more of the engine."""
+        return self._exited_at is not None
+
+    @property
+    def turns(self) -> tuple[float, float]:
+        """When quiesce ends and when the deadline is, on the loop's clock."""
+        return (self._begun + self.plan.quiesce, self.deadline)
+
     def begin(self) -> None:
         """Open the stop in the ledger, or join the one under way; a container at rest is done."""
         if self.container.at_rest:
@@ -238,7 +261,7 @@ class _Stop:
             left = self.deadline - self._clock()
             self._note(f"joined the stop under way, {left:.0f} s before its deadline")
         else:
-            self._note(f"begun with {self.plan.timeout:g} s; {self.plan.reason}")
+            self._note(f"begun, with {self.plan.timeout:g} s until the deadline")
         if self.target.evidence_missing:
             self._note(f"no evidence: {self.target.evidence_missing}")
 
@@ -252,11 +275,11 @@ class _Stop:
                 self.plan, timeout=self.plan.timeout + extra, quiesce=max(0.0, quiesce), drain=drain
             )
 
-    def _was_signalled(self, entry: Entry) -> bool:
+    def _was_signalled(self, entry: Entry) -> bool | None:
         """Whether this process life has had a stop signal: by the ledger, else by the engine's events.
 
-        An intent that nobody can confirm counts as sent: a second signal kills work (FACTS S4), a
-        missing one only costs time.
+        None while that is in doubt. An intent that nobody can ever confirm counts as sent: a second
+        signal kills work (FACTS S4), a missing one only costs time.
         """
         if entry.signalled is not None:
             return True
@@ -264,7 +287,11 @@ class _Stop:
         stop_signals = {self.plan.signal, entry.signal, self.container.stop_signal or "SIGTERM", "SIGTERM"}
         if stop_signals & set(sent.signals):
             return True
-        return entry.intent_wall is not None and sent.covers_from > entry.intent_wall
+        if entry.intent is None or entry.intent_wall is None:
+            return False
+        if sent.covers_from > entry.intent_wall:
+            return True
+        return None if self._clock() - entry.intent < DOUBT else False
 
     # --- evidence
 
@@ -280,6 +307,8 @@ class _Stop:
         reading = answer.reading
         final = self._final_number is not None and answer.number >= self._final_number
         if self._exited_at is not None and not final:
+            # Asked before the exit: it may be the only reading that shows what was in flight then.
+            self._record_operations([op for op in reading.operations if not op.informs], late=False)
             return
         self._reading = reading
         if reading.state is not EvidenceState.OK:
@@ -308,7 +337,7 @@ class _Stop:
         self._pulse.update(reading.heartbeats, now)
         working = [op for op in reading.operations if not op.informs]
         self._freshness.update(working, now)
-        self._record_operations(working)
+        self._record_operations(working, late=self._exited_at is not None)
         self._record_endings(answer.endings, {op.key for op in working})
         self._mark_dead(self._freshness.dead(now))
         self._waiting_for = tuple(op for op in working if op.key not in self._dead)
@@ -319,12 +348,12 @@ class _Stop:
         elif self._quiet_since is None:
             self._quiet_since = now
 
-    def _record_operations(self, working: Iterable[Operation]) -> None:
+    def _record_operations(self, working: Iterable[Operation], *, late: bool) -> None:
         for op in working:
             key = op.key
             if key not in self.record.seen or key in self.record.ended:
                 self._note(f"{_say(op)} in flight")
-                if self._exited_at is not None:
+                if late:
                     self.record.late.add(key)
             self.record.ended.pop(key, None)
             self.record.seen[key] = op
@@ -353,18 +382,18 @@ class _Stop:
 
     # --- one look
 
-    def step(self) -> None:
-        """Look at the container and do what the policy says."""
-        if self.result is None:
-            self._guard(self._step)
+    def step(self) -> EngineUnreachable | None:
+        """Look at the container and do what the policy says; returns the error when the engine is silent."""
+        return self._guard(self._step) if self.result is None else None
 
-    def _guard(self, act: Callable[[], None]) -> None:
+    def _guard(self, act: Callable[[], None]) -> EngineUnreachable | None:
         try:
             act()
         except EngineUnreachable as exc:
-            self._engine_is_silent(exc)
+            return self.engine_is_silent(exc)
         except KollaDrainError as exc:
             self._finish(None, str(exc), failed=True)
+        return None
 
     def _step(self) -> None:
         now = self._clock()
@@ -390,31 +419,34 @@ class _Stop:
         return self._entry.begun if self._entry is not None else self._started
 
     def _observe(self, found: Container | None, now: float) -> Observation:
-        if self._signalled_at is None and self._entry is not None and found is not None and found.alive:
-            self._learn_of_signal(self._entry)
+        signalled = self._signalled_at is not None
+        if not signalled and self._entry is not None and found is not None and found.alive:
+            signalled = self._learn_of_signal(self._entry)
         missing = self.target.evidence_missing
         reading = Reading(EvidenceState.UNAVAILABLE, missing) if missing else self._reading
         return Observation(
             container=found,
-            signalled=self._signalled_at is not None,
+            signalled=signalled,
             reading=reading,
             empty_readings=self._empty,
             busy=self._busy,
             unread_for=now - self._readable_at,
-            quiet_for=0.0 if self._quiet_since is None else now - self._quiet_since,
+            quiet_for=0.0 if self._quiet_since is None else self._readable_at - self._quiet_since,
             waiting_for=self._waiting_for,
         )
 
-    def _learn_of_signal(self, entry: Entry) -> None:
-        """Another run, or another tool, may have signalled this process life meanwhile."""
+    def _learn_of_signal(self, entry: Entry) -> bool:
+        """Another run, or another tool, may have signalled this process life; in doubt it counts as signalled."""
         current = self._ledger.read(self.container.id)
         if current is not None and current.life == self.container.life:
             entry = self._entry = current
-        if self._was_signalled(entry):
+        was_signalled = self._was_signalled(entry)
+        if was_signalled:
             self._signalled_at = entry.signalled or entry.intent or self._clock()
             self._last_signal = entry.signal if entry.intent is not None else "SIGTERM"
             by = "the run before" if entry.intent is not None else "somebody else"
             self._note(f"already signalled by {by}; it is not signalled again")
+        return was_signalled is not False
 
     def _notice_new_life(self, found: Container) -> None:
         if found.life == self.container.life or not found.alive:
@@ -440,7 +472,11 @@ class _Stop:
                 signalled=None,
             )
             with self._ledger.held(found.id):
-                self._ledger.write(self._entry)
+                current = self._ledger.read(found.id)
+                if current is not None and current.life == found.life:
+                    self._entry = current  # a run beside this one was quicker, and may have signalled it
+                else:
+                    self._ledger.write(self._entry)
 
     def _act(self, decision: policy.Decision) -> None:
         acts: dict[Action, Callable[[str], None]] = {
@@ -470,9 +506,9 @@ class _Stop:
             entry = self._ledger.read(self.container.id)
             if entry is None or entry.life != self.container.life:
                 entry = self._entry
-            if entry is None or self._was_signalled(entry):
+            if entry is None or self._was_signalled(entry) is not False:
                 return  # the next look learns of it
-            entry = self._entry = self._ledger.intend(entry)
+            entry = self._entry = self._ledger.intend(replace(entry, signal=self.plan.signal))
             try:
                 self._engine.signal(self.container.id, self.plan.signal)
             except (NotRunning, NoSuchContainer):
@@ -487,23 +523,32 @@ class _Stop:
     def _kill(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
             entry = self._ledger.read(self.container.id)
-            if entry is not None and entry.life == self.container.life and entry.deadline > self._clock():
+            longer = max(self.deadline, self._clock())
+            if entry is not None and entry.life == self.container.life and entry.deadline > longer:
                 self._leave(
                     f"{reason}, but another run gave it until {entry.deadline - self._clock():.0f} s from now"
                 )
                 return
+            if self._kills and self._clock() >= self.deadline + policy.KILL_BOUND:
+                self._leave(f"{reason}, and each time it was killed something started it again; see what does")
+                return
+            self._kills += 1
             self._killed_at = self._clock()
             self._changed = True
             self._note(f"SIGKILL sent: {reason}")
             self._engine.kill(self.container.id)
 
     def _see_kill_through(self, now: float, killed_at: float) -> None:
-        if now - killed_at < policy.KILL_BOUND:
+        failure = self._engine.kill_failure(self.container.id)
+        self._kill_failure = failure or self._kill_failure
+        if now < min(killed_at, self.deadline) + policy.KILL_BOUND:
+            if failure:
+                self._engine.kill(self.container.id)  # unlike a stop signal it may be repeated
             return
-        why = self._engine.kill_failure(self.container.id) or "its process may hang in the kernel"
+        why = self._kill_failure or "its process may hang in the kernel"
         self._finish(
             Verdict.LEFT_RUNNING,
-            f"SIGKILL did not end {self.container.name} within {policy.KILL_BOUND:g} s ({why}); "
+            f"SIGKILL did not end {self.container.name} within {now - killed_at:.0f} s ({why}); "
             f"look at process {self.container.pid} on the host",
             failed=True,
         )
@@ -515,7 +560,8 @@ class _Stop:
         self._exited_at = self._clock()
         if self._killed_at is None and self.container.exit_code == 137 and not self.container.oom_killed:
             # FACTS E6. A run beside this one, or another tool, may have sent it.
-            self._killed_by_another = "SIGKILL" in self._engine.sent(self.container).signals
+            with contextlib.suppress(EngineUnreachable):
+                self._killed_by_another = "SIGKILL" in self._engine.sent(self.container).signals
         code = "" if self.container.exit_code is None else f" with exit code {self.container.exit_code}"
         self._note(f"{reason}{code}")
         self._guard(self._forget)
@@ -527,17 +573,19 @@ class _Stop:
         if self._ledger.read(self.container.id) is not None:
             self._ledger.forget(self.container.id, self.container.life)
 
-    def _engine_is_silent(self, exc: EngineError) -> None:
+    def engine_is_silent(self, exc: EngineUnreachable) -> EngineUnreachable:
+        """Try on, up to a bound after the deadline; returns the error that was given."""
         if not self._silent_engine:
             self._silent_engine = True
             self._note(f"the engine does not answer, trying on: {exc}")
-        if self._clock() >= max(self.deadline, self._started) + policy.KILL_BOUND:
+        if self.result is None and self._clock() >= max(self.deadline, self._started) + policy.KILL_BOUND:
             self._finish(
                 None,
                 f"The engine has not answered up to {policy.KILL_BOUND:g} s after the deadline of "
                 f"{self.container.name}, so its state is not known ({exc}); see to the engine, then run this again.",
                 failed=True,
             )
+        return exc
 
     # --- the end
 
@@ -580,7 +628,7 @@ class _Stop:
             )
         verdict, reason = policy.judge(
             profile=self.target.profile,
-            killed=self._killed_at is not None or self._killed_by_another,
+            killed=self._ended_by_sigkill(),
             verified=verified,
             endings=self.record.ended.values(),
             exit_code=self.container.exit_code,
@@ -588,6 +636,11 @@ class _Stop:
             why_unverified=self._why_unverified(),
         )
         self._finish(verdict, reason)
+
+    def _ended_by_sigkill(self) -> bool:
+        """It may have exited by itself while SIGKILL was on its way: then its exit code is its own (FACTS E6)."""
+        ours = self._killed_at is not None and self.container.exit_code in (None, 137)
+        return ours or self._killed_by_another
 
     def _why_unverified(self) -> str:
         if self.target.evidence_missing:
@@ -674,7 +727,10 @@ class _Pulse:
             if row.host in before and row.report_count != before[row.host]:
                 self._moved_at[row.host] = now
         self._first_at = now if self._first_at is None else self._first_at
-        self.rows = rows
+        self.rows = tuple(replace(row, up=True) if self._moved_lately(row.host, now) else row for row in rows)
+
+    def _moved_lately(self, host: str, now: float) -> bool:
+        return host in self._moved_at and now - self._moved_at[host] <= self._limit
 
     def note(self, profile: Profile, signalled: bool, now: float) -> str:
         """What the heartbeat says of the service, judged by its profile; empty when there is none."""

@@ -114,6 +114,8 @@ class Ledger:
                 return Entry(**json.load(stream))
         except FileNotFoundError:
             return None
+        except PermissionError as exc:
+            raise self._unusable(exc) from exc
         except (OSError, ValueError, TypeError) as exc:
             raise LedgerError(
                 f"The record of signals {path} cannot be read ({_cause(exc)}); look whether a stop of this container "

@@ -73,7 +73,7 @@ class DockerEngine:
         """Signals that the engine sent to this process life, from its memory of the latest 256 events."""
         since, names, oldest = epoch(container.started_at), [], time.time()
         with _translated():
-            for event in self._quick.events(since=1, until=int(time.time()) + 1, decode=True):
+            for event in self._quick.events(since=1, until=f"{time.time():.6f}", decode=True):
                 at = event.get("timeNano", 0) / 1e9
                 oldest = min(oldest, at)
                 ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id

@@ -79,7 +79,10 @@ class Batch:
         return taken
 
     def readings_once(self, keys: Iterable[str], timeout: float = 30.0) -> dict[str, Reading]:
-        """Wait for one reading of each key, ``timeout`` seconds at most; what did not come is UNAVAILABLE."""
+        """Wait for one reading of each key, ``timeout`` seconds at most; what did not come is UNAVAILABLE.
+
+        For a look outside of a drain: answers to earlier questions are lost to it.
+        """
         wanted = list(keys)
         number = self.ask(dict.fromkeys(wanted, ()))
         deadline = time.monotonic() + timeout

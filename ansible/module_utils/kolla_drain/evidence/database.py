@@ -64,7 +64,7 @@ class DatabaseTarget:
 _URL = re.compile(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://
         (?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?
-        (?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:/?@\[\]]*))
+        (?:\[(?P<v6>[^\[\]/?@]+)\]|(?P<host>[^:/?@\[\]]*))
         (?::(?P<port>[^/?]*))?
         (?:/(?P<name>[^?]*))?
         (?:\?(?P<options>.*))?""",
@@ -360,6 +360,7 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
         "the database {where} accepts connections with TLS only: give the TLS options of the database",
         False,
     ),
+    1267: ("a host's name holds a character that the tables of the database {where} cannot hold", False),
     1792: ("the database {where} refused to write in a read-only transaction", False),
 }
 # Here the server's own words name the table or column; they hold no value.
@@ -368,19 +369,22 @@ _SCHEMA = {1142: "may not read", 1143: "may not read", 1146: "lacks a table", 10
 
 def _unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
     """Put any error of the client into one sentence without a secret."""
+    if isinstance(exc, OSError):
+        return _unreachable(exc, where)
     number = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
     detail = str(exc.args[1]) if len(exc.args) > 1 else ""
     if number in _SCHEMA:
         return _schema_problem(number, detail, where)
-    if number == 2003 or (number == 0 and isinstance(exc, OSError)):
-        return _unreachable(exc, where)
-    if _timed_out(exc, detail):
+    if number == 2003:
+        return _unreachable(getattr(exc, "original_exception", exc), where)
+    if number == 2013 and "timed out" in detail:
         return EvidenceUnavailable(
             f"the database {where.where} timed out after {where.read_timeout:g} s", passing=True
         )
-    cause = _tls_cause(exc, detail)
-    if cause:
-        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {cause}")
+    if number == 2026 and "support" in detail:
+        return EvidenceUnavailable(
+            f"no TLS connection to the database {where.where}: the server does not offer TLS"
+        )
     if number in _BY_NUMBER:
         text, passing = _BY_NUMBER[number]
         said = text.format(
@@ -410,32 +414,37 @@ def _schema_problem(number: int, detail: str, where: DatabaseTarget) -> Evidence
     )
 
 
-def _unreachable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
-    cause = getattr(exc, "original_exception", exc)
-    tls = _tls_cause(cause, "")
-    if tls:
-        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {tls}")
-    if isinstance(cause, TimeoutError):
+def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavailable:
+    """Of an error below the protocol: of the network, or of TLS."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = getattr(cause, "verify_message", "") or "verification failed"
         return EvidenceUnavailable(
-            f"the database {where.where} timed out: no answer within {where.connect_timeout:g} s",
-            passing=True,
+            f"no TLS connection to the database {where.where}: its certificate is not trusted ({said})"
         )
-    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
-    return EvidenceUnavailable(f"the database {where.where} cannot be reached: {why}", passing=True)
+    if isinstance(cause, ssl.SSLError):
+        said = str(cause.reason or type(cause).__name__).replace("_", " ").lower()
+        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {said}")
+    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    # By its words too: before Python 3.10 a socket's time-out is no TimeoutError.
+    if isinstance(cause, TimeoutError) or "timed out" in why:
+        return _no_answer(where)
+    return EvidenceUnavailable(
+        f"the database {where.where} cannot be reached: {_plain(why, where) or type(cause).__name__}",
+        passing=True,
+    )
 
 
-def _timed_out(exc: Exception, detail: str) -> bool:
-    return isinstance(exc, TimeoutError) or (exc.args[:1] == (2013,) and "timed out" in detail)
+def _tls_words(cause: ssl.SSLError) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = getattr(cause, "verify_message", "") or "verification failed"
+        return f"its certificate is not trusted ({said})"
+    return str(cause.reason or type(cause).__name__).replace("_", " ").lower()
 
 
-def _tls_cause(exc: BaseException, detail: str) -> str:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({exc.verify_message or exc.reason})"
-    if isinstance(exc, ssl.SSLError):
-        return str(exc.reason or type(exc).__name__).replace("_", " ").lower()
-    if "doesn't support SSL" in detail or "does not support SSL" in detail:
-        return "the server does not offer TLS"
-    return ""
+def _no_answer(where: DatabaseTarget) -> EvidenceUnavailable:
+    return EvidenceUnavailable(
+        f"the database {where.where} timed out: no answer within {where.connect_timeout:g} s", passing=True
+    )
 
 
 def _plain(detail: str, where: DatabaseTarget) -> str:

@@ -81,7 +81,8 @@ _HEALED = {
     "instance_powering_off": "its next start stops the instance",
     "instance_powering_on": "its next start starts the instance",
 }
-_STAYS = "the instance keeps the task {task} until an operator resets it"
+_STAYS = "it stays {task} until an operator resets it"
+_HALF_DONE = "what it had done by then stays, the rest is not done"
 
 
 def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
@@ -286,7 +287,8 @@ def _ending(operation: Operation, now: _Now) -> Ending:
         return Ending(operation, Outcome.FINISHED, "deleted")
     if _unfinished(operation, now):
         task = now.task_state or now.migration or operation.status
-        fate = _HEALED.get(operation.kind, _STAYS.format(task=task))
+        left = _HALF_DONE if operation.kind.startswith(_EVENT_KIND) else _STAYS.format(task=task)
+        fate = _HEALED.get(operation.kind, left)
         return Ending(operation, Outcome.INTERRUPTED, task, fate)
     if now.migration in _BAD:
         fate = f"ended in error; its migration is {now.migration}, the instance is {now.vm_state}"

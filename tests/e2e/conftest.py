@@ -1,0 +1,115 @@
+"""The real Cinder of the test stack, on eventlet and on native threads, and the module as a person calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.stack import MODES, Stack
+from testbed.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+VOLUME = "cinder_volume"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is e2e, and may take minutes."""
+    for item in items:
+        if Path(item.fspath).is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def any_stack() -> Iterator[Stack]:
+    """The stack; taken down afterwards, unless somebody had it up before."""
+    stack = Stack()
+    was_up = any(one.state == "running" for one in stack.status())
+    yield stack
+    stack.clear_pauses() if was_up else stack.down()
+
+
+@pytest.fixture(scope="session", params=MODES)
+def stack_in_mode(any_stack: Stack, request: pytest.FixtureRequest) -> Stack:
+    """Once on eventlet, once on native threads."""
+    return any_stack.up(mode=request.param)
+
+
+@pytest.fixture
+def stack(stack_in_mode: Stack) -> Iterator[Stack]:
+    """Every service up and no pause set, before and after each test."""
+    begun = time.time()
+    stack_in_mode.up()
+    stack_in_mode.clear_pauses()
+    yield stack_in_mode
+    events = stack_in_mode.engine_events(VOLUME, begun)
+    print(f"the engine's events of {VOLUME}: {[(e.action, e.signal, e.exit_code) for e in events]}")
+    stack_in_mode.clear_pauses()
+
+
+class AdHoc:
+    """``ansible localhost -m kolla_docker -a ...`` under way."""
+
+    def __init__(self, arguments: str, *more: str) -> None:
+        self.started = time.monotonic()
+        self.output = ""
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        program = Path(sys.executable).with_name("ansible")
+        command = [str(program), "localhost", "-m", "kolla_docker", "-a", arguments, *more]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def result(self, limit: float = 300) -> dict[str, Any]:
+        """What the module returned; AssertionError with Ansible's words when that cannot be read."""
+        self.output, _ = self._process.communicate(timeout=limit)
+        output = self.output
+        self.seconds = time.monotonic() - self.started
+        print(f"ansible, {self.seconds:.1f} s, exit code {self._process.returncode}:\n{output}")
+        begin = output.find("=> {")
+        assert begin >= 0, output
+        answer: dict[str, Any] = json.JSONDecoder().raw_decode(output[begin + 3 :])[0]
+        answer["exit"] = self._process.returncode
+        return answer
+
+
+def ad_hoc(arguments: str, *more: str) -> dict[str, Any]:
+    """Run the module as a person would, and wait for it."""
+    return AdHoc(arguments, *more).result()
+
+
+def creating(stack: Stack, seconds: float) -> str:
+    """A volume in creation that cinder-volume has taken and that needs ``seconds``; its id."""
+    stack.set_pause("volume_create", seconds)
+    volume = str(stack.api.create_volume(1, "e2e")["id"])
+    wait_until(lambda: taken(stack, volume), 60, f"cinder-volume taking volume {volume}")
+    return volume
+
+
+def taken(stack: Stack, volume: str) -> bool:
+    """Whether the volume's worker row belongs to cinder-volume."""
+    rows = stack.mariadb.execute(
+        "SELECT s.`binary` FROM workers w JOIN services s ON s.id = w.service_id"
+        " WHERE w.resource_id = %s AND w.deleted = 0",
+        (volume,),
+        "cinder",
+    )
+    return any(row[0] == "cinder-volume" for row in rows)
+
+
+def kills(stack: Stack, since: float, container: str = VOLUME) -> list[int | None]:
+    """The signals that the engine sent, by number, oldest first; ``since`` on the wall clock."""
+    return [event.signal for event in stack.engine_events(container, since) if event.action == "kill"]

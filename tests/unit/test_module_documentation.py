@@ -1,0 +1,138 @@
+"""What ``ansible-doc`` says of kolla_docker and what the module takes and returns are one and the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    """library/kolla_docker.py, imported as Ansible would see it."""
+    import ansible.module_utils
+
+    added = str(ROOT / "ansible" / "module_utils")
+    if added not in ansible.module_utils.__path__:
+        ansible.module_utils.__path__.append(added)
+    spec = importlib.util.spec_from_file_location("kolla_docker", ROOT / "library" / "kolla_docker.py")
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def documented(options: dict[str, Any]) -> dict[str, Any]:
+    """The documentation's options, with what matters to the argument spec."""
+    return {
+        name: {
+            "type": option["type"],
+            "elements": option.get("elements"),
+            "choices": option.get("choices"),
+            "default": option.get("default"),
+            "required": option.get("required", False),
+            "aliases": option.get("aliases", []),
+            "options": documented(option["suboptions"]) if "suboptions" in option else None,
+        }
+        for name, option in options.items()
+    }
+
+
+def specified(spec: dict[str, Any]) -> dict[str, Any]:
+    """The argument spec in the same form."""
+    return {
+        name: {
+            "type": option["type"],
+            "elements": option.get("elements"),
+            "choices": option.get("choices"),
+            "default": option.get("default"),
+            "required": option.get("required", False),
+            "aliases": option.get("aliases", []),
+            "options": specified(option["options"]) if "options" in option else None,
+        }
+        for name, option in spec.items()
+    }
+
+
+def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
+    assert documented(yaml.safe_load(module.DOCUMENTATION)["options"]) == specified(module.argument_spec())
+
+
+def test_every_option_reaches_the_core(module: ModuleType) -> None:
+    """An option that is read nowhere is a promise not kept."""
+    asked: set[str] = set()
+
+    class Params(dict):  # type: ignore[type-arg]
+        def __getitem__(self, key: str) -> Any:
+            asked.add(key)
+            return super().__getitem__(key)
+
+    given = {name: option.get("default") for name, option in module.argument_spec().items()}
+    given.update(action="stop_container", name=["c"], poll_interval=2.0)
+    module.options_of(Params(given), check_mode=False)
+
+    assert set(given) - asked == {"container_engine"}, "it has one choice"
+
+
+def test_every_action_is_documented_and_known(module: ModuleType) -> None:
+    from kolla_drain import actions
+
+    assert module.argument_spec()["action"]["choices"] == sorted(actions.ACTIONS)
+
+
+def test_secrets_are_kept_from_logs_one_by_one(module: ModuleType) -> None:
+    """On the whole dictionary, no_log would mask the database's name wherever it appears."""
+    database = module.argument_spec()["database"]
+
+    assert "no_log" not in database
+    assert {name for name, option in database["options"].items() if option.get("no_log")} == {"url", "password"}
+
+
+def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
+    from kolla_drain import actions, model, report
+    from kolla_drain.drain import StopResult
+
+    known = set(yaml.safe_load(module.RETURN)["containers"]["contains"])
+    stopped = report.stop_result(StopResult("c", "id", model.Verdict.DRAINED, "why"))
+    planned = {"status", "draining", "service", "plan", "preflight", "notes", *report.reading(None)}
+
+    assert set(stopped) | planned | {"notes", "removed", "gap"} == known | {"changed", "failed"}
+    assert set(actions.MANY) <= set(module.argument_spec()["action"]["choices"])
+    assert {verdict.value for verdict in model.Verdict} <= set(_words(module.RETURN))
+
+
+def _words(text: str) -> list[str]:
+    return text.replace("(", " ").replace(")", " ").replace("V ", " ").split()
+
+
+def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    for task in yaml.safe_load(module.EXAMPLES):
+        checked = ArgumentSpecValidator(module.argument_spec()).validate(task["kolla_docker"])
+        assert not checked.error_messages, task["name"]
+
+
+def test_ansible_doc_reads_it() -> None:
+    program = Path(sys.executable).with_name("ansible-doc")
+    shown = subprocess.run(
+        [str(program), "-M", "library", "-t", "module", "--json", "kolla_docker"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (found,) = json.loads(shown.stdout).values()
+    assert found["doc"]["short_description"] == "Stop Kolla's containers without losing the work inside them"
+    assert found["return"]["containers"]["contains"]["verdict"]["returned"] == "after a stop"

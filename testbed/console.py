@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 
-_started = time.monotonic()
+# The tools export when they began, so that the seconds of all that they call go on from there.
+_started = time.monotonic() - max(
+    0.0, time.time() - float(os.environ.get("KOLLA_DRAIN_STARTED") or time.time())
+)
 _lock = threading.Lock()
 _quiet = False
 
@@ -24,7 +28,7 @@ def say(text: str) -> None:
     if _quiet:
         return
     with _lock:
-        print(f"[{time.monotonic() - _started:6.1f}s] {text}", file=sys.stderr, flush=True)
+        print(f"[{time.monotonic() - _started:3.0f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ tools/demo --down   remove all that it made
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from testbed.console import say
 from testbed.errors import TestbedError
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -24,13 +26,6 @@ from testbed.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "cinder_volume"
 LEDGER = Path("/run/kolla-drain")
-
-_started = time.monotonic()
-
-
-def say(text: str = "") -> None:
-    """Print one line with the elapsed time."""
-    print(f"[{time.monotonic() - _started:4.0f} s] {text}" if text else "", flush=True)
 
 
 @dataclass(frozen=True)
@@ -116,10 +111,8 @@ def again(stack: Stack, volume: str) -> str:
     stack.clear_pauses()
     stack.restart_service(CONTAINER)
     api = stack.api
-    try:
+    with contextlib.suppress(TestbedError):  # else it stays as it is, and that is what is shown
         api.wait_status("volume", volume, ("available", "error"), timeout=30, fail_on_error=False)
-    except TestbedError:
-        pass  # then it stays as it is, and that is what is shown
     status = api.status("volume", volume)
     say(f"the volume is {status}")
     return status
@@ -188,7 +181,7 @@ def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
 
 def table(rows: list[Row], seconds: float) -> str:
     """The rows as a person reads them."""
-    head = ("way to stop", "verdict", "seconds", "signals sent", "volume at exit", "volume in the end")
+    head = ("way to stop", "it says", "seconds", "signals sent", "volume at exit", "volume in the end")
     lines = [
         (row.way, row.verdict, f"{row.seconds:.1f}", row.signals, row.at_exit, row.in_the_end) for row in rows
     ]

@@ -201,6 +201,7 @@ def _source(options: Options, service: str, config: ServiceConfig) -> tuple[Sour
     inherited = None if url else config.database or _conductors_database(service)
     if not (url or inherited or given.get("host") or given.get("unix_socket")):
         return None, "its configuration names no [database] connection; give database"
+    database.client()  # a library that is missing is said now, not after the signal
     target = database.target(url or inherited, inherited=bool(inherited), **given)
     return Source(evidence.evidence_of(service), config, target), ""
 

@@ -208,7 +208,7 @@ class _Stop:
         self._signalled_at: float | None = None
         self._last_signal = ""
         self._killed_at: float | None = None
-        self._kills = 0
+        self._was_killed = False  # in this life or in one before
         self._kill_failure = ""
         self._killed_by_another = False
         self._exited_at: float | None = None
@@ -529,10 +529,10 @@ class _Stop:
                     f"{reason}, but another run gave it until {entry.deadline - self._clock():.0f} s from now"
                 )
                 return
-            if self._kills and self._clock() >= self.deadline + policy.KILL_BOUND:
-                self._leave(f"{reason}, and each time it was killed something started it again; see what does")
+            if self._was_killed:
+                self._leave("it was killed, and something started it again; see what does, and stop that first")
                 return
-            self._kills += 1
+            self._was_killed = True
             self._killed_at = self._clock()
             self._changed = True
             self._note(f"SIGKILL sent: {reason}")

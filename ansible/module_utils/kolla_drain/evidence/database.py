@@ -224,7 +224,7 @@ class Database:
                 self._query("ROLLBACK")
 
     def _connect(self) -> None:
-        pymysql = _client()
+        pymysql = client()
         where = self._target
         context = _tls(where)
         try:
@@ -286,7 +286,8 @@ class Database:
             raise problem from None
 
 
-def _client() -> Any:
+def client() -> Any:
+    """Return PyMySQL. Raises EvidenceUnavailable, with the way to install it, where it is missing."""
     try:
         import pymysql
         import pymysql.cursors

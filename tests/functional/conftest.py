@@ -1,0 +1,113 @@
+"""Fixtures of the functional tests: the engine, workloads on it, and a MariaDB with Cinder's schema."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import secrets
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+
+from testbed import images, mariadb, setup_host
+from tests.support import module_run
+from tests.support.workloads import Workloads, sweep
+from tests.support.workloads import workloads as workloads_on
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = os.path.dirname(__file__) + os.sep
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.functional)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A test that failed shows the logs and the engine's events of its containers."""
+    report = yield
+    made = getattr(item, "funcargs", {}).get("workloads")
+    if call.when == "call" and report.failed and made is not None:
+        report.sections.append(("containers", made.report()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.DockerClient:
+    """The engine of this machine."""
+    client = setup_host.ensure_engine()
+    sweep(client)
+    return client
+
+
+@pytest.fixture(scope="session")
+def base_image(engine: docker.DockerClient) -> str:
+    return images.ensure(engine)["base"].reference
+
+
+@pytest.fixture(scope="session")
+def _session_workloads(engine: docker.DockerClient, base_image: str) -> Iterator[Workloads]:
+    with workloads_on(engine, base_image) as made:
+        yield made
+
+
+@pytest.fixture
+def workloads(_session_workloads: Workloads) -> Iterator[Workloads]:
+    """Makes containers; they are removed when the test ends, however it ends."""
+    yield _session_workloads
+    _session_workloads.remove()
+
+
+@pytest.fixture
+def run_module() -> Any:
+    """``run_module(args, check=…, diff=…)`` returns the module's result."""
+    if not module_run.MODULE.exists():
+        pytest.skip("there is no library/kolla_docker.py yet")
+    return module_run.run_module
+
+
+@pytest.fixture
+def start_module() -> Iterator[Any]:
+    """``start_module(args)`` returns a ModuleRun under way; it is ended with the test."""
+    if not module_run.MODULE.exists():
+        pytest.skip("there is no library/kolla_docker.py yet")
+    runs: list[module_run.ModuleRun] = []
+
+    def start(args: dict[str, Any], **options: Any) -> module_run.ModuleRun:
+        runs.append(module_run.ModuleRun(args, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.running:
+            run.kill()
+
+
+def _port() -> int:
+    """A free port where nobody else looks for one: it must stay ours while the server is stopped in between."""
+    while True:
+        port = random.randrange(26000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@pytest.fixture(scope="session")
+def cinder_database() -> Iterator[mariadb.MariaDB]:
+    """A MariaDB with Cinder's schema in the database ``cinder``; tests tell their rows apart by host."""
+    server = mariadb.start(f"functional_{os.getpid()}", _port())
+    try:
+        server.load_schema("cinder")
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def cinder_host() -> str:
+    """A host name that no other test has."""
+    return f"host-{secrets.token_hex(4)}"

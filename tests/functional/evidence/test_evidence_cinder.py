@@ -1,0 +1,437 @@
+"""Cinder's evidence on the schema that cinder-manage makes."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from kolla_drain.errors import EvidenceUnavailable
+from kolla_drain.model import Operation, Outcome
+from kolla_drain.service_config import Backend, ServiceConfig
+
+BACKUP = ServiceConfig("cinder-backup", "ctl")
+SCHEDULER = ServiceConfig("cinder-scheduler", "ctl")
+
+
+@pytest.fixture
+def services(cinder):
+    """The rows of both backends, of other hosts and of other binaries."""
+    cinder.service("other@a")
+    cinder.service("ctl", "cinder-scheduler")
+    return {"a": cinder.service("ctl@a"), "b": cinder.service("shared@b")}
+
+
+def test_heartbeats_one_a_backend(cinder, services, volume_config):
+    beats, operations = cinder.read(volume_config)
+    assert [(beat.host, beat.up, beat.disabled, beat.report_count) for beat in beats] == [
+        ("ctl@a", True, False, 5),
+        ("shared@b", True, False, 5),
+    ]
+    assert all(2 <= beat.age <= 30 for beat in beats)
+    assert operations == ()
+
+
+def test_a_stale_and_a_disabled_service(cinder, volume_config):
+    cinder.service("ctl@a", age=61, disabled=1, disabled_reason="by hand")
+    cinder.service("shared@b", age=500, deleted=1)
+    cinder.service("shared@b", age=1)
+    beats, _ = cinder.read(volume_config)
+    assert [(beat.host, beat.up, beat.disabled, beat.disabled_reason) for beat in beats] == [
+        ("ctl@a", False, True, "by hand"),
+        ("shared@b", True, False, ""),
+    ]
+
+
+def test_service_down_time_is_the_services_own(cinder):
+    cinder.service("ctl", "cinder-backup", age=61)
+    (beat,), _ = cinder.read(ServiceConfig("cinder-backup", "ctl", service_down_time=120))
+    assert beat.up
+
+
+def test_no_row_is_no_rest(cinder, services):
+    config = ServiceConfig("cinder-volume", "nowhere", backends=(Backend("a", "nowhere"),))
+    with pytest.raises(EvidenceUnavailable, match="no cinder-volume at nowhere@a") as caught:
+        cinder.read(config)
+    assert not caught.value.passing
+
+
+def test_without_known_backends_all_rows_of_the_host_are_taken(cinder, services):
+    cinder.service("ctl2@a")
+    cinder.service("CTL@c")
+    beats, _ = cinder.read(ServiceConfig("cinder-volume", "ctl"))
+    assert [beat.host for beat in beats] == ["ctl@a"]
+
+
+VOLUME_STATUSES = [
+    ("creating", "volume_create"),
+    ("downloading", "volume_create"),
+    ("deleting", "volume_delete"),
+    ("error_managing_deleting", "volume_delete_unmanaged"),
+    ("uploading", "volume_upload"),
+    ("extending", "volume_extend"),
+    ("retyping", "volume_retype"),
+    ("managing", "volume_manage"),
+    ("unmanaging", "volume_unmanage"),
+    ("reverting", "volume_revert"),
+    ("backing-up", "volume_backup"),
+    ("restoring-backup", "volume_restore"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), VOLUME_STATUSES)
+def test_volumes_in_a_transitional_status(cinder, services, volume_config, status, kind):
+    with_pool = cinder.volume("ctl@a#pool", status)
+    without = cinder.volume("shared@b", status)
+    cinder.volume("ctl@a#pool", status, deleted=1)
+    cinder.volume("ctl@b#pool", status)
+    cinder.volume("other@a#pool", status)
+    cinder.volume("ctl@ab#pool", status)
+    cinder.volume(None, status)
+    assert cinder.operations(volume_config) == {(kind, with_pool, None), (kind, without, None)}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "available",
+        "in-use",
+        "error",
+        "error_deleting",
+        "error_extending",
+        "reserved",
+        "awaiting-transfer",
+        "error_restoring",
+    ],
+)
+def test_volumes_at_rest(cinder, services, volume_config, status):
+    cinder.volume("ctl@a#pool", status)
+    assert cinder.read(volume_config)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("attaching", "volume_attach"), ("detaching", "volume_detach"), ("maintenance", "volume_maintenance")],
+)
+def test_states_that_can_last_only_inform(cinder, services, volume_config, status, kind):
+    cinder.volume("ctl@a#pool", status)
+    (operation,) = cinder.read(volume_config)[1]
+    assert (operation.kind, operation.informs) == (kind, True)
+
+
+def test_a_new_image_for_an_old_volume(cinder, services, volume_config):
+    volume = cinder.volume("ctl@a#pool", "downloading", launched_at=cinder.now(-9000))
+    assert cinder.operations(volume_config) == {("volume_reimage", volume, None)}
+
+
+def test_workers_tell_who_has_taken_it(cinder, services, volume_config):
+    scheduler = cinder.service("ctl", "cinder-scheduler")
+    ours, queued, with_scheduler = (
+        cinder.volume("ctl@a#p", status) for status in ("creating", "deleting", "creating")
+    )
+    cinder.worker(ours, services["a"], "creating")
+    cinder.worker(queued, None, "deleting")
+    cinder.worker(with_scheduler, scheduler, "creating")
+    assert cinder.operations(volume_config) == {
+        ("volume_create", ours, True),
+        ("volume_delete", queued, False),
+        ("volume_create", with_scheduler, False),
+    }
+
+
+def test_microseconds_of_a_worker_are_kept(cinder, services, volume_config):
+    volume = cinder.volume("ctl@a#p", "creating")
+    cinder.worker(volume, services["a"], "creating", updated_at="2026-11-21 01:02:03.000045")
+    (operation,) = cinder.read(volume_config)[1]
+    assert operation.touched == "2026-11-21T01:02:03.000045Z"
+
+
+def test_a_workers_row_that_outlived_its_work_is_none(cinder, services, volume_config):
+    cinder.worker(cinder.volume("ctl@a#p", "available"), services["a"], "creating")
+    cinder.worker(cinder.volume("ctl@a#p", "error"), services["a"], "creating")
+    cinder.worker(cinder.volume("ctl@a#p", "deleting", deleted=1), services["a"], "deleting")
+    cinder.worker("gone", services["a"], "deleting")
+    assert cinder.read(volume_config)[1] == ()
+
+
+def test_the_sentinel_and_deleted_workers_are_nothing(cinder, services, volume_config):
+    volume = cinder.volume("ctl@a#p", "creating")
+    cinder.worker(volume, services["a"], "creating", deleted=1)
+    cinder.worker("SUB-SECOND", services["a"], "OK", kind="SENTINEL")
+    assert cinder.operations(volume_config) == {("volume_create", volume, None)}
+
+
+def test_in_a_cluster_the_claim_decides(cinder, volume_config):
+    ours = cinder.service("ctl@a", cluster_name="big@a")
+    another = cinder.service("member2@a", cluster_name="big@a")
+    names = {}
+    for name, host, holder in (
+        ("ours on our host", "ctl@a#p", ours),
+        ("ours on another's host", "member2@a#p", ours),
+        ("another's on our host", "ctl@a#p", another),
+        ("another's", "member2@a#p", another),
+        ("queued on our host", "ctl@a#p", None),
+        ("queued on another's host", "member2@a#p", None),
+    ):
+        names[name] = cinder.volume(host, "deleting", cluster_name="big@a#p")
+        cinder.worker(names[name], holder, "deleting")
+    assert cinder.operations(volume_config) == {
+        ("volume_delete", names["ours on our host"], True),
+        ("volume_delete", names["ours on another's host"], True),
+        ("volume_delete", names["queued on our host"], False),
+    }
+
+
+def test_without_a_cluster_the_host_decides(cinder, services, volume_config):
+    """A service that was removed and came back under another id left its worker row with the old one."""
+    old = cinder.service("ctl@a", deleted=1)
+    volume = cinder.volume("ctl@a#p", "creating")
+    cinder.worker(volume, old, "creating")
+    assert cinder.operations(volume_config) == {("volume_create", volume, None)}
+
+
+def test_a_clustered_service_is_disabled_with_its_cluster(cinder, volume_config):
+    cinder.insert(
+        "clusters",
+        name="big@a",
+        binary="cinder-volume",
+        disabled=1,
+        disabled_reason="away",
+        race_preventer=0,
+        frozen=0,
+    )
+    cinder.insert(
+        "clusters", name="big@a", binary="cinder-volume", disabled=0, race_preventer=9, frozen=0, deleted=1
+    )
+    cinder.service("ctl@a", cluster_name="big@a")
+    (beat,), _ = cinder.read(volume_config)
+    assert (beat.cluster, beat.disabled, beat.disabled_reason) == ("big@a", True, "away")
+
+
+@pytest.mark.parametrize("status", ["starting", "migrating", "completing"])
+def test_a_migration_at_its_source(cinder, services, volume_config, status):
+    volume = cinder.volume("ctl@a#p", "available", migration_status=status)
+    assert cinder.operations(volume_config) == {("volume_migrate", volume, None)}
+
+
+@pytest.mark.parametrize("status", [None, "", "success", "error", "none"])
+def test_a_migration_that_has_ended(cinder, services, volume_config, status):
+    cinder.volume("ctl@a#p", "available", migration_status=status)
+    assert cinder.read(volume_config)[1] == ()
+
+
+def test_a_migration_at_its_destination_works_while_the_source_moves(cinder, services, volume_config):
+    moving = cinder.volume("other@a#p", "available", migration_status="migrating")
+    failed = cinder.volume("other@a#p", "available", migration_status="error")
+    target = cinder.volume("ctl@a#p", "available", migration_status=f"target:{moving}")
+    cinder.volume("ctl@a#p", "available", migration_status=f"target:{failed}")
+    assert cinder.operations(volume_config) == {("volume_migrate_target", target, None)}
+
+
+@pytest.mark.parametrize(
+    ("attached", "target", "informs"),
+    [
+        ("attached", "available", True),
+        ("attached", "creating", False),
+        ("attached", None, False),
+        ("detached", "available", False),
+    ],
+)
+def test_a_migration_that_nova_copies_only_informs(
+    cinder, services, volume_config, attached, target, informs
+):
+    volume = cinder.volume("ctl@a#p", "in-use", migration_status="migrating", attach_status=attached)
+    if target:
+        cinder.volume("other@a#p", target, migration_status=f"target:{volume}")
+    (operation,) = cinder.read(volume_config)[1]
+    assert (operation.kind, operation.informs) == ("volume_migrate", informs)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("creating", "snapshot_create"),
+        ("deleting", "snapshot_delete"),
+        ("updating", "snapshot_update"),
+        ("unmanaging", "snapshot_unmanage"),
+        ("backing-up", "snapshot_backup"),
+    ],
+)
+def test_snapshots_have_the_host_of_their_volume(cinder, services, volume_config, status, kind):
+    ours = cinder.snapshot(cinder.volume("ctl@a#p", "available"), status)
+    cinder.snapshot(cinder.volume("ctl@a#p", "available"), status, deleted=1)
+    cinder.snapshot(cinder.volume("other@a#p", "available"), status)
+    cinder.snapshot(cinder.volume("ctl@a#p", "available"), "available")
+    assert cinder.operations(volume_config) == {(kind, ours, None)}
+
+
+def test_the_worker_of_a_snapshot(cinder, services, volume_config):
+    snapshot = cinder.snapshot(cinder.volume("ctl@a#p", "available"), "creating")
+    cinder.worker(snapshot, services["a"], "creating", kind="Snapshot")
+    assert cinder.operations(volume_config) == {("snapshot_create", snapshot, True)}
+
+
+def test_a_snapshot_that_is_claimed_in_a_cluster(cinder, volume_config):
+    ours = cinder.service("ctl@a", cluster_name="big@a")
+    snapshot = cinder.snapshot(cinder.volume("member2@a#p", "available", cluster_name="big@a#p"), "creating")
+    cinder.worker(snapshot, ours, "creating", kind="Snapshot")
+    assert cinder.operations(volume_config) == {("snapshot_create", snapshot, True)}
+
+
+def test_groups_and_group_snapshots(cinder, services, volume_config):
+    creating = cinder.insert("groups", id="g1", host="ctl@a#p", status="creating")
+    enabling = cinder.insert(
+        "groups", id="g2", host="shared@b", status="available", replication_status="enabling"
+    )
+    cinder.insert("groups", id="g3", host="ctl@a#p", status="available")
+    cinder.insert("groups", id="g4", host="ctl@a#p", status="deleting", deleted=1)
+    cinder.insert("groups", id="g5", host="other@a#p", status="updating")
+    deleting = cinder.insert("group_snapshots", id="s1", group_id="g3", status="deleting", group_type_id="t")
+    cinder.insert("group_snapshots", id="s2", group_id="g5", status="creating", group_type_id="t")
+    assert cinder.operations(volume_config) == {
+        ("group_create", creating, None),
+        ("group_replication", enabling, None),
+        ("group_snapshot_delete", deleting, None),
+    }
+
+
+def test_a_backend_that_fails_over(cinder, volume_config):
+    cinder.service("ctl@a", replication_status="failing-over")
+    cinder.service("shared@b", replication_status="enabled")
+    assert cinder.operations(volume_config) == {("backend_failover", "ctl@a", None)}
+
+
+@pytest.mark.parametrize(
+    ("host", "strangers"),
+    [
+        ("ctl_1", ["ctlx1", "ctl-1", "CTL_1"]),
+        ("50%", ["50", "500", "50 percent"]),
+        ("!x", ["x", "!!x"]),
+        ("back\\slash", ["backslash", "back\\\\slash"]),
+        ("zürich", ["zurich", "ZÜRICH"]),
+        ("straße", ["strasse"]),
+        ("trailing", ["trailing "]),
+        ("主机", ["主", "机"]),
+        ("it's", ['it"s', "it''s"]),
+        ("😀", ["😁"]),
+    ],
+)
+def test_hosts_are_matched_exactly(cinder, host, strangers):
+    """The database's collation takes é for e and capitals for small letters; LIKE has wild cards."""
+    if host == "😀":
+        cinder.service("ctl@a")
+        config = ServiceConfig("cinder-volume", host, backends=(Backend("a", host),))
+        with pytest.raises(EvidenceUnavailable, match="holds a character"):
+            cinder.read(config)  # Cinder's utf8mb3 tables cannot hold it, but the question must not fail
+        return
+    config = ServiceConfig("cinder-volume", host, backends=(Backend("a_%", host),))
+    for name in strangers:
+        cinder.service(f"{name}@a_%", report_count=99)
+        cinder.volume(f"{name}@a_%#p", "creating")
+        cinder.volume(f"{host}@a_x#p", "creating")
+        cinder.insert("groups", id=str(uuid.uuid4()), host=f"{name}@a_%#p", status="creating")
+    own = cinder.service(f"{host}@a_%")
+    ours = cinder.volume(f"{host}@a_%#p_%", "creating")
+    cinder.worker(ours, own, "creating")
+    beats, _ = cinder.read(config)
+    assert [(beat.host, beat.report_count) for beat in beats] == [(f"{host}@a_%", 5)]
+    assert cinder.operations(config) == {("volume_create", ours, True)}
+    unknown_backends, _ = cinder.read(ServiceConfig("cinder-volume", host))
+    assert [beat.host for beat in unknown_backends] == [f"{host}@a_%"]
+
+
+def test_a_host_that_looks_like_sql(cinder):
+    host = "x' OR 1=1; DROP TABLE volumes; -- "
+    cinder.service("ctl@a")
+    with pytest.raises(EvidenceUnavailable, match="no cinder-volume"):
+        cinder.read(ServiceConfig("cinder-volume", host, backends=(Backend("a", host),)))
+    assert cinder.server.execute("SHOW TABLES LIKE 'volumes'", (), "cinder")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("creating", "backup_create"), ("restoring", "backup_restore"), ("deleting", "backup_delete")],
+)
+def test_backups(cinder, status, kind):
+    cinder.service("ctl", "cinder-backup")
+    ours = cinder.backup("ctl", status)
+    for host in ("CTL", "ctl2", "ctl ", None):
+        cinder.backup(host, status)
+    cinder.backup("ctl", status, deleted=1)
+    cinder.backup("ctl", "available")
+    cinder.backup("ctl", "error")
+    assert cinder.operations(BACKUP) == {(kind, ours, None)}
+
+
+def test_the_endings_of_backups(cinder):
+    cinder.service("ctl", "cinder-backup")
+    volume = cinder.volume("ctl@a#p", "error_restoring")
+    made, gone = cinder.backup("ctl", "available"), cinder.backup("ctl", "deleted", deleted=1)
+    failed = cinder.backup("ctl", "available", restore_volume_id=volume)
+    endings = cinder.endings(
+        BACKUP,
+        Operation("backup_create", made, "creating"),
+        Operation("backup_delete", gone, "deleting"),
+        Operation("backup_restore", failed, "restoring"),
+        Operation("backup_delete", "purged", "deleting"),
+    )
+    assert [(ending.outcome, ending.status) for ending in endings] == [
+        (Outcome.FINISHED, "available"),
+        (Outcome.FINISHED, "deleted"),
+        (Outcome.INTERRUPTED, "error_restoring"),
+        (Outcome.FINISHED, "deleted"),
+    ]
+
+
+def test_the_endings_of_volumes(cinder, services, volume_config):
+    created = cinder.volume("ctl@a#p", "available")
+    dropped = cinder.volume("ctl@a#p", "creating")
+    cinder.worker(dropped, services["a"], "creating")
+    stuck = cinder.volume("ctl@a#p", "extending")
+    lost = cinder.volume("ctl@a#p", "deleting")
+    cinder.worker(lost, None, "deleting")
+    snapshot = cinder.snapshot(created, "deleted", deleted=1)
+    endings = cinder.endings(
+        volume_config,
+        Operation("volume_create", created, "creating"),
+        Operation("volume_create", dropped, "creating"),
+        Operation("volume_extend", stuck, "extending"),
+        Operation("volume_delete", lost, "deleting"),
+        Operation("snapshot_delete", snapshot, "deleting"),
+    )
+    assert [(ending.outcome, ending.status) for ending in endings] == [
+        (Outcome.FINISHED, "available"),
+        (Outcome.INTERRUPTED, "creating"),
+        (Outcome.INTERRUPTED, "extending"),
+        (Outcome.UNKNOWN, "deleting"),
+        (Outcome.FINISHED, "deleted"),
+    ]
+
+
+@pytest.fixture
+def scheduler(cinder):
+    """The ids of our scheduler and of another."""
+    return cinder.service("ctl", "cinder-scheduler"), cinder.service("ctl2", "cinder-scheduler")
+
+
+def test_what_the_scheduler_holds(cinder, scheduler):
+    ours, others = scheduler
+    scheduling, handed_over, elsewhere = (cinder.volume(host, "creating") for host in (None, "x@a#p", None))
+    cinder.worker(scheduling, ours, "creating")
+    cinder.worker(handed_over, ours, "creating")
+    cinder.worker(elsewhere, others, "creating")
+    queued = cinder.volume(None, "creating")
+    cinder.worker(queued, None, "creating")
+    cinder.volume(None, "creating", deleted=1)
+    cinder.volume("x@a#p", "creating")
+    assert cinder.operations(SCHEDULER) == {
+        ("volume_schedule", scheduling, True),
+        ("volume_schedule", handed_over, False),
+        ("volume_schedule", queued, False),
+    }
+
+
+def test_what_waits_for_long_is_not_waited_for(cinder, scheduler):
+    old = cinder.volume(None, "creating", created_at=cinder.now(-90), updated_at=None)
+    (operation,) = cinder.read(SCHEDULER)[1]
+    assert (operation.id, operation.informs) == (old, True)

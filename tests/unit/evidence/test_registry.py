@@ -1,0 +1,72 @@
+"""The registry: which service a container runs, and what is known of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kolla_drain import evidence
+from kolla_drain.errors import ConfigError
+from kolla_drain.model import NO_PROFILE
+
+THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
+
+
+@pytest.mark.parametrize("service", list(evidence.SERVICES))
+def test_each_service_has_all_that_is_asked_of_it(service):
+    module = evidence.evidence_of(service)
+    assert module.PROFILE.name == service
+    assert callable(module.read)
+    assert callable(module.endings)
+    assert evidence.profile_for(service, {}) == module.PROFILE
+
+
+@pytest.mark.parametrize("service", list(evidence.SERVICES))
+def test_a_budget_is_kept_for_the_exit(service):
+    assert evidence.profile_for(service, {}).exit_seconds >= 5
+
+
+@pytest.mark.parametrize("service", ["cinder-volume", "cinder-backup", "cinder-scheduler"])
+def test_cinder_is_quiesced_and_its_heartbeat_stops(service):
+    profile = evidence.profile_for(service, {})
+    assert (profile.quiesce, profile.heartbeat_while_draining, profile.refreshes_workers) == (
+        True,
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize("service", ["nova-compute", "nova-conductor", "nova-scheduler"])
+def test_novas_heartbeat_goes_on(service):
+    profile = evidence.profile_for(service, {THREADS: "1"})
+    assert (profile.quiesce, profile.heartbeat_while_draining, profile.keeps_work) == (False, True, True)
+    assert profile.manager_shutdown_counts
+
+
+@pytest.mark.parametrize("service", ["cinder-volume", "cinder-scheduler"])
+@pytest.mark.parametrize(
+    ("value", "keeps"),
+    [
+        ("1", False), ("true", False), ("TRUE", False), ("Yes", False), ("0", True), ("false", True), ("no", True),
+        ("", True), ("maybe", True),
+    ],
+)  # fmt: skip
+def test_on_threads_cinder_drops_its_work(service, value, keeps):
+    assert evidence.profile_for(service, {THREADS: value}).keeps_work is keeps
+
+
+def test_backup_never_keeps_its_work():
+    assert not evidence.profile_for("cinder-backup", {}).keeps_work
+
+
+def test_none_and_unknown():
+    assert evidence.profile_for("none", {}) is NO_PROFILE
+    with pytest.raises(ConfigError, match="cinder-api"):
+        evidence.profile_for("cinder-api", {})
+
+
+def test_containers_of_services_with_evidence():
+    assert evidence.service_of("nova_super_conductor") == "nova-conductor"
+    assert evidence.service_of("haproxy") is None
+    for name in ("cinder_volume", "nova_compute_ironic_3"):
+        assert evidence.service_of(name) in evidence.SERVICES
+        assert evidence.default_files(name)

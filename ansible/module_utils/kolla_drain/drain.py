@@ -365,12 +365,17 @@ class _Stop:
             if key in in_flight or key not in self.record.seen or key in self.record.ended:
                 continue
             failed = ending.status.startswith("error")
-            if failed and self._signalled_at is None and self._exited_at is None:
+            if failed and self._exited_at is None and not self._stop_was_sent():
                 # No signal yet: the service brought it to this end by itself.
                 ending = replace(ending, outcome=Outcome.FINISHED, fate="ended in error before the signal")
             if ending.outcome is Outcome.FINISHED or failed:
                 self.record.ended[key] = ending
                 self._note(f"{_say(ending.operation)} ended: {ending.status}")
+
+    def _stop_was_sent(self) -> bool:
+        """Whether this process life or one before it has been told to stop, as far as is known."""
+        intended = self._entry is not None and self._entry.intent is not None
+        return bool(self._last_signal) or self._was_killed or intended
 
     def _mark_dead(self, dead: frozenset[tuple[str, str]]) -> None:
         for key in dead - self._dead:

@@ -95,7 +95,10 @@ def test_secrets_are_kept_from_logs_one_by_one(module: ModuleType) -> None:
     database = module.argument_spec()["database"]
 
     assert "no_log" not in database
-    assert {name for name, option in database["options"].items() if option.get("no_log")} == {"url", "password"}
+    assert {name for name, option in database["options"].items() if option.get("no_log")} == {
+        "url",
+        "password",
+    }
 
 
 def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:

@@ -19,6 +19,10 @@ class EngineUnreachable(EngineError):
     """The container engine did not answer; whether a request took effect is not known."""
 
 
+class EngineAbsent(EngineUnreachable):
+    """Nothing listens where the engine should be: the request was not sent."""
+
+
 class NoSuchContainer(EngineError):
     """The engine knows no container of that name or id."""
 
@@ -40,3 +44,7 @@ class EvidenceUnavailable(KollaDrainError):
 
 class LedgerError(KollaDrainError):
     """The record of signals on the managed host cannot be kept."""
+
+
+class LedgerBusy(LedgerError):
+    """Another run holds the lock of this container."""

@@ -17,13 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-from .errors import LedgerError
+from .errors import LedgerBusy, LedgerError
 from .model import Container
 
 FOLDER = "/run/kolla-drain"
-
-# A run holds the lock for one engine call at the most; longer means that it hangs. Seconds.
-LOCK_WAIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Entry:
     intent: float | None = None  # the signal was about to be sent
     intent_wall: float | None = None  # the same on the wall clock, to be found in the engine's events
     signalled: float | None = None  # the engine took it
+    owner: str = ""  # the run that waits: its process id and when that process started
 
     @property
     def life(self) -> tuple[str, str]:
@@ -68,19 +66,31 @@ class Ledger:
         """Open or join the stop of this process life; true when it was under way already.
 
         A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
-        counted from the same start). A deadline that has passed gives way to a new budget, but what
-        was signalled stays signalled.
+        counted from the same start). It is under way when the signal went out, or when the run that
+        waits still lives; a run that died before its signal has begun nothing. A deadline that has
+        passed gives way to a new budget, but what was signalled stays signalled. Raises LedgerBusy.
         """
         now = self._clock()
+        new = Entry(
+            container.id, container.name, container.started_at, now, now + timeout, signal, owner=_myself()
+        )
         with self.held(container.id):
             old = self.read(container.id)
             if old is None or old.life != container.life:
-                entry = Entry(container.id, container.name, container.started_at, now, now + timeout, signal)
-                joined = False
-            elif old.deadline > now:
+                entry, joined = new, False
+            elif old.deadline > now and (old.intent is not None or _lives(old.owner)):
                 entry, joined = replace(old, deadline=max(old.deadline, old.begun + timeout)), True
             else:
-                entry, joined = replace(old, begun=now, deadline=now + timeout), old.intent is not None
+                joined = old.intent is not None
+                entry = replace(
+                    new,
+                    signal=old.signal if joined else signal,
+                    intent=old.intent,
+                    intent_wall=old.intent_wall,
+                    signalled=old.signalled,
+                )
+            if not _lives(entry.owner):
+                entry = replace(entry, owner=new.owner)
             self.write(entry)
         return entry, joined
 
@@ -98,9 +108,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[None]:
-        """Hold the lock of one container. It is freed by the kernel when the run dies."""
-        path = self._path(container_id, "lock")
-        fd = self._lock(path)
+        """Hold the lock of one container; it is freed by the kernel when the run dies.
+
+        Does not wait, for others may be waiting for the caller's next look: raises LedgerBusy at once.
+        """
+        fd = self._lock(self._path(container_id, "lock"))
         try:
             yield
         finally:
@@ -142,11 +154,20 @@ class Ledger:
                 # Under the lock; whoever waits for it sees the change of inode and takes the new one.
                 self._unlink(self._path(container_id, "lock"))
 
+    def sweep(self, exists: Callable[[str], bool]) -> None:
+        """Drop the entries of containers that are gone; one that is in use is left alone."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._folder):
+                container_id, _, kind = name.partition(".")
+                if kind in ("json", "lock") and not exists(container_id):
+                    with contextlib.suppress(LedgerBusy), self.held(container_id):
+                        self._unlink(self._path(container_id, "json"))
+                        self._unlink(self._path(container_id, "lock"))
+
     def _path(self, container_id: str, kind: str) -> str:
         return os.path.join(self._folder, f"{container_id}.{kind}")
 
     def _lock(self, path: str) -> int:
-        deadline = time.monotonic() + LOCK_WAIT
         while True:
             try:
                 os.makedirs(self._folder, mode=0o700, exist_ok=True)
@@ -155,17 +176,15 @@ class Ledger:
                 raise self._unusable(exc) from exc
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _same_file(fd, path):
-                    return fd
             except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    os.close(fd)
-                    raise LedgerError(
-                        f"Another run has held {path} for {LOCK_WAIT:g} s; "
-                        f"find it (fuser {path}) and end it, then try again."
-                    ) from None
-                time.sleep(0.02)
-            os.close(fd)
+                os.close(fd)
+                raise LedgerBusy(
+                    f"Another run holds {path} and does not let go of it; "
+                    f"find it (fuser {path}) and end it, then try again."
+                ) from None
+            if _same_file(fd, path):
+                return fd
+            os.close(fd)  # its last holder removed it meanwhile
 
     def _unusable(self, exc: OSError) -> LedgerError:
         return LedgerError(
@@ -184,6 +203,26 @@ def _same_file(fd: int, path: str) -> bool:
         return os.fstat(fd).st_ino == os.stat(path).st_ino
     except FileNotFoundError:
         return False
+
+
+def _myself() -> str:
+    return _process(os.getpid())
+
+
+def _lives(owner: str) -> bool:
+    """Whether the process that an entry names still runs; numbers are used again, so its start counts too."""
+    pid = owner.partition(" ")[0]
+    return bool(owner) and _process(int(pid)) == owner
+
+
+def _process(pid: int) -> str:
+    """``PID STARTTIME`` as in proc_pid_stat(5), empty for one that does not run."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            after_name = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if after_name[0] in "ZX" else f"{pid} {after_name[19]}"
 
 
 def _cause(exc: BaseException) -> str:

@@ -174,6 +174,7 @@ class Profile:
     heartbeat_while_draining: bool = False  # Nova's heartbeat goes on after SIGTERM, Cinder's stops
     keeps_work: bool = True  # work in flight goes on after the signal
     refreshes_workers: bool = False  # its worker rows are touched while it works
+    sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
     evidence_complete: bool = False  # no work exists that the evidence does not show
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal

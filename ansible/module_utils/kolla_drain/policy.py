@@ -30,6 +30,10 @@ from .model import (
 # (a database that restarts). A cause that stays, such as a wrong password, is not waited for at all.
 PATIENCE = 30.0
 
+# A service that needs no quiesce is still looked at once before its signal, so that what was in flight is known:
+# for this long, in seconds, the first reading is waited for, and never more than a quarter of the budget.
+FIRST_LOOK = 6.0
+
 # A SIGKILL is seen through for this long, in seconds: the engine itself tries for about 12 (FACTS E7).
 KILL_BOUND = 30.0
 
@@ -78,6 +82,7 @@ class Observation:
 
     container: Container | None  # None: the engine no longer has it
     signalled: bool  # this process life has had its signal, by us or by another
+    reads: bool = True  # its evidence can be asked for
     reading: Reading | None = None  # the newest; None before the first
     empty_readings: int = 0  # how many in a row, up to the newest, showed nothing to wait for
     busy: bool = False  # the last readable one showed something to wait for
@@ -158,7 +163,12 @@ def decide(request: StopRequest, profile: Profile, plan: Plan, seen: Observation
 
 
 def _at_deadline(request: StopRequest, plan: Plan, seen: Observation) -> Decision:
-    state = "it has not exited" if seen.signalled else "its work has not ended, so the signal was not sent"
+    if seen.signalled:
+        state = "it has not exited"
+    elif seen.waiting_for:
+        state = "its work has not ended, so the signal was not sent"
+    else:
+        state = "its evidence was not empty for long enough, so the signal was not sent"
     reason = f"{state} after {plan.timeout:g} s"
     if request.on_timeout is OnTimeout.LEAVE:
         return Decision(Action.LEAVE, reason)
@@ -177,6 +187,8 @@ def _while_draining(request: StopRequest, profile: Profile, seen: Observation) -
 
 def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
     if plan.quiesce <= 0:
+        if seen.reads and seen.reading is None and elapsed < min(FIRST_LOOK, plan.timeout / 4):
+            return Decision(Action.WAIT, "waiting for the first look at what is in flight")
         return Decision(Action.SIGNAL, plan.reason)
     if seen.reading is None or seen.reading.state is not EvidenceState.OK:
         return _blind(profile, plan, seen, elapsed)
@@ -191,10 +203,15 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
 
 def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
     """Before the signal, while the evidence cannot be read: patient with what passes, never a hang."""
-    if seen.reading is not None and not seen.reading.passing:
-        return Decision(Action.SIGNAL, f"its evidence cannot be read: {seen.reading.why}")
     # With nothing to see, some of the budget is kept for a clean exit whatever the profile says of work.
     last_call = plan.timeout - max(plan.drain, min(profile.exit_seconds, plan.timeout / 2))
+    if seen.reading is not None and not seen.reading.passing:
+        if profile.keeps_work or elapsed >= last_call:
+            return Decision(Action.SIGNAL, f"its evidence cannot be read: {seen.reading.why}")
+        # There may be work, and the signal would drop it: it gets what time there is.
+        return Decision(
+            Action.WAIT, "its evidence cannot be read, and a signal would drop work that nobody sees"
+        )
     if seen.busy:
         if elapsed < last_call:
             return Decision(
@@ -208,21 +225,30 @@ def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> D
     return Decision(Action.SIGNAL, f"its evidence could not be read for {seen.unread_for:.0f} s")
 
 
+class Killer(str, enum.Enum):
+    """Who sent the SIGKILL that ended a container."""
+
+    NOBODY = "nobody"
+    US = "us"
+    ANOTHER = "another"
+
+
 def judge(
     *,
     profile: Profile,
-    killed: bool,
+    killer: Killer,
     verified: bool,
     endings: Iterable[Ending],
     exit_code: int | None,
     oom_killed: bool,
     why_unverified: str = "",
 ) -> tuple[Verdict, str]:
-    """The verdict after the exit, with its reason. ``verified``: the evidence was read after the exit.
+    """The verdict after the exit, with its reason.
 
-    The exit code is told, and decides nothing: 0 can be a cut drain (FACTS S5, S6).
+    ``verified``: the evidence was read before the signal and again after the exit. ``exit_code`` is None
+    for a container that is gone. The code is told, and decides nothing: 0 can be a cut drain (FACTS S5, S6).
     """
-    how = _how_it_ended(killed, exit_code, oom_killed)
+    how = _how_it_ended(killer, exit_code, oom_killed)
     all_of_them = tuple(endings)
     interrupted = [e for e in all_of_them if e.outcome is Outcome.INTERRUPTED]
     unknown = [e for e in all_of_them if e.outcome is Outcome.UNKNOWN]
@@ -230,27 +256,37 @@ def judge(
         how = f"{how}, {count(interrupted)} left unfinished"
     if unknown:
         how = f"{how}, of {count(unknown)} it is not known"
-    if killed:
+    if killer is not Killer.NOBODY:
         return Verdict.KILLED, how
     if interrupted:
         return Verdict.CUT, how
     if profile.name == "none":
         return Verdict.UNVERIFIED, f"{how}; there is no evidence to judge by"
     if not verified:
-        return Verdict.UNVERIFIED, f"{how}; its evidence could not be read after the exit: {why_unverified}"
+        return Verdict.UNVERIFIED, f"{how}; {why_unverified}"
     if unknown:
         return Verdict.UNVERIFIED, how
     if all_of_them:
         return Verdict.DRAINED, f"{how}, {count(all_of_them)} finished"
-    return Verdict.DRAINED, f"{how}, nothing was in flight"
+    if not profile.sees_work:
+        return Verdict.UNVERIFIED, f"{how}; no row tells of the work of {profile.name}"
+    return Verdict.DRAINED, f"{how}, no operation was seen in flight"
 
 
-def _how_it_ended(killed: bool, exit_code: int | None, oom_killed: bool) -> str:
+def _how_it_ended(killer: Killer, exit_code: int | None, oom_killed: bool) -> str:
     code = "" if exit_code is None else f" with exit code {exit_code}"
-    if killed:
+    if killer is Killer.US:
         return f"ended by SIGKILL{code}"
+    if killer is Killer.ANOTHER:
+        return f"ended by a SIGKILL that somebody else sent{code}"
+    if exit_code is None:
+        return "removed by somebody else"
     if oom_killed:
-        return f"ended by the kernel for lack of memory{code}"
+        if exit_code == 137:
+            return "ended by the kernel for lack of memory with exit code 137"
+        return f"exited by itself{code}, after the kernel had killed a process in it for lack of memory"
+    if exit_code == 137:
+        return "ended with exit code 137, as by a SIGKILL that did not come through the engine"
     return f"exited by itself{code}"
 
 

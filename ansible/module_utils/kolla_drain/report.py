@@ -19,6 +19,7 @@ def stop_result(result: StopResult) -> dict[str, Any]:
         "id": result.id,
         "changed": result.changed,
         "failed": result.failed,
+        "service": result.profile.name,
         "verdict": result.verdict.value if result.verdict else None,
         "reason": result.reason,
         "joined": result.joined,
@@ -27,7 +28,7 @@ def stop_result(result: StopResult) -> dict[str, Any]:
         "oom_killed": result.oom_killed,
         "quiesced": _tenth(result.quiesced),
         "drained": _tenth(result.drained),
-        "timeout": result.timeout,
+        "timeout": _tenth(result.timeout),
         "plan": plan(result.plan) if result.plan else {},
         "operations": [_ending(ending, ending.operation.key in result.dead) for ending in result.endings],
         "standing": [operation(op) for op in result.standing],
@@ -43,9 +44,9 @@ def plan(chosen: Plan) -> dict[str, Any]:
     """How the budget is divided, in seconds."""
     return {
         "signal": chosen.signal,
-        "timeout": chosen.timeout,
-        "quiesce": round(chosen.quiesce, 1),
-        "drain": round(chosen.drain, 1),
+        "timeout": _tenth(chosen.timeout),
+        "quiesce": _tenth(chosen.quiesce),
+        "drain": _tenth(chosen.drain),
         "reason": chosen.reason,
     }
 
@@ -111,11 +112,12 @@ def reading(seen: Reading | None, missing: str = "") -> dict[str, Any]:
 def warnings(result: StopResult) -> list[str]:
     """What a person must hear of: lost work, work of unknown end, and a stop that nobody could verify."""
     said = []
-    if result.verdict in _LOST or (
-        result.verdict is Verdict.UNVERIFIED and result.evidence is not EvidenceState.NONE
-    ):
-        verdict = result.verdict.value if result.verdict else ""
-        said.append(f"{result.name}: {verdict}: {result.reason}.")
+    # Where no evidence could ever tell, "unverified" is how it always ends, and no news.
+    could_tell = result.evidence is not EvidenceState.NONE and result.profile.sees_work
+    unread = result.evidence is EvidenceState.UNAVAILABLE
+    unverified = result.verdict is Verdict.UNVERIFIED and (could_tell or unread)
+    if result.verdict is not None and (result.verdict in _LOST or unverified):
+        said.append(f"{result.name}: {result.verdict.value}: {result.reason}.")
     for ending in result.endings:
         if ending.outcome is not Outcome.FINISHED and not result.failed:
             op = ending.operation

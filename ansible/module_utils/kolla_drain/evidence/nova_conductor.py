@@ -14,7 +14,7 @@ from ..service_config import ServiceConfig
 from . import nova
 from .database import Query
 
-PROFILE = nova.profile("nova-conductor")
+PROFILE = nova.profile("nova-conductor", sees_work=False)
 adapt = nova.adapt
 
 

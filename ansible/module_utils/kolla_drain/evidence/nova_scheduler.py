@@ -13,7 +13,7 @@ from ..service_config import ServiceConfig
 from . import nova
 from .database import Query
 
-PROFILE = nova.profile("nova-scheduler")
+PROFILE = nova.profile("nova-scheduler", sees_work=False)
 adapt = nova.adapt
 
 

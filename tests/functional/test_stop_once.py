@@ -1,0 +1,165 @@
+"""One signal to a process, whatever fails, repeats or runs side by side; and many containers in one call."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.checks import is_sentence, signalled_once, untouched
+from tests.support.workloads import Workloads
+
+
+def stop(*names: str, **options: Any) -> dict[str, Any]:
+    return {"action": "stop_container", "name": list(names), "graceful_shutdown_timeout": 60, **options}
+
+
+def test_left_running_then_joined(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "5")
+    left = run_module(stop(workload.name, graceful_shutdown_timeout=2, on_timeout="leave"))
+    assert left["failed"]
+    assert left["verdict"] == "left_running"
+    assert workload.name in left["msg"]
+    assert workload.status == "running"
+
+    joined = run_module(stop(workload.name))
+    assert not joined.get("failed"), joined["msg"]
+    assert (joined["verdict"], joined["joined"], joined["exit_code"]) == ("unverified", True, 0)
+    assert "already_draining" in [finding["code"] for finding in joined["preflight"]]
+    signalled_once(workload)
+
+
+def test_left_running_again_and_again_then_killed(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "600")
+    for _ in range(2):
+        left = run_module(stop(workload.name, graceful_shutdown_timeout=1, on_timeout="leave"))
+        assert left["verdict"] == "left_running"
+    killed = run_module(stop(workload.name, graceful_shutdown_timeout=1))
+    assert killed["verdict"] == "killed"
+    signalled_once(workload, "SIGTERM", "SIGKILL")
+
+
+def test_a_run_killed_half_way(run_module: Any, start_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "4")
+    first = start_module(stop(workload.name))
+    workload.wait_line("signal SIGTERM")
+    first.kill()
+    second = run_module(stop(workload.name))
+    assert (second["verdict"], second["joined"], second["exit_code"]) == ("unverified", True, 0)
+    assert second["signal"] == "SIGTERM"
+    assert second["drained"] == pytest.approx(4, abs=2), "counted from the first run's signal"
+    signalled_once(workload)
+
+
+def test_a_run_killed_at_any_moment(run_module: Any, start_module: Any, workloads: Workloads) -> None:
+    """Runs are ended at moments spread over their start, some before the signal, some right after it."""
+    made = [workloads.start("--drain", "8") for _ in range(8)]
+    for i, workload in enumerate(made):
+        run = start_module(stop(workload.name))
+        time.sleep(0.15 + 0.1 * i)
+        run.kill()
+    result = run_module(stop(*(workload.name for workload in made)))
+    assert not result.get("failed"), result["msg"]
+    for one, workload in zip(result["containers"], made):
+        assert (one["verdict"], one["exit_code"]) == ("unverified", 0)
+        signalled_once(workload)
+
+
+def test_runs_at_the_same_time(start_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "3")
+    runs = [start_module(stop(workload.name)) for _ in range(4)]
+    results = [run.result() for run in runs]
+    assert [result["verdict"] for result in results] == ["unverified"] * 4
+    assert [result["exit_code"] for result in results] == [0] * 4
+    assert sum(result["joined"] for result in results) == 3
+    signalled_once(workload)
+
+
+def test_a_shorter_second_run_does_not_cut_the_first(start_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "6")
+    first = start_module(stop(workload.name))
+    workload.wait_line("signal SIGTERM")
+    second = start_module(stop(workload.name, graceful_shutdown_timeout=1))
+    assert [run.result()["verdict"] for run in (first, second)] == ["unverified"] * 2
+    signalled_once(workload)
+
+
+def test_a_longer_second_run_gives_it_more_time(start_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "8")
+    first = start_module(stop(workload.name, graceful_shutdown_timeout=5))
+    workload.wait_line("signal SIGTERM")
+    second = start_module(stop(workload.name, graceful_shutdown_timeout=60))
+    assert second.result()["verdict"] == "unverified"
+    assert second.result()["exit_code"] == 0
+    first.result()
+    signalled_once(workload)
+
+
+def test_signalled_by_somebody_else_before(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "4")
+    workload.raw.kill("SIGTERM")
+    workload.wait_line("signal SIGTERM")
+    result = run_module(stop(workload.name))
+    assert (result["verdict"], result["exit_code"]) == ("unverified", 0)
+    signalled_once(workload)
+
+
+def test_a_new_life_is_signalled_again(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start()
+    run_module(stop(workload.name))
+    workload.raw.start()
+    workload.wait_line("ready", 2)
+    result = run_module(stop(workload.name))
+    assert (result["verdict"], result["joined"]) == ("unverified", False)
+    assert workload.sent == workload.received == ["SIGTERM", "SIGTERM"], "one for each life"
+
+
+# --- many
+
+
+def test_ten_at_once_take_as_long_as_the_longest(run_module: Any, workloads: Workloads) -> None:
+    made = [workloads.start("--drain", str(seconds)) for seconds in range(1, 11)]
+    result = run_module(stop(*(workload.name for workload in made)))
+    assert [one["name"] for one in result["containers"]] == [workload.name for workload in made]
+    for seconds, one, workload in zip(range(1, 11), result["containers"], made):
+        assert one["drained"] == pytest.approx(seconds, abs=2)
+        signalled_once(workload)
+    assert 10 <= result["seconds"] < 16
+
+
+def test_one_that_fails_does_not_stop_the_others(run_module: Any, workloads: Workloads) -> None:
+    first, hangs, last = workloads.start(), workloads.start("--drain", "600"), workloads.start("--drain", "1")
+    result = run_module(
+        stop(
+            first.name,
+            "kd_test_nobody",
+            hangs.name,
+            last.name,
+            on_timeout="leave",
+            graceful_shutdown_timeout=3,
+        )
+    )
+    assert result["failed"]
+    assert result["changed"]
+    assert "kd_test_nobody" in result["msg"]
+    assert hangs.name in result["msg"]
+    verdicts = [one["verdict"] for one in result["containers"]]
+    assert verdicts == ["unverified", None, "left_running", "unverified"]
+    assert [one["failed"] for one in result["containers"]] == [False, True, True, False]
+    for workload in (first, hangs, last):
+        signalled_once(workload)
+
+
+def test_a_name_and_the_id_of_the_same_container(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start()
+    with untouched(workload):
+        result = run_module(stop(workload.name, workload.id))
+    assert result["failed"]
+    is_sentence(result["msg"])
+
+
+def test_by_id(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start()
+    result = run_module(stop(workload.id))
+    assert (result["name"], result["verdict"]) == (workload.name, "unverified")

@@ -1,0 +1,431 @@
+"""Services that keep Cinder's rows in a real MariaDB: what the verdict rests on."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from testbed.mariadb import MariaDB
+from testbed.waiting import wait_until
+from tests.support.checks import operations_of, signalled_once, untouched
+from tests.support.module_run import ModuleRun
+from tests.support.workloads import Workload, Workloads, cinder_arguments
+from tests.support.workloads import workloads as workloads_on
+
+PASSWORD = "s3cr3t-of-the-database"
+DOWN_TIME = 3  # seconds; a worker row may stand still for that long where rows are refreshed
+LONGER = DOWN_TIME + 5  # of an operation that must be waited for all the same
+
+
+@dataclasses.dataclass
+class Service:
+    """A workload that acts as a Cinder service, and the options by which the module finds its rows."""
+
+    workload: Workload
+    host: str
+    options: dict[str, Any]
+    database: MariaDB
+    user: str  # whom the module reads as
+
+    def args(self, **options: Any) -> dict[str, Any]:
+        common = {"action": "stop_container", "name": self.workload.name, "graceful_shutdown_timeout": 60}
+        return {**common, "poll_interval": 0.5, **self.options, **options}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a run is connected, to read its rows."""
+        rows = self.database.execute(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", (self.user,)
+        )
+        return bool(rows[0][0])
+
+    def go(self) -> None:
+        """Let its operations begin; they are in its rows from the start."""
+        (self.workload.folder / "go").touch()
+
+    def wait_read(self) -> None:
+        """Until a run reads its rows; then let the operations begin."""
+        wait_until(lambda: self.is_read, 60, f"a run that reads {self.host}", interval=0.05)
+        self.go()
+
+    def volume_status(self) -> list[str]:
+        rows = self.database.execute(
+            "SELECT status FROM volumes WHERE host LIKE %s", (self.host + "@%",), "cinder"
+        )
+        return [row[0] for row in rows]
+
+
+class Services:
+    """Makes services on one database, each with a host name and a configuration of its own."""
+
+    def __init__(self, workloads: Workloads, database: MariaDB, host: str, folder: Path) -> None:
+        self.workloads, self.database, self.host, self.folder = workloads, database, host, folder
+        self.made = 0
+
+    def start(
+        self,
+        *operations: str,
+        behaviour: tuple[str, ...] = (),
+        binary: str = "cinder-volume",
+        url: Callable[[str], str] = str,
+    ) -> Service:
+        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL."""
+        self.made += 1
+        host = f"{self.host}-{self.made}"
+        user = f"reader-{host}"
+        self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
+        right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
+        row = f"{host}@lvm" if binary == "cinder-volume" else host
+        config = self.folder / f"{host}.conf"
+        config.write_text(
+            f"[DEFAULT]\nhost = {host}\nenabled_backends = lvm\nreport_interval = 1\n"
+            f"service_down_time = {DOWN_TIME}\n[lvm]\nvolume_backend_name = lvm\n"
+            f"[database]\nconnection = {url(right)}\n"
+        )
+        root = {
+            "host": "127.0.0.1",
+            "port": self.database.port,
+            "user": "root",
+            "password": self.database.root_password,
+            "database": "cinder",
+        }
+        arguments = [
+            *cinder_arguments(root, row, *operations),
+            "--binary",
+            binary,
+            "--go",
+            "/record/go",
+            *behaviour,
+        ]
+        options = {"service": binary, "service_config": [str(config)]}
+        return Service(self.workloads.start(*arguments), host, options, self.database, user)
+
+
+@pytest.fixture
+def services(workloads: Workloads, cinder_database: MariaDB, cinder_host: str, tmp_path: Path) -> Services:
+    return Services(workloads, cinder_database, cinder_host, tmp_path)
+
+
+def position(workload: Workload, start: str) -> int:
+    """Which of its lines is the first to begin so."""
+    return next(i for i, line in enumerate(workload.lines) if line.startswith(start))
+
+
+# --- the ways in which a stop ends: all of them at once, since each is mostly waiting
+
+
+@dataclasses.dataclass
+class Case:
+    """A service, how it is stopped, and what that comes to."""
+
+    operations: tuple[str, ...]
+    verdict: str
+    outcomes: dict[str, list[str]]
+    exit_code: int = 0
+    behaviour: tuple[str, ...] = ()
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    binary: str = "cinder-volume"
+    url: Callable[[str], str] = str  # makes its database URL of the right one
+    sent: tuple[str, ...] = ("SIGTERM",)
+    unread: bool = False  # nobody gets in to read its rows
+
+
+def finished(kind: str, binary: str) -> Case:
+    return Case((f"{kind}:{LONGER}",), "drained", {"finished": [kind]}, binary=binary)
+
+
+AT_ONCE = {"quiesce": "never"}
+CASES = {
+    **{
+        kind: finished(kind, "cinder-volume")
+        for kind in ("volume_create", "volume_delete", "volume_extend", "snapshot_create", "snapshot_delete")
+    },
+    **{
+        kind: finished(kind, "cinder-backup") for kind in ("backup_create", "backup_restore", "backup_delete")
+    },
+    "idle": Case((), "drained", {}),
+    "two operations": Case(
+        (f"volume_create:{LONGER - 2}", f"snapshot_create:{LONGER + 2}"),
+        "drained",
+        {"finished": ["snapshot_create", "volume_create"]},
+    ),
+    "work goes on in the drain": Case(
+        (f"volume_create:{LONGER}",),
+        "drained",
+        {"finished": ["volume_create"]},
+        behaviour=("--heartbeat-stops",),
+        options=AT_ONCE,
+    ),
+    "deadline": Case(
+        ("volume_create:600",),
+        "killed",
+        {"interrupted": ["volume_create"]},
+        exit_code=137,
+        options={"graceful_shutdown_timeout": 6},
+        sent=("SIGTERM", "SIGKILL"),
+    ),
+    "exit code 0, work lost": Case(
+        ("volume_create:600",),
+        "cut",
+        {"interrupted": ["volume_create"]},
+        behaviour=("--drop-work",),
+        options=AT_ONCE,
+    ),
+    "exit code 142, work done": Case(
+        (f"volume_create:{LONGER}",),
+        "drained",
+        {"finished": ["volume_create"]},
+        exit_code=142,
+        behaviour=("--exit-code", "142"),
+        options=AT_ONCE,
+    ),
+    "gives up by itself": Case(
+        ("volume_create:600",),
+        "cut",
+        {"interrupted": ["volume_create"]},
+        exit_code=142,
+        behaviour=("--give-up", "3"),
+        options=AT_ONCE,
+    ),
+    "error by itself": Case((f"volume_create:{LONGER}:error",), "drained", {"finished": ["volume_create"]}),
+    "dead": Case(
+        ("volume_create:600",),
+        "cut",
+        {"interrupted": ["volume_create"]},
+        behaviour=("--worker-heartbeat", "0.3", "--stall", "8"),
+    ),
+    "refreshed": Case(
+        (f"volume_create:{LONGER}",),
+        "drained",
+        {"finished": ["volume_create"]},
+        behaviour=("--worker-heartbeat", "0.5"),
+    ),
+    "wrong password": Case(
+        ("volume_create:4",),
+        "unverified",
+        {},
+        url=lambda url: url.replace(PASSWORD, "not-" + PASSWORD),
+        unread=True,
+    ),
+    "server down": Case(
+        (),
+        "unverified",
+        {},
+        options={"graceful_shutdown_timeout": 8},
+        url=lambda _: f"mysql+pymysql://drain:{PASSWORD}@127.0.0.1:1/cinder",
+        unread=True,
+    ),
+}
+
+
+@dataclasses.dataclass
+class Ended:
+    service: Service
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def ended(
+    engine: docker.DockerClient,
+    base_image: str,
+    cinder_database: MariaDB,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Ended]]:
+    """Every case, run side by side."""
+    with workloads_on(engine, base_image) as workloads:
+        services = Services(
+            workloads, cinder_database, f"cases-{time.time_ns()}", tmp_path_factory.mktemp("cases")
+        )
+        under_way = {}
+        for name, case in CASES.items():
+            service = services.start(
+                *case.operations, behaviour=case.behaviour, binary=case.binary, url=case.url
+            )
+            under_way[name] = service, ModuleRun(service.args(**case.options))
+        try:
+            _let_them_work(under_way)
+            yield {name: Ended(service, run.result()) for name, (service, run) in under_way.items()}
+        finally:
+            for _, run in under_way.values():
+                if run.running:
+                    run.kill()
+
+
+def _let_them_work(under_way: dict[str, tuple[Service, ModuleRun]]) -> None:
+    """Each as soon as its run has seen its rows, and those that no run can read at once."""
+    waiting = dict(under_way)
+    while waiting:
+        for name, (service, run) in list(waiting.items()):
+            if CASES[name].unread or service.is_read or not run.running:
+                service.go()
+                del waiting[name]
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verdict(ended: dict[str, Ended], name: str) -> None:
+    case, service, result = CASES[name], ended[name].service, ended[name].result
+    assert (result["verdict"], result["exit_code"]) == (case.verdict, case.exit_code), (
+        service.workload.report()
+    )
+    outcomes = operations_of(result)
+    assert {outcome: sorted(kinds) for outcome, kinds in outcomes.items()} == case.outcomes
+    signalled_once(service.workload, *case.sent)
+    assert PASSWORD not in str(result)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if case == finished(name, case.binary)]
+)
+def test_the_signal_waits_for_the_work(ended: dict[str, Ended], name: str) -> None:
+    """Longer than service_down_time: in stock Cinder a worker row's age means nothing."""
+    service, result = ended[name].service, ended[name].result
+    assert position(service.workload, "done") < position(service.workload, "signal")
+    assert result["quiesced"] > result["drained"]
+    assert result["evidence"] == "ok"
+    assert result["heartbeat"]["rows"][0]["service"] == CASES[name].binary
+
+
+def test_signalled_at_once_the_work_goes_on_in_the_drain(ended: dict[str, Ended]) -> None:
+    service = ended["work goes on in the drain"].service
+    assert position(service.workload, "signal") < position(service.workload, "done")
+    assert service.volume_status() == ["available"]
+
+
+def test_the_deadline_cuts_it_and_the_result_says_so(ended: dict[str, Ended]) -> None:
+    service, result = ended["deadline"].service, ended["deadline"].result
+    assert "error" in result["operations"][0]["fate"], "what its next start makes of it"
+    assert any("volume_create" in text for text in result["warnings"])
+    assert service.volume_status() == ["creating"]
+    assert 5 < result["quiesced"] + result["drained"] < 10
+
+
+def test_work_that_was_lost_warns(ended: dict[str, Ended]) -> None:
+    for name in ("exit code 0, work lost", "gives up by itself", "dead"):
+        assert any("volume_create" in text for text in ended[name].result["warnings"]), name
+
+
+def test_an_operation_that_ended_in_error_is_told_so(ended: dict[str, Ended]) -> None:
+    assert [one["last_status"] for one in ended["error by itself"].result["operations"]] == ["error"]
+
+
+def test_a_dead_operation_is_told_by_its_row_and_not_waited_for(ended: dict[str, Ended]) -> None:
+    """Rows that are seen to be refreshed stand still: their worker died, and nothing will end them."""
+    result = ended["dead"].result
+    assert [one["dead"] for one in result["operations"]] == [True]
+    assert DOWN_TIME < result["quiesced"] < 30, "long before the deadline"
+    assert [one["dead"] for one in ended["refreshed"].result["operations"]] == [False]
+
+
+def test_a_wrong_password_does_not_hold_the_stop_up(ended: dict[str, Ended]) -> None:
+    result = ended["wrong password"].result
+    assert result["evidence"] == "unavailable"
+    assert "access denied" in result["evidence_why"]
+    assert result["quiesced"] < 10
+    assert any("unverified" in text for text in result["warnings"])
+
+
+def test_a_server_that_is_down_is_waited_for_but_not_without_end(ended: dict[str, Ended]) -> None:
+    result = ended["server down"].result
+    assert result["evidence"] == "unavailable"
+    assert "127.0.0.1:1" in result["evidence_why"]
+    assert result["quiesced"] < 8
+
+
+# --- stops that need more than one run
+
+
+def test_left_running_with_work_then_joined(run_module: Any, start_module: Any, services: Services) -> None:
+    service = services.start("volume_create:4")
+    left = run_module(service.args(graceful_shutdown_timeout=4, on_timeout="leave"))
+    assert (left["failed"], left["verdict"]) == (True, "left_running")
+    assert operations_of(left) == {"unknown": ["volume_create"]}
+    second = start_module(service.args())
+    service.wait_read()
+    joined = second.result()
+    assert joined["verdict"] == "drained", joined["reason"]
+    assert joined["joined"]
+    assert operations_of(joined) == {"finished": ["volume_create"]}
+    signalled_once(service.workload)
+
+
+# --- a database that goes away
+
+
+@pytest.fixture
+def interrupted(cinder_database: MariaDB) -> Iterator[MariaDB]:
+    """The database; it runs again when the test ends, whatever the test did."""
+    yield cinder_database
+    cinder_database.start()
+
+
+def test_the_database_goes_away_and_comes_back(
+    start_module: Any, services: Services, interrupted: MariaDB
+) -> None:
+    """Once while a service quiesces, and beside it while another drains."""
+    quiesces, drains = services.start("volume_create:10"), services.start("volume_create:10")
+    runs = [start_module(quiesces.args()), start_module(drains.args(quiesce="never"))]
+    for service in (quiesces, drains):
+        service.wait_read()
+    drains.workload.wait_line("signal SIGTERM")
+    interrupted.stop()
+    time.sleep(3)  # not a wait for something: this is how long the outage lasts
+    interrupted.start()
+    for service, run in zip((quiesces, drains), runs):
+        result = run.result()
+        assert result["verdict"] == "drained", result["reason"]
+        assert operations_of(result) == {"finished": ["volume_create"]}
+        assert result["evidence"] == "ok"
+        assert f"127.0.0.1:{interrupted.port}" in result["evidence_why"], "it says what happened"
+        events = [event["event"] for event in result["timeline"]]
+        assert any("cannot be read" in event for event in events)
+        assert any("can be read again" in event for event in events)
+        signalled_once(service.workload)
+
+
+def test_the_database_stays_away(start_module: Any, services: Services, interrupted: MariaDB) -> None:
+    """The deadline holds, and the verdict does not pretend to know."""
+    service = services.start("volume_create:600", behaviour=("--give-up", "600"))
+    run = start_module(service.args(graceful_shutdown_timeout=6))
+    service.wait_read()
+    interrupted.stop()
+    result = run.result()
+    assert (result["verdict"], result["evidence"]) == ("killed", "unavailable")
+    assert operations_of(result) == {"unknown": ["volume_create"]}
+    assert 5 < result["quiesced"] + result["drained"] < 10
+    signalled_once(service.workload, "SIGTERM", "SIGKILL")
+
+
+# --- the plan
+
+
+@pytest.mark.parametrize("how", ["drain_status", "check mode"])
+def test_what_is_in_flight_is_told_and_nothing_changed(run_module: Any, services: Services, how: str) -> None:
+    service = services.start("volume_create:600")
+    parts = {"host": "127.0.0.1", "port": services.database.port, "user": service.user, "password": PASSWORD}
+    args = service.args(database={**parts, "name": "cinder"})
+    with untouched(service.workload):
+        if how == "drain_status":
+            result = run_module({**args, "action": "drain_status"})
+        else:
+            result = run_module(args, check=True)
+    assert [(one["kind"], one["status"]) for one in result["operations"]] == [("volume_create", "creating")]
+    assert result["heartbeat"]["up"]
+    assert (result["evidence"], result["service"]) == ("ok", "cinder-volume")
+    assert result["plan"]["quiesce"] + result["plan"]["drain"] == result["plan"]["timeout"] == 60
+    assert PASSWORD not in str(result)
+
+
+def test_the_services_own_timeout_not_below_ours_is_found(run_module: Any, services: Services) -> None:
+    service = services.start()
+    with untouched(service.workload):
+        result = run_module(service.args(graceful_shutdown_timeout=60), check=True)
+    assert [finding["code"] for finding in result["preflight"]] == ["service_timeout_not_below"], (
+        "60 by default"
+    )

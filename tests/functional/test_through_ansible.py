@@ -1,0 +1,82 @@
+"""The module as Ansible ships it: packed with what it imports, sent and run, by the project's own ansible.cfg."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checks import signalled_once, untouched
+from tests.support.module_run import MODULE, ROOT
+from tests.support.workloads import Workloads
+
+
+@pytest.fixture
+def ad_hoc() -> Any:
+    """``ad_hoc("action=… name=…", *flags)`` returns the module's result."""
+    if not MODULE.exists():
+        pytest.skip("there is no library/kolla_docker.py yet")
+
+    def run(args: str, *flags: str) -> dict[str, Any]:
+        python = {"ansible_python_interpreter": sys.executable, "ansible_connection": "local"}
+        command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "kolla_docker", "-a", args]
+        done = subprocess.run(
+            [*command, "-e", json.dumps(python), *flags],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default",
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_LOCAL_TEMP": str(Path(os.environ.get("TMPDIR", "/tmp")) / "ansible-local"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        _, arrow, answer = done.stdout.partition(" => ")
+        assert arrow, done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(answer)
+        result["failed"] = done.returncode != 0  # the answer that it prints leaves this out
+        return result
+
+    return run
+
+
+def test_stop(ad_hoc: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "1")
+    result = ad_hoc(f"action=stop_container name={workload.name} graceful_shutdown_timeout=60")
+    assert (result["verdict"], result["exit_code"]) == ("unverified", 0)
+    assert not result["failed"]
+    signalled_once(workload)
+
+
+def test_check_mode_with_evidence(ad_hoc: Any, workloads: Workloads, tmp_path: Path) -> None:
+    """All that evidence needs is packed as well."""
+    config = tmp_path / "cinder.conf"
+    config.write_text(
+        "[DEFAULT]\nhost = one\n[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/cinder\n"
+    )
+    workload = workloads.start()
+    with untouched(workload):
+        result = ad_hoc(
+            f"action=stop_container name={workload.name} service=cinder-volume service_config={config}",
+            "--check",
+        )
+    assert result["evidence"] == "unavailable"
+    assert "127.0.0.1:1" in result["evidence_why"]
+
+
+def test_a_list_of_names_with_one_that_is_absent(ad_hoc: Any, workloads: Workloads) -> None:
+    workload = workloads.start()
+    result = ad_hoc(f"action=stop_container name={workload.name},kd_test_nobody")
+    assert result["failed"]
+    assert "kd_test_nobody" in result["msg"]
+    signalled_once(workload)

@@ -1,0 +1,244 @@
+"""The promises of the design, each as a check of what the runs did and said against what really was."""
+
+from __future__ import annotations
+
+from kolla_drain import policy
+from kolla_drain.model import EvidenceState, Outcome, Verdict
+
+from .world import NEVER
+
+# What a run may take beyond the stated bounds: the looks in which it notices, in seconds.
+SLACK = 3.0
+EPSILON = 1e-6
+
+EXITED = (Verdict.DRAINED, Verdict.CUT, Verdict.KILLED, Verdict.UNVERIFIED)
+
+
+def hold(world, *runs):
+    """All of them, by the world as it is now."""
+    for container in world.containers.values():
+        nothing_is_killed_early(world, container, runs)
+        work_that_would_finish_is_not_cut(world, container, runs)
+        signalled_once(world, container)
+    for run in runs:
+        it_ends(world, run, runs)
+        if not run.died:
+            for result in run.results:
+                it_says_the_truth(world, run, result, alone=len(runs) == 1)
+
+
+# --- 1, and with it 6: a database that cannot be read is no reason to kill earlier
+
+
+def nothing_is_killed_early(world, container, runs):
+    for life in container.lives:
+        for when, running in life.kills:
+            deadline = world.deadline(container, life, when)
+            if when >= deadline - EPSILON:
+                continue
+            limits = [r.request.get("idle_limit", container.service.request.idle_limit) for r in runs]
+            may_be_idle = any(limits) and container.service.profile.evidence_complete
+            assert may_be_idle, f"{container.name} was killed {deadline - when:g} s before its deadline"
+            assert not running, f"{container.name} was killed for being idle with {running} running"
+
+
+def work_that_would_finish_is_not_cut(world, container, runs):
+    """Of each job that was cut there must be an excuse that lies outside of this project."""
+    for work in container.works:
+        if work.cut_in is not None:
+            assert excuse(world, container, work, runs), (
+                f"{work.id} was cut at {work.ended_at - world.now + world.age:g} s without need"
+            )
+
+
+def excuse(world, container, work, runs):
+    service = container.service
+    life = work.cut_in
+    would_end = work.taken_at + work.job.takes
+    if life.by_sigkill and abs(work.ended_at - life.ended) < EPSILON:
+        # Killed, and never before the deadline: that is checked above.
+        return "it would not have ended in time" if would_end >= life.kills[0][0] - EPSILON else ""
+    if life.exit_code == 1 and abs(work.ended_at - life.ended) < EPSILON:
+        return "the service died by itself"
+    if life.exit_code == 142 and abs(work.ended_at - life.ended) < EPSILON:
+        return "the service's own alarm"
+    if len([when for when, _, _ in life.signals]) > 1:
+        return ""  # by a second signal
+    if service.at_signal == "drops" and work.ended_at == life.taken_note:
+        return _excuse_for_signal(world, container, work, life, runs)
+    return ""
+
+
+def _excuse_for_signal(world, container, work, life, runs):
+    """Why a service that drops its work was signalled while it had some."""
+    sent_at, _, by_us = life.signals[0]
+    if not by_us:
+        return "somebody else sent the signal"
+    request = container.service.request
+    if request.quiesce.value == "never" or (
+        request.quiesce.value == "auto" and not container.service.profile.quiesce
+    ):
+        return "it was asked for without quiesce"
+    if container.lives.index(life) > 0:
+        return "it had been signalled and was started again"
+    left = world.deadline(container, life, sent_at) - sent_at
+    if work.taken_at + work.job.takes > sent_at + left:
+        return "it would not have ended in time"
+    for run in runs:
+        told = run.evidence.told.get(container.id, []) if run.evidence else []
+        told = [(heard, taken, reading) for heard, taken, reading in told if heard <= sent_at + EPSILON]
+        if run.begun > sent_at or run.ended < sent_at - EPSILON:
+            continue
+        if not told:
+            return "no reading came in"
+        _, taken, reading = told[-1]
+        if reading.state is not EvidenceState.OK:
+            return _excuse_for_blindness(container, told, left)
+        if work.id not in [op.id for op in reading.operations] and work.taken_at >= taken - EPSILON:
+            return "it came after the last reading"
+    return ""
+
+
+def _excuse_for_blindness(container, told, left):
+    shown = [reading for _, _, reading in told if reading.state is EvidenceState.OK]
+    # A quarter of a second: what is left of the budget is looked at once a look.
+    enough = min(container.service.profile.exit_seconds, container.service.request.timeout / 2) + 0.25
+    if told[-1][2].passing and shown and shown[-1].operations and left > enough:
+        return ""  # work was seen, and what hid it may have passed
+    return "the database could not be read"
+
+
+# --- 2
+
+
+def signalled_once(world, container):
+    for life in container.lives:
+        ours = [when for when, _, by_us in life.signals if by_us]
+        remembered = [
+            when for when, _, by_us in life.signals if not by_us and world.now - when < world.scene.memory
+        ]
+        allowed = 0 if remembered else 1
+        assert len(ours) <= allowed, f"{container.name}, {life.started_at}: signals {life.signals}"
+
+
+# --- 3
+
+
+def it_ends(world, run, runs):
+    longest = max(
+        (
+            r.request.get("timeout", container.service.request.timeout)
+            for r in runs
+            for container in world.containers.values()
+        ),
+        default=0.0,
+    )
+    bound = longest + policy.KILL_BOUND + policy.VERIFY_BOUND + SLACK + 3 * world.scene.engine_patience
+    assert run.ended - run.begun <= bound, f"a run took {run.ended - run.begun:g} s, more than {bound:g}"
+
+
+# --- 4
+
+
+def it_says_the_truth(world, run, result, alone):
+    container = world.containers[result.id]
+    works = {work.id: work for work in container.works}
+    endings = {ending.operation.id: ending for ending in result.endings}
+    _every_operation_is_told(run, result, endings)
+    said_at = _said_at(run, result)
+    for key, ending in endings.items():
+        _outcome_is_true(container, works[key], ending, said_at, _read_at(run, result))
+    ended_by_us = [life for life in container.lives if life.ended <= said_at]
+    if result.verdict is Verdict.DRAINED:
+        lost = [key for key in endings if not _finished(container, works[key], said_at)]
+        assert not lost, f"{result.name} is called drained, and {lost} had not finished"
+        assert all(ending.outcome is Outcome.FINISHED for ending in endings.values())
+        assert result.evidence is EvidenceState.OK
+    if result.verdict is Verdict.CUT:
+        # What ended in error between the last reading and the signal may count either way.
+        unfinished = [
+            key for key in endings if works[key].state != "finished" or works[key].ended_at > said_at
+        ]
+        assert unfinished, f"{result.name} is called cut"
+    if result.verdict in (Verdict.DRAINED, Verdict.CUT, Verdict.UNVERIFIED):
+        assert not (ended_by_us and ended_by_us[-1].by_sigkill and world.scene.memory == NEVER and alone), (
+            f"{result.name} was killed and is called {result.verdict}"
+        )
+    if result.verdict is Verdict.KILLED:
+        assert any(life.by_sigkill for life in ended_by_us[-1:]), f"{result.name} is called killed"
+    if result.verdict in EXITED:
+        assert ended_by_us, f"{result.name} is called {result.verdict} and its process lives"
+    if result.verdict is Verdict.LEFT_RUNNING:
+        assert result.failed
+        if alone and "removing" not in result.reason:
+            assert container.life.ended >= said_at - SLACK, f"{result.name} is called left_running"
+    if result.verdict is None:
+        assert result.failed
+        assert result.reason
+
+
+def _said_at(run, result):
+    """When a result was made, which others may have followed."""
+    return run.begun + result.timeline[-1].at + 0.01 if result.timeline else run.ended
+
+
+def _finished(container, work, moment):
+    if work.ended_at > moment:
+        return False
+    if work.state == "finished":
+        return True
+    # It failed, or was orphaned, before anybody asked the service to stop.
+    stops = [life.taken_note for life in container.lives if life.taken_note is not None]
+    stops += [when for life in container.lives for when, _ in life.kills]
+    first = min(stops, default=NEVER)
+    if container.world.runs_side_by_side:
+        first += SLACK  # another run's signal is learnt of at the next look
+    return work.state == "error" and (work.ended_at < first if work.cut_in else work.ended_at <= first)
+
+
+def _read_at(run, result):
+    """When the last reading was taken that a result rests on."""
+    told = run.evidence.told.get(result.id, [])
+    return max((taken for heard, taken, _ in told if heard <= _said_at(run, result)), default=run.begun)
+
+
+def _outcome_is_true(container, work, ending, moment, read_at):
+    if ending.outcome is Outcome.FINISHED:
+        assert _finished(container, work, moment), f"{work.id} is called finished and is {work.state}"
+    if ending.outcome is Outcome.INTERRUPTED:
+        done = work.state == "finished" and work.ended_at <= read_at
+        assert not done, f"{work.id} is called interrupted and is finished"
+        begun = work.taken_at <= moment or not work.job.by_worker
+        assert begun, f"{work.id} is called interrupted and was never begun"
+
+
+def _every_operation_is_told(run, result, endings):
+    """What a reading showed while the run watched is in its result."""
+    for heard, _, reading in run.evidence.told.get(result.id, []):
+        if result.verdict is Verdict.ALREADY_STOPPED or heard > _said_at(run, result) - 0.02:
+            continue
+        for op in reading.operations:
+            assert op.informs or op.id in endings, f"{op.id} was seen in flight and is not told of"
+
+
+def outcomes_are_known(world, run):
+    """With a database that answers from the exit on, nothing is left open that the rows could tell."""
+    for result in run.results:
+        if result.verdict in EXITED and result.evidence is EvidenceState.OK:
+            works = {work.id: work for work in world.containers[result.id].works}
+            for ending in result.endings:
+                work = works[ending.operation.id]
+                if work.ended_at > _said_at(run, result) - SLACK:
+                    continue
+                if work.state == "finished":
+                    assert ending.outcome is Outcome.FINISHED, (
+                        f"{work.id} has finished, and is {ending.outcome}"
+                    )
+                elif work.id not in _late(result):
+                    assert ending.outcome is not Outcome.UNKNOWN, (
+                        f"{work.id} was {work.state}, and is unknown"
+                    )
+
+
+def _late(result):
+    return {e.operation.id for e in result.endings if "came as the service went" in e.fate}

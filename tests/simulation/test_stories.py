@@ -1,0 +1,388 @@
+"""Single worlds, each with one thing to see in it; those that arbitrary worlds turned up stand here, too."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from kolla_drain import policy
+from kolla_drain.model import (
+    NO_PROFILE,
+    EvidenceState,
+    OnTimeout,
+    Outcome,
+    Profile,
+    Quiesce,
+    StopRequest,
+    Verdict,
+)
+
+from . import promises
+from .world import CINDER, NEVER, Job, Run, Scene, Service, World
+
+AT_ONCE = replace(CINDER, quiesce=False)
+COMPLETE = replace(AT_ONCE, evidence_complete=True)
+ON_THREADS = replace(CINDER, keeps_work=False)
+LONG = Job(takes=NEVER)
+
+
+def stop(*services, runs=(), **scene):
+    """Let a world pass, hold the promises, and give it back with the result of the first container."""
+    with World(Scene(services=services, **scene)) as world:
+        runs = runs or (Run(),)
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        return world, runs[-1].results[0]
+
+
+def only(world):
+    return next(iter(world.containers.values()))
+
+
+def asked(timeout=60.0, **more):
+    return StopRequest(timeout=timeout, **more)
+
+
+# --- side by side
+
+
+def test_ten_take_as_long_as_the_slowest():
+    services = [Service(exits_in=float(n), profile=AT_ONCE) for n in range(1, 11)]
+    world, _ = stop(*services)
+    assert 10.0 <= world.age <= 10.5
+
+
+def test_evidence_is_asked_for_in_one_batch():
+    services = [Service(jobs=(Job(takes=20.0),), profile=AT_ONCE) for _ in range(10)]
+    with World(Scene(services=tuple(services))) as world:
+        run = world.stop(Run())
+        polls = [asks for when, asks in run.evidence.asks]
+        assert all(len(asks) == 10 for asks in polls[:-2])
+        # One each poll_interval, one more for the signals and one more for the exits.
+        assert len(polls) <= 20 / 2.0 + 4
+
+
+def test_one_that_fails_does_not_stop_the_others():
+    hangs = Service(jobs=(LONG,), request=asked(5.0), kill_takes=NEVER, profile=AT_ONCE)
+    with World(Scene(services=(hangs, Service(jobs=(Job(takes=20.0),))))) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        failed, well = run.results
+        assert (failed.verdict, failed.failed) == (Verdict.LEFT_RUNNING, True)
+        assert well.verdict is Verdict.DRAINED
+
+
+def test_a_broken_record_of_one_does_not_stop_the_others():
+    with World(Scene(services=(Service(), Service()))) as world:
+        os.makedirs(world.folder)
+        with open(os.path.join(world.folder, "0" * 64 + ".json"), "w") as stream:
+            stream.write("{")
+        run = world.stop(Run())
+        promises.hold(world, run)
+        broken, well = run.results
+        assert broken.failed
+        assert broken.verdict is None
+        assert not only(world).life.signals
+        assert well.verdict is Verdict.DRAINED
+
+
+def test_a_silent_engine_costs_one_call_a_round_and_not_one_a_container():
+    services = [Service(jobs=(LONG,), request=asked(20.0)) for _ in range(10)]
+    with World(Scene(services=tuple(services), engine_gaps=((5.0, 1e6),), engine_patience=10.0)) as world:
+        run = world.stop(Run())
+        assert all(result.failed and "engine has not answered" in result.reason for result in run.results)
+        assert run.ended - run.begun <= 20.0 + policy.KILL_BOUND + 15.0
+
+
+# --- the exit
+
+
+@pytest.mark.parametrize("profile", [AT_ONCE, NO_PROFILE], ids=["with evidence", "without"])
+def test_an_exit_is_noticed_at_once(profile):
+    world, result = stop(Service(profile=profile, exits_in=7.3, request=asked(poll_interval=30.0)))
+    assert result.drained == pytest.approx(7.3, abs=0.05)
+    assert world.age == pytest.approx(7.3, abs=0.2)
+
+
+def test_a_container_without_evidence_is_looked_at_once_a_second():
+    world, _ = stop(Service(profile=NO_PROFILE, exits_in=30.0))
+    looks = [call for _, call, _ in world.engine.calls if call == "inspect"]
+    assert len(looks) <= 35
+
+
+def test_an_exit_while_the_engine_is_away_is_found_when_it_is_back():
+    _, result = stop(Service(exits_in=5.0, profile=AT_ONCE), engine_gaps=((3.0, 20.0),))
+    assert result.verdict is Verdict.DRAINED
+    assert "the engine answers again" in [event.event for event in result.timeline]
+
+
+def test_an_exit_is_verified_though_the_engine_went_silent_for_another():
+    services = (
+        Service(exits_in=1.0, profile=AT_ONCE),
+        Service(jobs=(LONG,), profile=AT_ONCE, request=asked(30.0)),
+    )
+    gone = {"engine_gaps": ((1.5, 1e6),), "outages": ((0.5, 1e6, True),)}
+    with World(Scene(services=services, **gone)) as world:
+        run = world.stop(Run())
+        assert run.results[0].verdict is Verdict.UNVERIFIED
+
+
+def test_one_that_exits_by_itself_while_sigkill_is_on_its_way_was_not_killed():
+    world, result = stop(Service(profile=AT_ONCE, exits_in=10.5, request=asked(10.0), kill_takes=2.0))
+    assert only(world).life.kills
+    assert (result.verdict, result.exit_code) == (Verdict.DRAINED, 0)
+
+
+# --- quiesce
+
+
+def test_the_signal_waits_for_the_work():
+    world, result = stop(Service(jobs=(Job(takes=20.0),)))
+    assert only(world).life.signals[0][0] - only(world).works[0].ended_at >= 0.0
+    assert result.quiesced > 20.0
+    assert [e.outcome for e in result.endings] == [Outcome.FINISHED]
+
+
+def test_requests_that_keep_coming_are_waited_for_until_the_drain_needs_the_rest():
+    jobs = tuple(Job(arrives=n * 1.5, takes=4.0) for n in range(60))
+    world, result = stop(Service(jobs=jobs, request=asked(60.0)))
+    sent_at = only(world).life.signals[0][0] - world.now + world.age
+    assert sent_at == pytest.approx(45.0, abs=0.1)
+    assert result.verdict in (Verdict.DRAINED, Verdict.UNVERIFIED, Verdict.CUT)
+
+
+def test_a_service_that_drops_its_work_is_not_signalled_while_it_has_some():
+    world, result = stop(Service(jobs=(Job(takes=50.0),), at_signal="drops", profile=ON_THREADS))
+    assert result.verdict is Verdict.DRAINED
+    assert only(world).works[0].state == "finished"
+
+
+def test_one_empty_reading_may_fall_between_two_steps_of_a_request():
+    jobs = (Job(takes=3.0), Job(arrives=3.3, takes=5.0))
+    service = Service(jobs=jobs, at_signal="drops", profile=ON_THREADS, request=asked(poll_interval=0.5))
+    world, result = stop(service)
+    assert [work.state for work in only(world).works] == ["finished", "finished"]
+    assert result.verdict is Verdict.DRAINED
+
+
+def test_a_service_that_drops_its_work_and_does_not_end_it_is_never_signalled():
+    world, result = stop(Service(jobs=(LONG,), at_signal="drops", profile=ON_THREADS))
+    assert not only(world).life.signals
+    assert result.verdict is Verdict.KILLED
+
+
+def test_left_running_it_goes_on_and_a_second_call_joins():
+    service = Service(
+        jobs=(Job(takes=40.0),), profile=AT_ONCE, request=asked(10.0, on_timeout=OnTimeout.LEAVE)
+    )
+    with World(Scene(services=(service,))) as world:
+        first = world.stop(Run())
+        second = world.stop(Run(starts_at=world.age, request={"timeout": 100.0}))
+        promises.hold(world, first, second)
+        assert first.results[0].verdict is Verdict.LEFT_RUNNING
+        assert (second.results[0].verdict, second.results[0].joined) == (Verdict.DRAINED, True)
+        assert len(only(world).life.signals) == 1
+
+
+# --- the database
+
+
+def test_an_outage_in_the_middle_is_told_and_ends_well():
+    _, result = stop(Service(jobs=(Job(takes=30.0),)), outages=((5.0, 15.0, True),))
+    assert (result.verdict, result.evidence) == (Verdict.DRAINED, EvidenceState.OK)
+    assert "could not be read from" in result.evidence_why
+
+
+def test_never_readable_it_falls_back_to_exit_and_deadline():
+    world, result = stop(Service(jobs=(Job(takes=50.0),)), outages=((0.0, 1e6, True),))
+    sent_at = only(world).life.signals[0][0] - world.now + world.age
+    assert sent_at == pytest.approx(policy.PATIENCE, abs=1.1)
+    assert (result.verdict, result.evidence) == (Verdict.UNVERIFIED, EvidenceState.UNAVAILABLE)
+    assert only(world).works[0].state == "finished"
+
+
+def test_answers_that_never_come_are_no_hang():
+    _, result = stop(Service(jobs=(LONG,)), latencies=(1e6,))
+    assert result.verdict is Verdict.KILLED
+    assert [e.outcome for e in result.endings] == []
+
+
+def test_what_only_a_late_reading_shows_is_told():
+    """The reading was asked for before the exit and came in after it."""
+    _, result = stop(Service(jobs=(Job(takes=3.0),), profile=AT_ONCE), latencies=(3.1,))
+    assert [(e.operation.id, e.outcome) for e in result.endings] == [("c0-0", Outcome.FINISHED)]
+
+
+def test_what_came_as_the_service_went_is_told():
+    """A request that arrives between the last reading and the exit shows in the final reading only."""
+    late = Job(arrives=3.2, takes=5.0)
+    _, result = stop(Service(jobs=(late,), profile=AT_ONCE, exits_in=3.3, request=asked(poll_interval=30.0)))
+    assert [(e.operation.id, e.outcome) for e in result.endings] == [("c0-0", Outcome.UNKNOWN)]
+    assert result.verdict is Verdict.UNVERIFIED
+
+
+# --- freshness
+
+
+def test_a_row_that_stands_still_where_rows_are_refreshed_is_not_waited_for():
+    jobs = (Job(takes=100.0), LONG)
+    world, result = stop(Service(jobs=jobs, refreshes=True, request=asked(400.0)))
+    sent_at = only(world).life.signals[0][0] - world.now + world.age
+    assert 100.0 < sent_at < 105.0
+    assert [key[1] for key in result.dead] == ["c0-1"]
+
+
+def test_in_stock_cinder_a_row_is_waited_for_however_old_it_is():
+    world, result = stop(Service(jobs=(Job(takes=300.0),), request=asked(400.0)))
+    assert not result.dead
+    assert only(world).life.signals[0][0] - only(world).works[0].ended_at >= 0.0
+
+
+# --- idle limit
+
+
+def test_an_idle_limit_ends_what_has_nothing_left_to_do():
+    service = Service(
+        profile=COMPLETE, at_signal="ignores", request=asked(60.0, idle_limit=5.0), jobs=(Job(takes=3.0),)
+    )
+    world, result = stop(service)
+    assert result.verdict is Verdict.KILLED
+    assert world.age < 20.0
+    assert [e.outcome for e in result.endings] == [Outcome.FINISHED]
+
+
+def test_an_idle_limit_counts_only_where_the_evidence_is_complete():
+    service = Service(profile=AT_ONCE, at_signal="ignores", request=asked(60.0, idle_limit=5.0))
+    world, _ = stop(service)
+    assert world.age > 60.0
+
+
+def test_an_idle_limit_does_not_run_on_while_no_reading_comes_in():
+    """Two empty readings, then silence: what has come since cannot be ruled out."""
+    service = Service(
+        profile=COMPLETE,
+        at_signal="drains",
+        accepts=10.0,
+        jobs=(Job(arrives=3.0, takes=30.0),),
+        exits_in=5.0,
+        request=asked(60.0, idle_limit=6.0, poll_interval=0.5),
+    )
+    world, _ = stop(service, latencies=(0.1, 0.1, 0.1, 200.0))
+    assert only(world).works[0].state == "finished"
+
+
+# --- the signal
+
+
+@pytest.mark.parametrize("fault", ["lost", "answer lost", "late"])
+@pytest.mark.parametrize("memory", [NEVER, 0.0], ids=["remembers", "forgets"])
+def test_a_signal_whose_call_broke_off_is_not_sent_twice(fault, memory):
+    world, result = stop(Service(profile=AT_ONCE), signal_faults=(fault,), memory=memory)
+    sent = len(only(world).life.signals)
+    assert sent == (0 if fault == "lost" and memory == 0.0 else 1)
+    if sent:
+        assert result.verdict is Verdict.DRAINED
+
+
+def test_somebody_else_sent_it_already():
+    world, result = stop(Service(jobs=(Job(takes=10.0),), signalled_by_hand=True, accepts=1.0))
+    assert len(only(world).life.signals) == 1
+    assert result.verdict is Verdict.DRAINED
+
+
+def test_two_runs_with_two_signals_send_one():
+    """The second run sends its own signal and loses the answer; the first must know it as a stop signal."""
+    service = Service(jobs=(Job(takes=3.0),), at_signal="ignores", request=asked(40.0))
+    with World(Scene(services=(service,), signal_faults=("answer lost",), turns=(1,) * 400)) as world:
+        runs = (Run(request={"quiesce": Quiesce.ALWAYS}), Run(starts_at=0.5, request={"signal": "SIGUSR2"}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+
+
+@pytest.mark.parametrize("turns", [(0,) * 200, (1,) * 200, (0, 1) * 100, (1, 1, 0) * 70])
+def test_two_runs_that_see_a_new_life_signal_it_once(turns):
+    """Restarted by policy, as its StopSignal is another, and the engine forgets what it did."""
+    service = Service(
+        profile=AT_ONCE,
+        request=asked(40.0, signal="SIGTERM"),
+        stop_signal="SIGQUIT",
+        restarts_in=0.0,
+        at_signal="drains",
+        exits_in=3.0,
+    )
+    with World(Scene(services=(service,), memory=0.0, turns=turns)) as world:
+        runs = (Run(), Run(starts_at=0.25))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert len(only(world).lives) > 1
+
+
+def test_a_longer_deadline_is_kept_by_both():
+    service = Service(jobs=(Job(takes=50.0),), profile=AT_ONCE, request=asked(20.0))
+    with World(Scene(services=(service,))) as world:
+        runs = (Run(), Run(starts_at=5.0, request={"timeout": 80.0}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        short, long = (run.results[0] for run in runs)
+        assert (short.verdict, long.verdict) == (Verdict.LEFT_RUNNING, Verdict.DRAINED)
+        assert not only(world).life.kills
+
+
+# --- the kill
+
+
+def test_at_the_deadline_and_not_before():
+    world, result = stop(Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0)))
+    ((when, _),) = only(world).life.kills
+    assert when - only(world).life.signals[0][0] == pytest.approx(20.0, abs=0.05)
+    assert (result.verdict, result.timeout) == (Verdict.KILLED, 20.0)
+
+
+def test_a_kill_that_the_engine_could_not_take_is_tried_again():
+    world, result = stop(
+        Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0)), engine_gaps=((20.005, 23.0),)
+    )
+    assert result.verdict is Verdict.KILLED
+    assert world.age < 30.0
+
+
+def test_what_is_started_again_after_its_kill_is_left_and_told_of():
+    service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(10.0), supervised=0.0, kill_takes=0.3)
+    world, result = stop(service)
+    assert (result.verdict, result.failed) == (Verdict.LEFT_RUNNING, True)
+    assert "something started it again" in result.reason
+    assert len(only(world).lives[0].kills) == 1
+
+
+# --- where a container can be
+
+
+@pytest.mark.parametrize(
+    ("service", "verdict"),
+    [
+        (Service(status="exited"), Verdict.ALREADY_STOPPED),
+        (Service(status="created"), Verdict.ALREADY_STOPPED),
+        (Service(status="paused", jobs=(Job(takes=5.0),)), Verdict.DRAINED),
+        (Service(status="restarting", restarts_in=5.0), Verdict.DRAINED),
+        (Service(status="removing"), Verdict.DRAINED),
+        (Service(auto_removed=True), Verdict.DRAINED),
+        (Service(profile=NO_PROFILE), Verdict.UNVERIFIED),
+        (Service(dies_at=5.0, jobs=(Job(takes=20.0),)), Verdict.CUT),
+        (Service(profile=AT_ONCE, alarm=10.0, jobs=(Job(takes=20.0),)), Verdict.CUT),
+        (Service(profile=AT_ONCE, at_signal="drops", jobs=(Job(takes=20.0),)), Verdict.CUT),
+        (Service(profile=Profile("cinder-backup"), jobs=(Job(takes=20.0),)), Verdict.DRAINED),
+    ],
+    ids=lambda value: value.value if isinstance(value, Verdict) else None,
+)
+def test_every_state_has_its_answer(service, verdict):
+    _, result = stop(service)
+    assert result.verdict is verdict
+
+
+def test_a_budget_is_told_as_it_was_asked_for():
+    """No rounding error of the clock in it."""
+    _, result = stop(Service(request=asked(180.0)))
+    assert result.timeout == 180.0
+    assert result.plan.timeout == 180.0

@@ -1,0 +1,100 @@
+"""Arbitrary worlds for hypothesis."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
+
+from .world import NEVER, Job, Scene, Service
+
+
+def seconds(least, most):
+    """Quarters of a second: coincidences are wanted."""
+    return st.integers(int(least * 4), int(most * 4)).map(lambda quarters: quarters / 4)
+
+
+def mostly(usual, other):
+    return st.one_of(st.just(usual), st.just(usual), other)
+
+
+@st.composite
+def jobs(draw):
+    by_worker = draw(st.booleans())
+    return Job(
+        arrives=draw(mostly(0.0, seconds(0, 60))),
+        takes=draw(mostly(5.0, st.one_of(seconds(0.25, 90), st.just(NEVER)))),
+        fails=draw(mostly(False, st.booleans())),
+        by_worker=by_worker,
+    )
+
+
+@st.composite
+def requests(draw, idle_limits=True):
+    return StopRequest(
+        timeout=draw(st.one_of(st.just(60.0), seconds(1, 90))),
+        on_timeout=draw(mostly(OnTimeout.KILL, st.sampled_from(OnTimeout))),
+        quiesce=draw(mostly(Quiesce.AUTO, st.sampled_from(Quiesce))),
+        poll_interval=draw(st.sampled_from([2.0, 0.5, 7.0])),
+        idle_limit=draw(mostly(None, seconds(1, 20))) if idle_limits else None,
+    )
+
+
+@st.composite
+def services(draw):
+    at_signal = draw(st.sampled_from(["drains", "drops", "ignores"]))
+    refreshes = draw(st.booleans())
+    named = draw(mostly("cinder-volume", st.just("none")))
+    profile = Profile(
+        name=named,
+        quiesce=draw(st.booleans()),
+        heartbeat_while_draining=draw(st.booleans()),
+        keeps_work=at_signal != "drops",
+        refreshes_workers=refreshes and draw(st.booleans()),
+        evidence_complete=named != "none" and draw(st.booleans()),
+        exit_seconds=draw(st.sampled_from([15.0, 2.0])),
+    )
+    request = draw(requests())
+    supervised = draw(mostly(NEVER, seconds(0, 12)))
+    return Service(
+        jobs=tuple(draw(st.lists(jobs(), max_size=3))),
+        profile=profile,
+        request=request,
+        at_signal=at_signal,
+        exits_in=draw(mostly(1.0, seconds(0 if supervised else 1, 20))),
+        alarm=draw(mostly(NEVER, seconds(0 if supervised else 1, 60))),
+        # What is taken after the signal, unseen, could be cut by an idle limit.
+        accepts=draw(mostly(0.0, seconds(0, 5))) if request.idle_limit is None else 0.0,
+        dies_at=draw(mostly(NEVER, seconds(0, 60))),
+        refreshes=refreshes,
+        kill_takes=draw(mostly(0.25, st.one_of(seconds(0.25, 40), st.just(NEVER)))),
+        status=draw(
+            mostly("running", st.sampled_from(["paused", "restarting", "removing", "exited", "created"]))
+        ),
+        stop_signal=draw(mostly("", st.sampled_from(["SIGTERM", "SIGQUIT"]))),
+        restarts_in=draw(mostly(NEVER, seconds(0, 5))),
+        supervised=supervised,
+        auto_removed=draw(mostly(False, st.booleans())),
+        signalled_by_hand=False,
+    )
+
+
+def gaps(most):
+    return st.tuples(seconds(0, most), seconds(0.25, 60)).map(lambda gap: (gap[0], gap[0] + gap[1]))
+
+
+@st.composite
+def scenes(draw, services=services(), most=3):  # noqa: B008 - a strategy is a description
+    outages = draw(st.lists(st.tuples(gaps(90), st.booleans()), max_size=2))
+    return Scene(
+        services=tuple(draw(st.lists(services, min_size=1, max_size=most))),
+        latencies=tuple(draw(mostly([0.1], st.lists(seconds(0, 12), min_size=1, max_size=4)))),
+        outages=tuple((begin, end, passing) for (begin, end), passing in outages),
+        engine_gaps=tuple(draw(mostly([], st.lists(gaps(120), max_size=2)))),
+        engine_patience=draw(st.sampled_from([0.0, 1.0])),
+        signal_faults=tuple(
+            draw(mostly([], st.lists(st.sampled_from(["", "lost", "answer lost"]), max_size=3)))
+        ),
+        memory=draw(mostly(NEVER, seconds(0, 30))),
+        turns=tuple(draw(st.lists(st.integers(0, 2), max_size=40))),
+    )

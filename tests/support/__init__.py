@@ -1,0 +1,1 @@
+"""What the tests share: workloads in containers, the engine's events, runs of the module."""

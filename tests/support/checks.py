@@ -1,0 +1,54 @@
+"""What many tests hold, each said once."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .workloads import Workload
+
+
+def signalled_once(workload: Workload, signal: str = "SIGTERM", *then: str) -> None:
+    """The engine sent this signal once, ``then`` nothing but these, and the process saw it once."""
+    assert workload.sent == [signal, *then], workload.report()
+    assert workload.received in ([signal], []), workload.report()
+
+
+def stays(workload: Workload, status: str, seconds: float = 1.0) -> None:
+    """It is in this state, and still is so many seconds later: longer than an engine waits before a restart."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert workload.status == status, workload.report()
+        time.sleep(0.1)
+
+
+def is_sentence(text: str) -> None:
+    """One sentence for a person: no traceback, no bare exception."""
+    assert text, "no message"
+    assert "\n" not in text, text
+    assert "Traceback" not in text, text
+    assert not any(word in text for word in ("Error(", "Exception", "<class", "None", "{}")), text
+    assert text[-1] == ".", f"no full stop: {text}"
+
+
+@contextlib.contextmanager
+def untouched(*workloads: Workload) -> Iterator[None]:
+    """Whatever happens within: the same processes run on, unsignalled."""
+    before = [workload.state for workload in workloads]
+    yield
+    for workload, was in zip(workloads, before):
+        state = workload.state
+        alike = ("Status", "Pid", "StartedAt", "Paused")
+        assert {key: state[key] for key in alike} == {key: was[key] for key in alike}, workload.report()
+        assert workload.sent == [], workload.report()
+        assert workload.received == [], workload.report()
+
+
+def operations_of(result: dict[str, Any]) -> dict[str, list[Any]]:
+    """Operations of a result by outcome: their kinds."""
+    found: dict[str, list[Any]] = {}
+    for operation in result["operations"]:
+        found.setdefault(operation["outcome"], []).append(operation["kind"])
+    return found

@@ -22,13 +22,14 @@ from kolla_drain.model import (
     StopRequest,
     Verdict,
 )
-from kolla_drain.policy import Action, Observation, decide, judge, plan
+from kolla_drain.policy import Action, Killer, Observation, decide, judge, plan
 
 CINDER = Profile(name="cinder-volume", quiesce=True)  # an idle one exits within 15 s
 ON_THREADS = replace(CINDER, keeps_work=False)
 NOVA = Profile(name="nova-compute", quiesce=True, manager_shutdown_counts=True)
 NO_QUIESCE = replace(CINDER, quiesce=False)
 COMPLETE = replace(CINDER, evidence_complete=True)
+SEES_NOTHING = Profile(name="nova-conductor", sees_work=False)
 
 OPERATION = Operation("volume_create", "d1ce", "creating")
 OK = Reading(EvidenceState.OK)
@@ -172,13 +173,26 @@ BEFORE_SIGNAL = {
     "empty once, and the rest is for the drain": (CINDER, 85.0, EMPTY_ONCE, Action.SIGNAL, "are kept for the drain"),
     "empty twice": (CINDER, 1.0, EMPTY_TWICE, Action.SIGNAL, "2 readings running"),
     "empty twice, work that would be dropped": (ON_THREADS, 1.0, EMPTY_TWICE, Action.SIGNAL, "2 readings running"),
-    "no quiesce needs no reading": (NO_QUIESCE, 0.0, {}, Action.SIGNAL, "the profile needs no quiesce"),
     "no quiesce minds no work": (NO_QUIESCE, 0.0, BUSY, Action.SIGNAL, "the profile needs no quiesce"),
-    "no profile": (NO_PROFILE, 0.0, {}, Action.SIGNAL, "there is no evidence to quiesce by"),
+    "no profile": (NO_PROFILE, 0.0, dict(reads=False), Action.SIGNAL, "there is no evidence to quiesce by"),
+    # the first look
+    "no quiesce, and still one look": (NO_QUIESCE, 0.0, {}, Action.WAIT, "waiting for the first look"),
+    "the first look is waited for": (NO_QUIESCE, 5.9, {}, Action.WAIT, "waiting for the first look"),
+    "but not for long": (NO_QUIESCE, 6.0, {}, Action.SIGNAL, "the profile needs no quiesce"),
+    "a look that saw nothing is a look": (NO_QUIESCE, 0.1, dict(reading=AWAY), Action.SIGNAL, "needs no quiesce"),
+    "nobody looks where nothing can be asked": (
+        NO_QUIESCE, 0.0, dict(reads=False, reading=WRONG), Action.SIGNAL, "needs no quiesce",
+    ),
     # blind
     "a cause that stays": (CINDER, 0.0, dict(reading=WRONG), Action.SIGNAL, "the password is wrong"),
     "a cause that stays, work was seen": (
         CINDER, 0.0, dict(reading=WRONG, busy=True), Action.SIGNAL, "the password is wrong",
+    ),
+    "a cause that stays, work would be dropped": (
+        ON_THREADS, 84.9, dict(reading=WRONG), Action.WAIT, "a signal would drop work that nobody sees",
+    ),
+    "a cause that stays, and the rest is for an exit": (
+        ON_THREADS, 85.0, dict(reading=WRONG), Action.SIGNAL, "the password is wrong",
     ),
     "a cause that may pass": (CINDER, 29.0, dict(reading=AWAY, unread_for=29.0), Action.WAIT, "to become readable"),
     "patience ends": (CINDER, 30.0, dict(reading=AWAY, unread_for=30.0), Action.SIGNAL, "not be read for 30 s"),
@@ -202,6 +216,18 @@ BEFORE_SIGNAL = {
         CINDER, 5.0, dict(reading=AWAY, unread_for=2.0), Action.WAIT, "to become readable",
     ),
 }  # fmt: skip
+
+
+def test_the_first_look_takes_a_quarter_of_a_small_budget():
+    small = StopRequest(8.0)
+    assert decided(request=small, profile=NO_QUIESCE, elapsed=1.9).action is Action.WAIT
+    assert decided(request=small, profile=NO_QUIESCE, elapsed=2.0).action is Action.SIGNAL
+
+
+def test_what_drops_its_work_is_held_blind_for_half_of_a_small_budget():
+    small = StopRequest(20.0)
+    assert decided(request=small, profile=ON_THREADS, elapsed=9.9, reading=WRONG).action is Action.WAIT
+    assert decided(request=small, profile=ON_THREADS, elapsed=10.0, reading=WRONG).action is Action.SIGNAL
 
 
 @pytest.mark.parametrize(
@@ -259,24 +285,36 @@ DONE = Ending(OPERATION, Outcome.FINISHED, "available")
 LOST = Ending(OPERATION, Outcome.INTERRUPTED, "creating", "its next start sets it to error")
 OPEN = Ending(OPERATION, Outcome.UNKNOWN, "creating")
 
+US = dict(killer=Killer.US, exit_code=137)
+ANOTHER = dict(killer=Killer.ANOTHER, exit_code=137)
 VERDICTS = {
     # rule: (what is otherwise than usual, verdict, words)
-    "nothing was in flight": ({}, Verdict.DRAINED, "exited by itself with exit code 0, nothing was in flight"),
+    "nothing was seen": ({}, Verdict.DRAINED, "exited by itself with exit code 0, no operation was seen in flight"),
     "all finished": (dict(endings=(DONE, DONE)), Verdict.DRAINED, "2 operations finished"),
     "an exit code is no proof of harm": (dict(endings=(DONE,), exit_code=143), Verdict.DRAINED, "143"),
     "nor of peace": (dict(endings=(DONE, LOST)), Verdict.CUT, "exit code 0, 1 operation left unfinished"),
     "lost goes before unknown": (dict(endings=(LOST, OPEN)), Verdict.CUT, "of 1 operation it is not known"),
     "lost goes before unverified": (dict(endings=(LOST,), verified=False), Verdict.CUT, "left unfinished"),
-    "unknown is not drained": (dict(endings=(DONE, OPEN)), Verdict.UNVERIFIED, "it is not known"),
-    "not looked up": (dict(verified=False), Verdict.UNVERIFIED, "after the exit: the server is down"),
-    "finished before, not looked up": (dict(endings=(DONE,), verified=False), Verdict.UNVERIFIED, "could not be read"),
+    "unknown is not drained": (dict(endings=(DONE, OPEN)), Verdict.UNVERIFIED, "of 1 operation it is not known"),
+    "not looked up": (dict(verified=False), Verdict.UNVERIFIED, "exit code 0; the server is down"),
+    "finished before, not looked up": (dict(endings=(DONE,), verified=False), Verdict.UNVERIFIED, "server is down"),
     "no evidence": (dict(profile=NO_PROFILE, verified=False), Verdict.UNVERIFIED, "no evidence to judge by"),
-    "killed": (dict(killed=True, exit_code=137), Verdict.KILLED, "ended by SIGKILL with exit code 137"),
-    "killed, though all had finished": (dict(killed=True, endings=(DONE,)), Verdict.KILLED, "SIGKILL"),
-    "killed with work": (dict(killed=True, endings=(LOST,)), Verdict.KILLED, "1 operation left unfinished"),
-    "killed without evidence": (dict(killed=True, profile=NO_PROFILE, verified=False), Verdict.KILLED, "SIGKILL"),
+    "rows that tell of no work": (
+        dict(profile=SEES_NOTHING), Verdict.UNVERIFIED, "no row tells of the work of nova-conductor",
+    ),
+    "rows that told of work after all": (
+        dict(profile=SEES_NOTHING, endings=(DONE,)), Verdict.DRAINED, "1 operation finished",
+    ),
+    "killed": (US, Verdict.KILLED, "ended by SIGKILL with exit code 137"),
+    "killed, though all had finished": (dict(US, endings=(DONE,)), Verdict.KILLED, "ended by SIGKILL"),
+    "killed with work": (dict(US, endings=(LOST,)), Verdict.KILLED, "1 operation left unfinished"),
+    "killed without evidence": (dict(US, profile=NO_PROFILE, verified=False), Verdict.KILLED, "SIGKILL"),
+    "killed by another": (ANOTHER, Verdict.KILLED, "a SIGKILL that somebody else sent with exit code 137"),
+    "killed, nobody knows by whom": (dict(exit_code=137), Verdict.DRAINED, "did not come through the engine"),
     "out of memory": (dict(oom_killed=True, exit_code=137, endings=(LOST,)), Verdict.CUT, "for lack of memory"),
-    "the container is gone": (dict(exit_code=None), Verdict.DRAINED, "exited by itself, nothing was in flight"),
+    "a child out of memory": (dict(oom_killed=True), Verdict.DRAINED, "exit code 0, after the kernel had killed"),
+    "the container is gone": (dict(exit_code=None), Verdict.DRAINED, "removed by somebody else, no operation"),
+    "killed, and the container is gone": (dict(US, exit_code=None), Verdict.KILLED, "ended by SIGKILL"),
 }  # fmt: skip
 
 
@@ -284,7 +322,7 @@ VERDICTS = {
 def test_judge(otherwise, verdict, words):
     usual = dict(
         profile=CINDER,
-        killed=False,
+        killer=Killer.NOBODY,
         verified=True,
         endings=(),
         exit_code=0,

@@ -16,6 +16,7 @@ from kolla_drain.model import (
     Heartbeat,
     Operation,
     Outcome,
+    Profile,
     Reading,
     Verdict,
 )
@@ -38,7 +39,7 @@ RESULT = StopResult(
     exit_code=0,
     quiesced=12.345,
     drained=1.999,
-    timeout=180.0,
+    timeout=180.04,
     endings=(DONE,),
     standing=(STANDING,),
     heartbeats=(BEAT,),
@@ -47,6 +48,7 @@ RESULT = StopResult(
     findings=(Finding("stop_signal", "a text"),),
     timeline=(Event(0.0, "begun"), Event(12.35, "SIGTERM sent")),
     plan=PLAN,
+    profile=Profile("cinder-volume"),
 )
 
 
@@ -58,6 +60,7 @@ def test_a_result_is_plain_data():
         "id": "1d",
         "changed": True,
         "failed": False,
+        "service": "cinder-volume",
         "verdict": "drained",
         "reason": "exited by itself with exit code 0, 1 operation finished",
         "joined": False,
@@ -119,6 +122,7 @@ def test_a_result_that_came_to_nothing():
     assert json.loads(json.dumps(told)) == told
     assert (told["verdict"], told["failed"], told["plan"], told["heartbeat"]) == (None, True, {}, {})
     assert (told["quiesced"], told["drained"], told["evidence"]) == (None, None, "none")
+    assert told["service"] == "none"
 
 
 def test_a_dead_operation_is_marked():
@@ -171,6 +175,7 @@ def test_why_there_is_no_reading(reading, missing, state, why):
     assert (told["evidence"], told["evidence_why"], told["operations"]) == (state, why, [])
 
 
+SEES_NOTHING = Profile("nova-conductor", sees_work=False)
 UNREAD = dict(evidence=EvidenceState.UNAVAILABLE, evidence_why="the server is down", endings=())
 WARNINGS = {
     # what is otherwise: the sentences' beginnings
@@ -187,6 +192,18 @@ WARNINGS = {
     "unverified, and nothing to verify by": (
         dict(verdict=Verdict.UNVERIFIED, endings=(), evidence=EvidenceState.NONE),
         [],
+    ),
+    "unverified, for no row tells of its work": (
+        dict(verdict=Verdict.UNVERIFIED, endings=(), profile=SEES_NOTHING),
+        [],
+    ),
+    "no row tells of its work, and its heartbeat could not be read either": (
+        dict(verdict=Verdict.UNVERIFIED, profile=SEES_NOTHING, **UNREAD),
+        ["cinder_volume: unverified: "],
+    ),
+    "killed, where no row tells of its work": (
+        dict(verdict=Verdict.KILLED, endings=(), profile=SEES_NOTHING),
+        ["cinder_volume: killed: "],
     ),
     "unknown": (
         dict(verdict=Verdict.UNVERIFIED, endings=(OPEN,)),

@@ -42,6 +42,9 @@ class Daemon:
     def command(self) -> list[str]:
         where = {"data-root": "data", "exec-root": "exec", "pidfile": "docker.pid"}
         return [
+            # In a network namespace of its own: with --bridge=none it would delete the other daemon's docker0.
+            "unshare",
+            "--net",
             "dockerd",
             f"--host={self.url}",
             *(f"--{option}={self.folder / name}" for option, name in where.items()),

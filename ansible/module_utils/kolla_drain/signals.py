@@ -7,6 +7,7 @@ import signal
 
 _REAL_TIME = re.compile(r"^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$")
 _LAST_BY_MINIMUM = 15  # engines name the real-time signals RTMIN to RTMIN+15, then RTMAX-14 to RTMAX
+_NAMELESS = {16: "SIGSTKFLT"}  # Linux has it; Python gives it a name from 3.11 on
 
 
 def normalise(value: object) -> str:
@@ -45,6 +46,9 @@ def _number(value: object) -> int | None:
 
 def _classic(word: str) -> int | None:
     """A signal with a name of its own; ``signal`` knows the aliases, such as CLD and IOT."""
+    for number_, name in _NAMELESS.items():
+        if name == "SIG" + word:
+            return number_
     found = getattr(signal, "SIG" + word, None) if word.isalnum() else None
     return int(found) if isinstance(found, signal.Signals) else None
 
@@ -68,7 +72,7 @@ def _is_signal(candidate: int) -> bool:
 
 def _name(number_: int) -> str:
     if number_ < signal.SIGRTMIN:
-        return signal.Signals(number_).name
+        return _NAMELESS.get(number_) or signal.Signals(number_).name
     steps = number_ - signal.SIGRTMIN
     if steps == 0:
         return "SIGRTMIN"

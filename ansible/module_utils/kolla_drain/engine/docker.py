@@ -13,10 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as CallTimedOut
+from dataclasses import replace
 from typing import Any
 
 from ..drain import Sent
-from ..errors import EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus
 from ..signals import normalise
 
@@ -24,6 +27,7 @@ try:
     import docker
     import docker.errors
     import docker.utils
+    import requests
     import requests.exceptions
 
     IMPORT_ERROR: ImportError | None = None
@@ -33,6 +37,18 @@ except ImportError as exc:
 # Looks and signals answer in milliseconds; an engine that takes longer than this, in seconds, is treated as
 # silent, so that one slow call does not hold up the deadlines of the others.
 QUICK = 10
+
+# A signal's call is waited for in the background for this long, in seconds: the engine may carry it out until then.
+PATIENT = 3600
+
+# The length of the short ids that docker ps prints.
+SHORT_ID = 12
+
+# What the SDK's error says when nobody took the request.
+_NOT_SENT = ("Permission denied", "Connection refused", "No such file or directory")
+
+# What the engine says when it lives and its container runtime does not, as while containerd restarts.
+_RUNTIME_SILENT = ("containerd", "transport", "unavailable", "context deadline exceeded")
 
 
 class DockerEngine:
@@ -45,58 +61,83 @@ class DockerEngine:
                 "there (pip install docker, or the package python3-docker), or set ansible_python_interpreter to a "
                 "Python that has it."
             )
+        self._client_timeout = client_timeout
+        self._version = "auto"
+        self._quick = self._connect(QUICK)
+        self._version = self._quick.api_version
         self._failures: dict[str, str] = {}
-        self._slow = self._connect(client_timeout)
-        self._quick = self._connect(min(QUICK, client_timeout))
+        self._signals: dict[str, Future[None]] = {}
 
-    @staticmethod
-    def _connect(timeout: int) -> Any:
+    def _connect(self, timeout: int) -> Any:
+        """A client of its own; once the version is known this talks to nobody yet."""
         with _translated():
-            return docker.APIClient(**docker.utils.kwargs_from_env(), version="auto", timeout=timeout)
+            return docker.APIClient(**docker.utils.kwargs_from_env(), version=self._version, timeout=timeout)
 
     # --- looking
 
-    def inspect(self, container_id: str) -> Container | None:
-        """Look at a container by id or name; None when there is none. Raises EngineError."""
+    def inspect(self, name: str) -> Container | None:
+        """Look at a container by its name or id; None when there is none. Raises EngineError."""
         try:
-            with _translated():
-                return _container(self._quick.inspect_container(container_id))
+            found = self._found(name)
         except NoSuchContainer:
             return None
+        return _container(found)
 
-    def state(self, container_id: str) -> dict[str, Any]:
+    def state(self, name: str) -> dict[str, Any]:
         """State as the engine gives it. Raises NoSuchContainer."""
+        return dict(self._found(name)["State"])
+
+    def _found(self, name: str) -> dict[str, Any]:
         with _translated():
-            return dict(self._quick.inspect_container(container_id)["State"])
+            found: dict[str, Any] = self._quick.inspect_container(name)
+        # The engine takes the first letters of an id for the whole: "ca" might be anybody's.
+        of_id = len(name) >= SHORT_ID and found["Id"].startswith(name)
+        if found["Name"].lstrip("/") != name and not of_id:
+            raise NoSuchContainer(f"The engine has no container of the name {name}.")
+        return found
 
     def sent(self, container: Container) -> Sent:
         """Signals that the engine sent to this process life, from its memory of the latest 256 events."""
+        sent: Sent = _answer(_start(lambda: self._sent(container)))
+        signal = self._signals.get(container.id)
+        return replace(sent, pending=signal is not None and not signal.done())
+
+    def _sent(self, container: Container) -> Sent:
         since, names, oldest = epoch(container.started_at), [], time.time()
         with _translated():
-            for event in self._quick.events(since=1, until=f"{time.time():.6f}", decode=True):
+            for event in self._connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
                 at = event.get("timeNano", 0) / 1e9
                 oldest = min(oldest, at)
                 ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
                 if ours and event.get("Action") == "kill" and at >= since:
-                    names.append(normalise(event["Actor"]["Attributes"].get("signal", "")))
+                    names.append(_signal_name(event["Actor"]["Attributes"].get("signal", "")))
         return Sent(tuple(names), oldest)
 
     # --- acting
 
     def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal with the engine's kill. Raises NotRunning, NoSuchContainer, EngineError."""
-        with _translated():
-            self._quick.kill(container_id, signal)
+        """Send a signal with the engine's kill. Raises NotRunning, NoSuchContainer, EngineError.
+
+        A call that gets no answer in time is waited for on, in the background: as long as it has not come
+        back the signal may still be delivered, and ``sent`` says that it is pending.
+        """
+
+        def call() -> None:
+            with _translated():
+                self._connect(PATIENT).kill(container_id, signal)
+
+        self._signals[container_id] = _start(call)
+        _answer(self._signals[container_id])
 
     def kill(self, container_id: str) -> None:
         """Start SIGKILL in the background: the engine's own call blocks for 12 s where it fails (FACTS E7)."""
         self._failures.pop(container_id, None)
-        threading.Thread(target=self._kill, args=(container_id,), daemon=True).start()
+        _start(lambda: self._kill(container_id))
 
     def _kill(self, container_id: str) -> None:
         try:
             with _translated():
-                self._connect(60).kill(container_id, "SIGKILL")
+                self._connect(PATIENT).kill(container_id, "SIGKILL")
         except (NotRunning, NoSuchContainer):
             pass  # it exited first
         except EngineError as exc:
@@ -114,7 +155,7 @@ class DockerEngine:
     def start(self, container_id: str) -> None:
         """Start an existing container; one that runs is left as it is. Raises EngineError."""
         with _translated():
-            self._slow.start(container_id)
+            self._connect(self._client_timeout).start(container_id)
 
     def stop(self, container_id: str, timeout: int) -> None:
         """The engine's plain stop: StopSignal, ``timeout`` seconds, SIGKILL.
@@ -122,16 +163,38 @@ class DockerEngine:
         The client waits for all of it (FACTS E8), and a lost answer is not retried: that would signal twice.
         """
         with _translated():
-            self._slow.stop(container_id, timeout=timeout)
+            self._connect(self._client_timeout).stop(container_id, timeout=timeout)
 
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, its named volumes stay. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer), _translated():
-            self._slow.remove_container(container_id)
+            self._connect(self._client_timeout).remove_container(container_id)
 
     def watch(self, container_ids: list[str], wake: Callable[[], None]) -> Watcher:
         """Call ``wake`` as soon as one of the containers ends, from a thread, until the watcher is closed."""
         return Watcher(self._connect, container_ids, wake)
+
+
+def _start(call: Callable[[], Any]) -> Future[Any]:
+    """Make a call in a thread that ends with the process. The SDK bounds the wait for events not at all."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as exc:  # noqa: BLE001 - raised where the answer is waited for
+            future.set_exception(exc)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def _answer(future: Future[Any]) -> Any:
+    """What the call returned or raised; raises EngineUnreachable when it takes longer than QUICK."""
+    try:
+        return future.result(QUICK)
+    except CallTimedOut as exc:
+        raise EngineUnreachable(_no_answer(f"it took longer than {QUICK} s")) from exc
 
 
 class Watcher:
@@ -182,28 +245,29 @@ def _translated() -> Iterator[None]:
         said = str(exc.explanation or exc).strip().rstrip(".")
         if exc.status_code == 409 or "is not running" in said or "is not paused" in said:
             raise NotRunning(f"The engine refused: {said}.") from exc
+        if (exc.status_code or 0) >= 500 and any(words in said for words in _RUNTIME_SILENT):
+            raise EngineUnreachable(f"The Docker Engine does not reach its containers: {said}.") from exc
         raise EngineError(f"The Docker Engine refused: {said}.") from exc
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as exc:
-        raise EngineUnreachable(
-            f"The Docker Engine does not answer ({_root_cause(exc)}); see that it runs on this host "
-            "(systemctl status docker) and that this user may talk to it (become: true)."
-        ) from exc
+        text = str(exc)
+        if "Not supported URL scheme" in text:
+            raise EngineError(
+                f"The Python library docker {docker.__version__} of {sys.executable} does not work with its "
+                f"requests {requests.__version__}; install docker>=7.1 or requests<2.32."
+            ) from exc
+        for words in _NOT_SENT:
+            if words in text:
+                raise EngineAbsent(_no_answer(words.lower())) from exc
+        timed_out = isinstance(exc, requests.exceptions.Timeout) or "timed out" in text
+        why = "it timed out" if timed_out else text.partition("\n")[0][:200] or type(exc).__name__
+        raise EngineUnreachable(_no_answer(why)) from exc
 
 
-def _root_cause(exc: BaseException) -> str:
-    """The innermost cause in a few words: the SDK wraps it up to five times."""
-    text = str(exc)
-    if isinstance(exc, requests.exceptions.Timeout) or "timed out" in text:
-        return "it timed out"
-    for words in (
-        "Permission denied",
-        "Connection refused",
-        "No such file or directory",
-        "Connection aborted",
-    ):
-        if words in text:
-            return words.lower()
-    return text.splitlines()[0][:200] if text else type(exc).__name__
+def _no_answer(why: str) -> str:
+    return (
+        f"The Docker Engine does not answer ({why}); see that it runs on this host "
+        "(systemctl status docker) and that this user may talk to it (become: true)."
+    )
 
 
 def _container(found: dict[str, Any]) -> Container:
@@ -220,18 +284,19 @@ def _container(found: dict[str, Any]) -> Container:
         finished_at=state.get("FinishedAt", ""),
         exit_code=state.get("ExitCode") if over else None,
         oom_killed=bool(state.get("OOMKilled")),
-        stop_signal=_stop_signal(config.get("StopSignal")),
+        stop_signal=_signal_name(config.get("StopSignal") or ""),
         restart_policy=found.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
         image=config.get("Image", ""),
         env=env,
     )
 
 
-def _stop_signal(value: str | None) -> str:
+def _signal_name(value: str) -> str:
+    """The full name; what this Python knows no name for is kept as it is."""
     try:
         return normalise(value) if value else ""
     except ValueError:
-        return str(value)
+        return value
 
 
 def epoch(moment: str) -> float:

@@ -16,7 +16,7 @@ def adapt(profile: Profile, env: Mapping[str, str]) -> Profile:
     return profile
 
 
-def profile(name: str) -> Profile:
+def profile(name: str, *, sees_work: bool = True) -> Profile:
     """Return the profile that all of Nova's services share."""
     return Profile(
         name=name,
@@ -24,6 +24,7 @@ def profile(name: str) -> Profile:
         heartbeat_while_draining=True,  # FACTS 4: it goes on to the end
         keeps_work=True,  # nova/compute/manager.py graceful_shutdown
         refreshes_workers=False,
+        sees_work=sees_work,
         evidence_complete=False,  # only what is in rows; console, metadata and power queries are not
         exit_seconds=15.0,  # beside manager_shutdown_timeout; not measured, the same as the slowest of Cinder
         manager_shutdown_counts=True,  # 33.0.2 sleeps the whole of it, 34 up to all of it (FACTS 4)

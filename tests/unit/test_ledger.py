@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from kolla_drain import ledger as ledger_module
-from kolla_drain.errors import LedgerError
+from kolla_drain.errors import LedgerBusy, LedgerError
 from kolla_drain.ledger import Entry, Ledger, boot_clock
 from kolla_drain.model import Container, ContainerStatus
 
@@ -124,6 +125,71 @@ def test_containers_do_not_know_of_each_other(ledger):
     assert other.signalled is None
 
 
+# --- the runs that wait
+
+
+def test_a_run_that_died_before_its_signal_has_begun_nothing(folder, clock):
+    _begin_elsewhere(folder, 600.0)
+    clock.now = 1020.0
+    entry, joined = Ledger(folder, clock=clock).begin(CONTAINER, 30.0, "SIGUSR2")
+    assert not joined
+    assert (entry.begun, entry.deadline, entry.signal) == (1020.0, 1050.0, "SIGUSR2")
+
+
+def test_a_run_that_died_after_its_signal_is_joined(folder, clock):
+    _begin_elsewhere(folder, 600.0, intends=True)
+    clock.now = 1020.0
+    ledger = Ledger(folder, clock=clock)
+    entry, joined = ledger.begin(CONTAINER, 30.0, "SIGUSR2")
+    assert joined
+    assert (entry.begun, entry.deadline, entry.signal) == (1000.0, 1600.0, "SIGTERM")
+    assert not ledger.on_its_way(entry)
+
+
+def test_a_number_that_is_used_again_is_another_process(ledger, clock, monkeypatch):
+    ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    real = ledger_module._process
+    monkeypatch.setattr(ledger_module, "_process", lambda pid: real(pid) + "9")
+    clock.now = 1020.0
+    _, joined = ledger.begin(CONTAINER, 30.0, "SIGTERM")
+    assert not joined
+
+
+def test_a_zombie_does_not_wait_for_anything(folder):
+    process = PROCESSES.Process(target=_begin_says, args=(folder,))
+    process.start()
+    while "Z" not in _state(process.pid):  # not reaped: its number still stands in /proc
+        time.sleep(0.01)
+    _, joined = Ledger(folder).begin(CONTAINER, 60.0, "SIGTERM")
+    process.join()
+    assert not joined
+
+
+def test_the_deadline_of_one_that_joined_outlives_the_first(folder, clock):
+    """The first run dies; a third with a shorter budget must not cut short the second."""
+    _begin_elsewhere(folder, 60.0, holds=True)
+    with _running(_join, folder, 90.0, joins := PROCESSES.Event()):
+        assert joins.wait(10)
+        _end_those_elsewhere()
+        clock.now = 1010.0
+        entry, joined = Ledger(folder, clock=clock).begin(CONTAINER, 5.0, "SIGTERM")
+    assert joined
+    assert entry.deadline == 1090.0
+
+
+def test_a_signal_is_on_its_way_while_its_sender_lives(ledger, folder):
+    entry = _begin_elsewhere(folder, 60.0, intends=True, holds=True)
+    assert ledger.on_its_way(entry)
+    _end_those_elsewhere()
+    assert not ledger.on_its_way(entry)
+
+
+def test_our_own_signal_is_asked_of_the_engine(ledger):
+    entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    assert not ledger.on_its_way(entry)
+    assert not ledger.on_its_way(signalled(ledger, entry))
+
+
 # --- forget
 
 
@@ -143,6 +209,37 @@ def test_the_entry_of_a_later_life_stays(ledger):
 def test_nothing_to_forget(ledger):
     ledger.forget(ID, CONTAINER.life)
     assert ledger.read(ID) is None
+
+
+def test_a_sweep_drops_what_is_gone_and_nothing_else(ledger, folder):
+    gone = replace(CONTAINER, id="ca5e" * 16)
+    for container in (CONTAINER, gone):
+        ledger.begin(container, 60.0, "SIGTERM")
+    ledger.sweep(lambda container_id: container_id == ID)
+    assert sorted(os.listdir(folder)) == [f"{ID}.json", f"{ID}.lock"]
+
+
+def test_a_sweep_drops_what_cannot_be_read(ledger, folder):
+    os.makedirs(folder)
+    with open(os.path.join(folder, f"{ID}.json"), "w") as stream:
+        stream.write("{")
+    ledger.sweep(lambda container_id: False)
+    assert os.listdir(folder) == []
+
+
+def test_a_sweep_leaves_alone_what_is_in_use_and_what_is_not_its_own(ledger, folder):
+    ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    with open(os.path.join(folder, "README"), "w") as stream:
+        stream.write("not of a container")
+    with ledger.held(ID):
+        ledger.sweep(lambda container_id: False)
+    assert ledger.read(ID) is not None
+    ledger.sweep(lambda container_id: False)
+    assert os.listdir(folder) == ["README"]
+
+
+def test_a_sweep_of_nothing(ledger):
+    ledger.sweep(lambda container_id: False)
 
 
 # --- files that cannot be used
@@ -206,33 +303,44 @@ def test_a_write_that_fails_leaves_the_old_entry(ledger, folder, monkeypatch):
 
 
 def test_the_lock_keeps_others_out_until_it_is_freed(folder):
-    order = PROCESSES.Queue()
-    holds = PROCESSES.Event()
-    with _running(_hold, folder, 0.4, holds, order):
+    holds, lets_go = PROCESSES.Event(), PROCESSES.Event()
+    with _running(_hold, folder, holds, lets_go) as process:
         assert holds.wait(10)
+        for use in (
+            lambda ledger: ledger.held(ID).__enter__(),
+            lambda ledger: ledger.begin(CONTAINER, 60.0, "SIGTERM"),
+            lambda ledger: ledger.forget(ID, CONTAINER.life),
+        ):
+            with pytest.raises(LedgerBusy, match=r"find it \(fuser .*\.lock\) and end it"):
+                use(Ledger(folder))
+        lets_go.set()
+        process.join(10)
         with Ledger(folder).held(ID):
-            order.put("second")
-        assert [order.get(timeout=10), order.get(timeout=10)] == ["first", "second"]
+            pass
+
+
+def test_a_lock_that_is_held_costs_no_time(folder):
+    with Ledger(folder).held(ID):
+        began = time.monotonic()
+        with pytest.raises(LedgerBusy):
+            Ledger(folder).begin(CONTAINER, 60.0, "SIGTERM")
+        assert time.monotonic() - began < 1
+
+
+def test_what_is_held_can_be_read(ledger):
+    entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    with ledger.held(ID):
+        assert ledger.read(ID) == entry
 
 
 def test_a_process_that_is_killed_frees_the_lock(folder):
     holds = PROCESSES.Event()
-    with _running(_hold, folder, 600, holds, PROCESSES.Queue()) as process:
+    with _running(_hold, folder, holds, PROCESSES.Event()) as process:
         assert holds.wait(10)
         os.kill(process.pid, signal.SIGKILL)
-        began = time.monotonic()
+        process.join(10)
         _, joined = Ledger(folder).begin(CONTAINER, 60.0, "SIGTERM")
-        assert time.monotonic() - began < 5
         assert not joined
-
-
-def test_a_process_that_hangs_with_the_lock_is_named(folder, monkeypatch):
-    monkeypatch.setattr(ledger_module, "LOCK_WAIT", 0.2)
-    holds = PROCESSES.Event()
-    with _running(_hold, folder, 600, holds, PROCESSES.Queue()):
-        assert holds.wait(10)
-        with pytest.raises(LedgerError, match=r"find it \(fuser .*\.lock\) and end it"):
-            Ledger(folder).begin(CONTAINER, 60.0, "SIGTERM")
 
 
 def test_of_many_processes_one_signals(folder):
@@ -247,7 +355,7 @@ def test_of_many_processes_one_signals(folder):
 
 
 def test_the_lock_is_one_also_while_it_is_forgotten(folder):
-    """Whoever waited for a lock that was removed must not hold it beside the holder of the new one."""
+    """Whoever opened a lock that was then removed must not hold it beside the holder of the new one."""
     counter = os.path.join(os.path.dirname(folder), "inside")
     processes = [PROCESSES.Process(target=_begin_and_forget, args=(folder, counter)) for _ in range(4)]
     for process in processes:
@@ -297,18 +405,77 @@ class _running:
         self._process.join(10)
 
 
-def _hold(folder, seconds, holds, order):
+_ELSEWHERE = []
+
+
+@pytest.fixture(autouse=True)
+def _nobody_stays_behind():
+    yield
+    _end_those_elsewhere()
+
+
+def _begin_elsewhere(folder, timeout, intends=False, holds=False):
+    """A stop begun at 1000 s by another process, which is dead afterwards unless it ``holds`` on."""
+    began = PROCESSES.Event()
+    process = PROCESSES.Process(target=_begin_and_wait, args=(folder, timeout, intends, began), daemon=True)
+    process.start()
+    _ELSEWHERE.append(process)
+    assert began.wait(10)
+    if not holds:
+        _end_those_elsewhere()
+    return Ledger(folder).read(ID)
+
+
+def _end_those_elsewhere():
+    while _ELSEWHERE:
+        process = _ELSEWHERE.pop()
+        process.kill()
+        process.join(10)
+
+
+def _begin_and_wait(folder, timeout, intends, began):
+    ledger = Ledger(folder, clock=Clock())
+    entry, _ = ledger.begin(CONTAINER, timeout, "SIGTERM")
+    if intends:
+        with ledger.held(ID):
+            ledger.intend(entry)
+    began.set()
+    time.sleep(600)
+
+
+def _join(folder, timeout, joins):
+    Ledger(folder, clock=Clock(1005.0)).begin(CONTAINER, timeout, "SIGTERM")
+    joins.set()
+    time.sleep(600)
+
+
+def _state(pid):
+    with open(f"/proc/{pid}/stat") as stream:
+        return stream.read().rpartition(")")[2].split()[0]
+
+
+def _hold(folder, holds, lets_go):
     with Ledger(folder).held(ID):
         holds.set()
-        time.sleep(seconds)
-        order.put("first")
-        time.sleep(0.1)  # the queue's thread gets it out before the lock is freed
+        lets_go.wait(600)
+
+
+def _patiently(act):
+    """As the loop does it: busy now, the next look tries again."""
+    while True:
+        with contextlib.suppress(LedgerBusy):
+            return act()
+        time.sleep(0.001)
 
 
 def _signal_once(folder, sent):
-    """As the loop does it: look and signal under one lock."""
     ledger = Ledger(folder)
-    ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    _patiently(lambda: ledger.begin(CONTAINER, 60.0, "SIGTERM"))
+    _patiently(lambda: _look_and_signal(ledger, sent))
+
+
+def _look_and_signal(ledger, sent):
+    """As the loop does it: both under one lock."""
     with ledger.held(ID):
         entry = ledger.read(ID)
         if entry.intent is not None:
@@ -322,12 +489,16 @@ def _signal_once(folder, sent):
 
 def _begin_and_forget(folder, counter):
     ledger = Ledger(folder)
-    for _ in range(100):
-        ledger.begin(CONTAINER, 60.0, "SIGTERM")
+
+    def be_inside():
         with ledger.held(ID):
             os.close(os.open(counter, os.O_CREAT | os.O_EXCL))  # fails if another is inside
             os.unlink(counter)
-        ledger.forget(ID, CONTAINER.life)
+
+    for _ in range(100):
+        _patiently(lambda: ledger.begin(CONTAINER, 60.0, "SIGTERM"))
+        _patiently(be_inside)
+        _patiently(lambda: ledger.forget(ID, CONTAINER.life))
 
 
 def _write_on(folder):

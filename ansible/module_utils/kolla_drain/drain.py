@@ -209,6 +209,7 @@ class _Stop:
         self._joined = False
         self._changed = False
         self._asked_engine = False  # whether this process life had been signalled before this run looked
+        self._doubt_from = self._started  # until then somebody may have been sending the signal
         self._signalled_at: float | None = None
         self._signalled_here = False
         self._last_signal = ""
@@ -417,11 +418,12 @@ class _Stop:
                 return signal
         if entry.intent is None or entry.intent_wall is None:
             return ""
-        if sent.pending:
-            return None
         if sent.covers_from > entry.intent_wall:
             return entry.signal
-        return None if self._clock() - max(entry.intent, self._started) < DOUBT else ""
+        self._doubt_from = max(self._doubt_from, entry.intent)
+        if sent.pending or self._ledger.on_its_way(entry):
+            self._doubt_from = self._clock()
+        return None if self._clock() - self._doubt_from < DOUBT else ""
 
     def _adopt_signal(self, entry: Entry, signal: str) -> None:
         """Keep it, for the engine forgets its events, and say whose it was."""

@@ -36,7 +36,8 @@ class Entry:
     intent: float | None = None  # the signal was about to be sent
     intent_wall: float | None = None  # the same on the wall clock, to be found in the engine's events
     signalled: float | None = None  # the engine took it
-    owner: str = ""  # the run that waits: its process id and when that process started
+    owners: str = ""  # the runs that wait, one a line: process id and when that process started
+    sender: str = ""  # the one of them that was about to send the signal
 
     @property
     def life(self) -> tuple[str, str]:
@@ -66,20 +67,22 @@ class Ledger:
         """Open or join the stop of this process life; true when it was under way already.
 
         A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
-        counted from the same start). It is under way when the signal went out, or when the run that
-        waits still lives; a run that died before its signal has begun nothing. A deadline that has
+        counted from the same start). It is under way when the signal went out, or when a run that
+        waits still lives; runs that died before their signal have begun nothing. A deadline that has
         passed gives way to a new budget, but what was signalled stays signalled. Raises LedgerBusy.
         """
         now = self._clock()
         new = Entry(
-            container.id, container.name, container.started_at, now, now + timeout, signal, owner=_myself()
+            container.id, container.name, container.started_at, now, now + timeout, signal, owners=_myself()
         )
         with self.held(container.id):
             old = self.read(container.id)
             if old is None or old.life != container.life:
                 entry, joined = new, False
-            elif old.deadline > now and (old.intent is not None or _lives(old.owner)):
-                entry, joined = replace(old, deadline=max(old.deadline, old.begun + timeout)), True
+            elif old.deadline > now and (old.intent is not None or _living(old.owners)):
+                owners = "\n".join(dict.fromkeys([*_living(old.owners), new.owners]))
+                entry = replace(old, deadline=max(old.deadline, old.begun + timeout), owners=owners)
+                joined = True
             else:
                 joined = old.intent is not None
                 entry = replace(
@@ -88,15 +91,14 @@ class Ledger:
                     intent=old.intent,
                     intent_wall=old.intent_wall,
                     signalled=old.signalled,
+                    sender=old.sender,
                 )
-            if not _lives(entry.owner):
-                entry = replace(entry, owner=new.owner)
             self.write(entry)
         return entry, joined
 
     def intend(self, entry: Entry) -> Entry:
         """Keep that the signal is about to be sent; to be called with the lock held."""
-        entry = replace(entry, intent=self._clock(), intent_wall=self._wall())
+        entry = replace(entry, intent=self._clock(), intent_wall=self._wall(), sender=_myself())
         self.write(entry)
         return entry
 
@@ -105,6 +107,11 @@ class Ledger:
         entry = replace(entry, signalled=self._clock())
         self.write(entry)
         return entry
+
+    @staticmethod
+    def on_its_way(entry: Entry) -> bool:
+        """Whether another run is about to send the signal, or waits for what came of it."""
+        return entry.sender != _myself() and _lives(entry.sender)
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[None]:
@@ -151,7 +158,7 @@ class Ledger:
             entry = self.read(container_id)
             if entry is not None and entry.life == life:
                 self._unlink(self._path(container_id, "json"))
-                # Under the lock; whoever waits for it sees the change of inode and takes the new one.
+                # Under the lock; whoever has it open sees the change of inode and takes the new one.
                 self._unlink(self._path(container_id, "lock"))
 
     def sweep(self, exists: Callable[[str], bool]) -> None:
@@ -213,6 +220,10 @@ def _lives(owner: str) -> bool:
     """Whether the process that an entry names still runs; numbers are used again, so its start counts too."""
     pid = owner.partition(" ")[0]
     return bool(owner) and _process(int(pid)) == owner
+
+
+def _living(owners: str) -> list[str]:
+    return [owner for owner in owners.splitlines() if _lives(owner)]
 
 
 def _process(pid: int) -> str:

@@ -465,25 +465,6 @@ def options_of(params, check_mode):
     )
 
 
-AFTER = {"restart_container": "restarted\n", "start_container": "running\n", "remove_container": "removed\n"}
-
-
-def diff_of(action, result):
-    """The state of each container that changes, before and after."""
-    before = "stopped\n" if action in ("start_container", "remove_container") else "running\n"
-    changes = result.get("containers", [result])
-    return [
-        {
-            "before_header": one["name"],
-            "after_header": one["name"],
-            "before": "stopped\n" if one.get("verdict") == "already_stopped" else before,
-            "after": "removed\n" if one.get("removed") else AFTER.get(action, "stopped\n"),
-        }
-        for one in changes
-        if one["changed"]
-    ]
-
-
 def main():
     """Read the options, act, and answer Ansible."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
@@ -493,8 +474,9 @@ def main():
         module.fail_json(msg=str(exc), exception=traceback.format_exc())
     for text in result.pop("warnings"):
         module.warn(text)
-    if module._diff and result["changed"]:
-        result["diff"] = diff_of(module.params["action"], result)
+    diff = result.pop("diff")
+    if module._diff and diff:
+        result["diff"] = diff
     if result.pop("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

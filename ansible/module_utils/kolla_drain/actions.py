@@ -5,7 +5,8 @@ Everything that can be wrong with the input is found before anything is touched.
 
 from __future__ import annotations
 
-import os
+import contextlib
+import math
 import re
 import threading
 import time
@@ -15,20 +16,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import evidence, policy, preflight, report
-from .drain import StopResult, Target, stop_all
+from . import lookup, report
+from .drain import StopResult, stop_all
 from .engine.docker import DockerEngine, epoch
-from .errors import KollaDrainError
-from .evidence import database
-from .evidence.batch import Batch, Source
+from .errors import KollaDrainError, Refused
+from .evidence.batch import Batch
 from .ledger import Ledger, boot_clock
-from .model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest, Verdict
-from .service_config import ServiceConfig, load
+from .lookup import Known
+from .model import Container, ContainerStatus, OnTimeout, Quiesce, Reading, StopRequest, Verdict
+from .policy import Plan
 from .signals import normalise
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")  # what the Docker Engine takes for a name
-_SECRET = re.compile(r"pass|secret|token|credential|private|api_?key", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"pass(?:w(?:or)?d|phrase)?s?(?![a-z])|(?:secret|token)s?(?![a-z])|credential|private|(?<![a-z])(?:api)?keys?(?![a-z])",
+    re.IGNORECASE,
+)
+_SECRET_IN_URL = re.compile(r"(://[^:/@\s]*):\S+@")
 MASK = "********"
+
+# After a start the container is looked at for this long, in seconds: what is broken mostly ends at once.
+SETTLE = 1.0
 
 # Actions that take several names at once; all the others take one.
 MANY = ("stop_container", "stop_and_remove_container", "drain_status")
@@ -50,18 +58,23 @@ class Options:
     client_timeout: int = 120
     check_mode: bool = False
 
-
-class Refused(KollaDrainError):
-    """The input cannot be acted on; nothing was touched."""
+    @property
+    def given(self) -> lookup.Given:
+        """The part that tells where the service's evidence is."""
+        return lookup.Given(self.service, self.service_config, self.database)
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Do what was asked. Returns the module's result, with ``failed`` and ``warnings`` in it.
+    """Do what was asked. Returns the module's result, with ``failed``, ``warnings`` and ``diff`` in it.
 
     Raises KollaDrainError, with one sentence, when the input is wrong or the engine cannot be used.
     """
     _check_names(options)
     options = replace(options, request=_checked(options.request))
+    if options.client_timeout < 1:
+        raise Refused(f"client_timeout is {options.client_timeout}; it is seconds, at least 1.")
+    if not options.graceful_shutdown:
+        _check_plain(options.request)
     engine = DockerEngine(options.client_timeout)
     return ACTIONS[options.action](options, engine)
 
@@ -88,12 +101,14 @@ def _check_names(options: Options) -> None:
 
 
 def _checked(request: StopRequest) -> StopRequest:
-    if request.timeout < 1:
-        raise Refused(f"graceful_shutdown_timeout is {request.timeout:g}; it is seconds, at least 1.")
-    if request.poll_interval < 0.1:
-        raise Refused(f"poll_interval is {request.poll_interval:g}; it is seconds, at least 0.1.")
-    if request.idle_limit is not None and request.idle_limit < 1:
-        raise Refused(f"idle_limit is {request.idle_limit:g}; it is seconds, at least 1.")
+    limits = {
+        "graceful_shutdown_timeout": (request.timeout, 1),
+        "poll_interval": (request.poll_interval, 0.1),
+        "idle_limit": (request.idle_limit, 1),
+    }
+    for name, (value, least) in limits.items():
+        if value is not None and not (math.isfinite(value) and value >= least):
+            raise Refused(f"{name} is {value:g}; it is seconds, at least {least:g}.")
     if not request.signal:
         return request
     try:
@@ -107,142 +122,34 @@ def _checked(request: StopRequest) -> StopRequest:
     return replace(request, signal=signal)
 
 
-def _find(options: Options, engine: DockerEngine, name: str, wanted_for: str) -> Container:
+def _check_plain(request: StopRequest) -> None:
+    """The engine's plain stop knows its own signal and its own SIGKILL, and nothing else."""
+    asked = {
+        "on_timeout=leave": request.on_timeout is OnTimeout.LEAVE,
+        "quiesce=always": request.quiesce is Quiesce.ALWAYS,
+        "stop_signal": bool(request.signal),
+        "idle_limit": request.idle_limit is not None,
+    }
+    for option, is_asked in asked.items():
+        if is_asked:
+            raise Refused(
+                f"{option} cannot be had with graceful_shutdown=false, which is the engine's plain stop; "
+                "leave one of the two out."
+            )
+
+
+def _container(engine: DockerEngine, name: str, wanted_for: str) -> Container:
     found = engine.inspect(name)
     if found is None:
-        raise Refused(f"There is no container {name} to {wanted_for}; see the names with 'docker ps --all'.")
+        raise Refused(_missing(name, wanted_for))
     return found
 
 
-# --- what is known of one container before it is stopped
-
-
-@dataclass(frozen=True)
-class _Known:
-    """A container with its profile, configuration, plan and findings."""
-
-    container: Container
-    profile: Profile
-    plan: policy.Plan
-    config: ServiceConfig | None
-    source: Source | None
-    missing: str
-    findings: tuple[Finding, ...]
-    notes: tuple[Finding, ...]
-    draining: str
-
-    def target(self, request: StopRequest) -> Target:
-        down = float(self.config.service_down_time) if self.config else 60.0
-        return Target(self.container, request, self.profile, self.plan, down, self.missing, self.findings)
-
-
-def _look(options: Options, engine: DockerEngine, ledger: Ledger, container: Container) -> _Known:
-    """All that is known beforehand; what is wrong with the input is said with the container's name."""
-    try:
-        return _known(options, engine, ledger, container)
-    except KollaDrainError as exc:
-        raise Refused(f"{container.name} was not touched: {str(exc).rstrip('.')}.") from exc
-
-
-def _known(options: Options, engine: DockerEngine, ledger: Ledger, container: Container) -> _Known:
-    service = options.service or evidence.service_of(container.name) or "none"
-    if service != "none" and service not in evidence.SERVICES:
-        known = ", ".join(sorted(evidence.SERVICES))
-        raise Refused(f"service is {service}, of which nothing is known; give one of {known}, or none.")
-    profile = NO_PROFILE if service == "none" else evidence.profile_for(service, container.env)
-    config, missing = (None, "") if service == "none" else _configuration(options, container, service)
-    source = None
-    if config is not None:
-        source, missing = _source(options, service, config)
-    manager = config.manager_shutdown_timeout if config else None
-    plan = policy.plan(options.request, profile, container.stop_signal, manager)
-    draining = _draining(engine, ledger, container, plan)
-    facts = preflight.Facts(
-        container=container,
-        signal=plan.signal,
-        timeout=plan.timeout,
-        service_timeout=config.graceful_shutdown_timeout if config else None,
-        manager_timeout=manager,
-        process=preflight.read_process(container),
-        unit=preflight.read_unit(container.name),
-        draining=draining,
-    )
-    wanted = options.preflight != "off"
-    return _Known(
-        container,
-        profile,
-        plan,
-        config,
-        source,
-        missing,
-        preflight.check(facts) if wanted else (),
-        preflight.inform(facts) if wanted else (),
-        draining,
-    )
-
-
-def _configuration(options: Options, container: Container, service: str) -> tuple[ServiceConfig | None, str]:
-    """The service's configuration, or why there is none. A file that is named and unusable is an error."""
-    files: Sequence[str] = options.service_config
-    if not files:
-        files = evidence.default_files(container.name) or evidence.default_files(service.replace("-", "_"))
-        if not any(os.path.exists(path) for path in files):
-            where = " or ".join(files)
-            return (
-                None,
-                f"its configuration {where} is not on this host; give service_config, or service=none",
-            )
-    return load(files, service), ""
-
-
-def _source(options: Options, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
-    given = dict(options.database)
-    url = given.pop("url", None)
-    inherited = None if url else config.database or _conductors_database(service)
-    if not (url or inherited or given.get("host") or given.get("unix_socket")):
-        return None, "its configuration names no [database] connection; give database"
-    database.client()  # a library that is missing is said now, not after the signal
-    target = database.target(url or inherited, inherited=bool(inherited), **given)
-    return Source(evidence.evidence_of(service), config, target), ""
-
-
-def _conductors_database(service: str) -> str | None:
-    """FACTS 4: nova-compute's configuration holds no [database]; nova-conductor's may lie on the same host."""
-    files = evidence.default_files("nova_conductor")
-    if service != "nova-compute" or not all(os.access(path, os.R_OK) for path in files):
-        return None
-    return load(files, "nova-conductor").database
-
-
-def _draining(engine: DockerEngine, ledger: Ledger, container: Container, plan: policy.Plan) -> str:
-    """Since when and by whom a stop of this process life is under way; empty when there is none."""
-    if not container.alive:
-        return ""
-    entry = ledger.read(container.id)
-    now = boot_clock()
-    if entry is not None and entry.life == container.life:
-        sent = f"{entry.signal} sent {now - entry.signalled:.0f} s ago" if entry.signalled else "quiescing"
-        left = entry.deadline - now
-        when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
-        if entry.signalled or left > 0:
-            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})"
-    known = {plan.signal, container.stop_signal or "SIGTERM", "SIGTERM"}
-    others = [signal for signal in engine.sent(container).signals if signal in known]
-    return f"by somebody else, who sent {others[0]}" if others else ""
-
-
-def _refuse_by_preflight(options: Options, known: Sequence[_Known]) -> None:
-    found = [finding.text for one in known for finding in one.findings]
-    if options.preflight == "strict" and found:
-        faults = f"{len(found)} fault{'s' if len(found) > 1 else ''}"
-        raise Refused(f"Preflight found {faults}, and nothing was touched: {' '.join(found)}")
+def _missing(name: str, wanted_for: str) -> str:
+    return f"There is no container {name} to {wanted_for}; see the names with 'docker ps --all'."
 
 
 # --- stop
-
-
-def _stop(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    return _compose(options, _stop_each(options, engine))
 
 
 @dataclass
@@ -252,7 +159,8 @@ class _Each:
     result: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     failure: str = ""
-    container: Container | None = None
+    container: Container | None = None  # as it was found; None for one that is not there
+    after: str = ""  # what has become of it, if anything: its part of the diff
 
     @property
     def at_rest(self) -> bool:
@@ -260,22 +168,51 @@ class _Each:
         return not self.failure and self.result.get("verdict") not in (None, "absent", "left_running")
 
 
-def _stop_each(options: Options, engine: DockerEngine) -> list[_Each]:
+def _stop(options: Options, engine: DockerEngine) -> dict[str, Any]:
+    return _compose(_stop_each(options, engine))
+
+
+def _stop_each(options: Options, engine: DockerEngine, wanted_for: str = "stop") -> list[_Each]:
     ledger = Ledger()
-    found = {name: engine.inspect(name) for name in options.names}
-    if len(found) == 1 and None in found.values() and not options.ignore_missing:
-        _find(options, engine, options.names[0], "stop")
-    _refuse_aliases(found)
-    known = {name: _look(options, engine, ledger, one) for name, one in found.items() if one is not None}
-    _refuse_by_preflight(options, list(known.values()))
+    found, known = _look_at(options, engine, ledger)
+    strict = options.preflight == "strict"
+    readings = lookup.readings(known) if options.check_mode or strict else {}
+    if strict:
+        _refuse_by_preflight(known, readings)
     if options.check_mode:
-        outcomes = _plans(options, list(known.values()), ledger)
-    elif options.graceful_shutdown:
-        outcomes = _drain(options, engine, ledger, list(known.values()))
+        outcomes = [_plan(options, one, readings.get(one.container.id)) for one in known]
     else:
-        outcomes = _plain_stops(options, engine, list(known.values()))
-    by_id = {each.result["id"]: each for each in outcomes}
-    return [by_id[one.id] if one is not None else _absent(options, name) for name, one in found.items()]
+        with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
+            ledger.sweep(lambda container_id: engine.inspect(container_id) is not None)
+        outcomes = (_drain if options.graceful_shutdown else _plain_stops)(options, engine, ledger, known)
+    return _in_order(options, found, outcomes, wanted_for)
+
+
+def _look_at(
+    options: Options, engine: DockerEngine, ledger: Ledger
+) -> tuple[dict[str, Container | None], list[Known]]:
+    """Every container by its name, and all that is known of those that are there."""
+    found = {name: engine.inspect(name) for name in options.names}
+    there = [one for one in found.values() if one is not None]
+    _refuse_aliases(found)
+    options.given.check(there)
+    known = []
+    for one in there:
+        try:
+            known.append(
+                lookup.look(
+                    options.given,
+                    options.request,
+                    engine,
+                    ledger,
+                    one,
+                    checked=options.preflight != "off",
+                )
+            )
+        except KollaDrainError as exc:
+            would_touch = options.action != "drain_status"
+            raise lookup.refused(one, exc, would_touch=would_touch) from exc
+    return found, known
 
 
 def _refuse_aliases(found: Mapping[str, Container | None]) -> None:
@@ -286,18 +223,39 @@ def _refuse_aliases(found: Mapping[str, Container | None]) -> None:
             raise Refused(f"{by_id[one.id]} and {name} are the same container; name it once.")
 
 
-def _absent(options: Options, name: str) -> _Each:
+def _refuse_by_preflight(known: Sequence[Known], readings: Mapping[str, Reading]) -> None:
+    found = [
+        finding.text
+        for one in known
+        for finding in (*one.findings, *lookup.unreadable(one, readings.get(one.container.id)))
+    ]
+    if found:
+        faults = f"{len(found)} fault{'s' if len(found) > 1 else ''}"
+        raise Refused(f"Preflight found {faults}, and nothing was touched: {' '.join(found)}")
+
+
+def _in_order(
+    options: Options, found: Mapping[str, Container | None], outcomes: Sequence[_Each], wanted_for: str
+) -> list[_Each]:
+    """The outcomes in the order of the names, with those that are absent."""
+    by_id = {each.result["id"]: each for each in outcomes}
+    return [
+        by_id[one.id] if one is not None else _absent(options, name, wanted_for)
+        for name, one in found.items()
+    ]
+
+
+def _absent(options: Options, name: str, wanted_for: str) -> _Each:
+    """A container that is not there: what stop_and_remove_container wants, and else an error."""
     result = {"name": name, "id": "", "changed": False, "failed": False, "verdict": Verdict.ABSENT.value}
     result["reason"] = "the engine has no such container"
     if options.ignore_missing or options.action == "stop_and_remove_container":
         return _Each(result)
     result.update(failed=True, verdict=None)
-    return _Each(
-        result, failure=f"There is no container {name} to stop; see the names with 'docker ps --all'."
-    )
+    return _Each(result, failure=_missing(name, wanted_for))
 
 
-def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[_Known]) -> list[_Each]:
+def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]) -> list[_Each]:
     woken = threading.Event()
     sources = {one.container.id: one.source for one in known if one.source is not None}
     batch = Batch(sources, woken.set)
@@ -322,22 +280,29 @@ def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequen
     return [_drained(one, result) for one, result in zip(known, results)]
 
 
-def _drained(known: _Known, result: StopResult) -> _Each:
+def _drained(known: Known, result: StopResult) -> _Each:
     said = report.stop_result(result)
     said["notes"] = report.findings(known.notes)
     warnings = [finding.text for finding in known.findings] + report.warnings(result)
-    failure = report.failure(result) if result.failed else ""
-    return _Each(said, warnings, failure, known.container)
+    each = _Each(said, warnings, report.failure(result) if result.failed else "", known.container)
+    if each.at_rest and result.changed:
+        each.after = ContainerStatus.EXITED.value
+    return each
 
 
-def _plain_stops(options: Options, engine: DockerEngine, known: Sequence[_Known]) -> list[_Each]:
+# --- the engine's plain stop
+
+
+def _plain_stops(
+    options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]
+) -> list[_Each]:
     with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
-        return list(pool.map(lambda one: _plain_stop(options, engine, one), known))
+        return list(pool.map(lambda one: _plain_stop(options, engine, ledger, one), known))
 
 
-def _plain_stop(options: Options, engine: DockerEngine, known: _Known) -> _Each:
-    """The engine's own stop: no evidence is read, so none is judged by."""
-    container = known.container
+def _plain_stop(options: Options, engine: DockerEngine, ledger: Ledger, known: Known) -> _Each:
+    """The engine's own stop: no evidence is read, so none is judged by. It signals once, too."""
+    container, timeout = known.container, options.request.timeout
     result: dict[str, Any] = {"name": container.name, "id": container.id, "failed": False, "changed": False}
     if container.at_rest:
         result.update(
@@ -346,59 +311,61 @@ def _plain_stop(options: Options, engine: DockerEngine, known: _Known) -> _Each:
         return _Each(result, container=container)
     begun = time.monotonic()
     try:
-        engine.stop(container.id, int(options.request.timeout))
+        _announce(ledger, known, timeout)
+        result["changed"] = True
+        engine.stop(container.id, int(timeout))
         after = engine.inspect(container.id)
     except KollaDrainError as exc:
         result.update(failed=True, verdict=None, reason=str(exc))
-        return _Each(result, failure=f"{container.name} could not be stopped: {exc}")
+        return _Each(result, failure=f"{container.name} could not be stopped: {exc}", container=container)
+    with contextlib.suppress(KollaDrainError):  # its process life is over: a later run sweeps the entry
+        ledger.forget(container.id, container.life)
     code = after.exit_code if after else None
     killed = code == 137 and after is not None and not after.oom_killed
     result.update(
-        changed=True,
         verdict=(Verdict.KILLED if killed else Verdict.UNVERIFIED).value,
         reason=f"the engine's plain stop, exit code {code}; graceful_shutdown is off, so nothing was verified",
         exit_code=code,
         drained=round(time.monotonic() - begun, 1),
-        timeout=options.request.timeout,
+        timeout=timeout,
     )
-    return _Each(result, [f"{container.name}: {result['reason']}."] if killed else [], container=container)
+    warnings = [f"{container.name}: {result['reason']}."] if killed else []
+    return _Each(result, warnings, container=container, after=ContainerStatus.EXITED.value)
+
+
+def _announce(ledger: Ledger, known: Known, timeout: float) -> None:
+    """Keep that the engine is about to signal it, unless a stop is under way already."""
+    entry, joined = ledger.begin(known.container, timeout, _own_signal(known.container))
+    if joined or known.draining:
+        by = known.draining or "by another run"
+        raise Refused(
+            f"it is being stopped already ({by}), and a second signal would cut its work; "
+            "join that stop with graceful_shutdown=true, or wait for it to end."
+        )
+    with ledger.held(known.container.id):
+        ledger.intend(entry)
+
+
+def _own_signal(container: Container) -> str:
+    return container.stop_signal or "SIGTERM"
 
 
 # --- the plan: check mode and drain_status
 
 
 def _status(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    ledger = Ledger()
-    found = {name: engine.inspect(name) for name in options.names}
-    if len(found) == 1 and None in found.values() and not options.ignore_missing:
-        _find(options, engine, options.names[0], "read")
-    known = [_look(options, engine, ledger, one) for one in found.values() if one is not None]
-    plans = {each.result["id"]: each for each in _plans(options, known, ledger)}
-    each_one = []
-    for name, one in found.items():
-        each = plans[one.id] if one is not None else _absent(options, name)
-        each.result["changed"] = False
-        each_one.append(each)
-    return _compose(options, each_one)
+    found, known = _look_at(options, engine, Ledger())
+    readings = lookup.readings(known)
+    plans = [_plan(options, one, readings.get(one.container.id)) for one in known]
+    for each in plans:
+        each.result["changed"], each.after = False, ""
+    return _compose(_in_order(options, found, plans, "look into"))
 
 
-def _plans(options: Options, known: Sequence[_Known], ledger: Ledger) -> list[_Each]:
+def _plan(options: Options, known: Known, reading: Reading | None) -> _Each:
     """What would be done, what is in flight now, and what preflight finds; nothing is touched."""
-    sources = {
-        one.container.id: one.source for one in known if one.source is not None and not one.container.at_rest
-    }
-    readings: Mapping[str, Reading] = {}
-    if sources:
-        batch = Batch(sources, lambda: None)
-        try:
-            readings = batch.readings_once(sources)
-        finally:
-            batch.close()
-    return [_plan(options, one, readings.get(one.container.id)) for one in known]
-
-
-def _plan(options: Options, known: _Known, reading: Reading | None) -> _Each:
     container = known.container
+    plan = known.plan if options.graceful_shutdown else _plain_plan(known, options.request.timeout)
     result = {
         "name": container.name,
         "id": container.id,
@@ -407,7 +374,7 @@ def _plan(options: Options, known: _Known, reading: Reading | None) -> _Each:
         "status": container.status.value,
         "draining": known.draining,
         "service": known.profile.name,
-        "plan": report.plan(known.plan),
+        "plan": report.plan(plan),
         "preflight": report.findings(known.findings),
         "notes": report.findings(known.notes),
         **report.reading(reading, known.missing),
@@ -416,10 +383,16 @@ def _plan(options: Options, known: _Known, reading: Reading | None) -> _Each:
         result["plan"] = {}
         if options.action != "drain_status":
             result["verdict"] = Verdict.ALREADY_STOPPED.value
-    return _Each(result, [finding.text for finding in known.findings], container=container)
+    after = "" if container.at_rest else ContainerStatus.EXITED.value
+    return _Each(result, [finding.text for finding in known.findings], container=container, after=after)
 
 
-def _compose(options: Options, each_one: Sequence[_Each]) -> dict[str, Any]:
+def _plain_plan(known: Known, timeout: float) -> Plan:
+    why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {timeout:g} s whatever is in flight"
+    return Plan(_own_signal(known.container), timeout, 0.0, timeout, why)
+
+
+def _compose(each_one: Sequence[_Each]) -> dict[str, Any]:
     """The module's result: every container, and a single one at the top level too."""
     containers = [each.result for each in each_one]
     failures = [each.failure for each in each_one if each.failure]
@@ -429,10 +402,21 @@ def _compose(options: Options, each_one: Sequence[_Each]) -> dict[str, Any]:
         failed=bool(failures),
         containers=containers,
         warnings=[text for each in each_one for text in each.warnings],
+        diff=[_difference(each.container, each.after) for each in each_one if each.container and each.after],
     )
     if failures:
         result["msg"] = " ".join(failures)
     return result
+
+
+def _difference(container: Container, after: str) -> dict[str, str]:
+    """Ansible's form of a diff."""
+    return {
+        "before_header": container.name,
+        "after_header": container.name,
+        "before": f"{container.status.value}\n",
+        "after": f"{after}\n",
+    }
 
 
 # --- the other actions
@@ -441,75 +425,85 @@ def _compose(options: Options, each_one: Sequence[_Each]) -> dict[str, Any]:
 def _stop_and_remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
     each_one = _stop_each(options, engine)
     for each in each_one:
-        if each.container is None or (each.failure and not options.check_mode):
+        if each.container is None or each.failure:
             continue
-        each.result["changed"] = True
-        if options.check_mode or not each.at_rest:
-            continue
-        try:
-            engine.remove(each.container.id)
-            each.result["removed"] = True
-        except KollaDrainError as exc:
-            each.result.update(failed=True, removed=False)
-            each.failure = f"{each.container.name} was stopped but could not be removed: {exc}"
-    return _compose(options, each_one)
+        if options.check_mode:
+            each.result["changed"], each.after = True, "removed"
+        elif each.at_rest:
+            try:
+                engine.remove(each.container.id)
+                each.result.update(changed=True, removed=True)
+                each.after = "removed"
+            except KollaDrainError as exc:
+                each.result.update(failed=True, removed=False)
+                each.failure = f"{each.container.name} was stopped but could not be removed: {exc}"
+    return _compose(each_one)
 
 
 def _restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    _find(options, engine, options.names[0], "restart")
-    (each,) = _stop_each(replace(options, ignore_missing=False), engine)
+    (each,) = _stop_each(options, engine, "restart")
     if each.container is None or each.failure:
-        return _compose(options, [each])
-    each.result["changed"] = True
-    if not options.check_mode:
-        _run_again(engine, each.container, each)
-    return _compose(options, [each])
-
-
-def _run_again(engine: DockerEngine, container: Container, each: _Each) -> None:
-    """Start a stopped container and see that its process lives; tell the gap, by the engine's own clock."""
-    name = container.name
-    try:
-        engine.start(container.id)
-        now = engine.inspect(container.id)
-    except KollaDrainError as exc:
-        each.failure = f"{name} was stopped and could not be started again: {exc}"
-    else:
-        if now is None or not now.alive:
-            code = "" if now is None or now.exit_code is None else f" with exit code {now.exit_code}"
-            each.failure = f"{name} was started and ended at once{code}; see why with 'docker logs {name}'."
-        elif epoch(now.finished_at):
+        return _compose([each])
+    each.result["changed"], each.after = True, "restarted"
+    if not options.check_mode and _run_again(engine, each.container, each):
+        now = engine.inspect(each.container.id)
+        if now is not None and epoch(now.finished_at):
             each.result["gap"] = round(epoch(now.started_at) - epoch(now.finished_at), 2)
-    each.result["failed"] = bool(each.failure)
+    return _compose([each])
 
 
 def _start(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    container = _find(options, engine, options.names[0], "start")
+    container = _container(engine, options.names[0], "start")
     each = _Each(
         {"name": container.name, "id": container.id, "changed": False, "failed": False}, container=container
     )
     if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
-        return _compose(options, [each])
-    each.result["changed"] = True
+        return _compose([each])
+    each.result["changed"], each.after = True, ContainerStatus.RUNNING.value
     if not options.check_mode:
         if container.status is ContainerStatus.PAUSED:
             engine.thaw(container.id)
         else:
             _run_again(engine, container, each)
-    return _compose(options, [each])
+    return _compose([each])
+
+
+def _run_again(engine: DockerEngine, container: Container, each: _Each) -> bool:
+    """Start a stopped container and see that its process stays; true if it does."""
+    name = container.name
+    try:
+        engine.start(container.id)
+        now = _settled(engine, container.id)
+    except KollaDrainError as exc:
+        each.failure = f"{name} is stopped and could not be started: {exc}"
+    else:
+        if now is None or not now.alive:
+            code = "" if now is None or now.exit_code is None else f" with exit code {now.exit_code}"
+            each.failure = f"{name} was started and ended at once{code}; see why with 'docker logs {name}'."
+    if each.failure:
+        each.result["failed"], each.after = True, ContainerStatus.EXITED.value
+    return not each.failure
+
+
+def _settled(engine: DockerEngine, container_id: str) -> Container | None:
+    """The container SETTLE seconds after its start, or as soon as it has ended."""
+    until = time.monotonic() + SETTLE
+    first = now = engine.inspect(container_id)
+    while now is not None and now.alive and time.monotonic() < until:
+        time.sleep(0.1)
+        now = engine.inspect(container_id)
+        if now is not None and first is not None and now.life != first.life:
+            return replace(
+                now, status=ContainerStatus.RESTARTING
+            )  # it ended, and its restart policy was quick
+    return now
 
 
 def _remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
     name = options.names[0]
     container = engine.inspect(name)
     if container is None:
-        return {
-            "changed": False,
-            "failed": False,
-            "name": name,
-            "verdict": Verdict.ABSENT.value,
-            "warnings": [],
-        }
+        return _compose([_absent(replace(options, ignore_missing=True), name, "remove")])
     if not container.at_rest:
         raise Refused(
             f"{name} is {container.status.value} and is not removed, for that would kill its work; "
@@ -517,19 +511,29 @@ def _remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
         )
     if not options.check_mode:
         engine.remove(container.id)
-    return {"changed": True, "failed": False, "name": name, "id": container.id, "warnings": []}
+    result = {"name": container.name, "id": container.id, "changed": True, "failed": False}
+    return _compose([_Each(result, container=container, after="removed")])
 
 
 def _state(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    container = _find(options, engine, options.names[0], "read")
-    state = engine.state(container.id)
-    return {"changed": False, "failed": False, "name": container.name, "state": state, "warnings": []}
+    container = _container(engine, options.names[0], "read")
+    return _found(container, state=engine.state(container.id))
 
 
 def _env(options: Options, engine: DockerEngine) -> dict[str, Any]:
-    container = _find(options, engine, options.names[0], "read")
-    env = {key: MASK if _SECRET.search(key) and value else value for key, value in container.env.items()}
-    return {"changed": False, "failed": False, "name": container.name, "env": env, "warnings": []}
+    container = _container(engine, options.names[0], "read")
+    return _found(container, env={key: masked(key, value) for key, value in container.env.items()})
+
+
+def masked(name: str, value: str) -> str:
+    """The value of a variable without its secret: all of it by the name, else the password of a URL in it."""
+    if value and _SECRET_NAME.search(name):
+        return MASK
+    return _SECRET_IN_URL.sub(rf"\1:{MASK}@", value)
+
+
+def _found(container: Container, **what: Any) -> dict[str, Any]:
+    return {"changed": False, "failed": False, "name": container.name, "warnings": [], "diff": [], **what}
 
 
 ACTIONS: dict[str, Callable[[Options, DockerEngine], dict[str, Any]]] = {

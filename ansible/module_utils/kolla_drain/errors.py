@@ -7,6 +7,10 @@ class KollaDrainError(Exception):
     """The root of all errors that a user can cause or must hear of."""
 
 
+class Refused(KollaDrainError):
+    """The input cannot be acted on; nothing was touched."""
+
+
 class ConfigError(KollaDrainError):
     """A service's own configuration files cannot be used."""
 

@@ -44,6 +44,11 @@ class Entry:
         """The process life that this entry speaks of."""
         return (self.container_id, self.started_at)
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether a run that waits for this stop still lives."""
+        return bool(_living(self.owners))
+
 
 def boot_clock() -> float:
     """Seconds since the boot, counting on while the host is suspended."""

@@ -1,0 +1,211 @@
+"""What is known of a container before it is stopped: its service, configuration, plan and faults.
+
+Nothing is touched in here, and whatever is wrong with the input is found here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import evidence, policy, preflight
+from .drain import Target
+from .engine.docker import DockerEngine
+from .errors import KollaDrainError, Refused
+from .evidence import database
+from .evidence.batch import Batch, Source
+from .ledger import Ledger, boot_clock
+from .model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest
+from .service_config import ServiceConfig, load
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user said of where evidence is; what is not said is told by the container's name."""
+
+    service: str | None = None
+    service_config: tuple[str, ...] = ()
+    database: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def service_of(self, container: Container) -> str:
+        """The service that runs in this container, ``none`` for one without evidence."""
+        return self.service or evidence.service_of(container.name) or NO_PROFILE.name
+
+    def check(self, containers: Iterable[Container]) -> None:
+        """Raise Refused where what was said cannot be meant for all of these containers."""
+        services = {one.name: self.service_of(one) for one in containers}
+        for name, service in services.items():
+            own = evidence.service_of(name)
+            if self.service not in (None, "none", own) and own is not None and len(services) > 1:
+                raise Refused(
+                    f"service is {self.service}, but {name} runs {own}; leave service out, or name containers "
+                    f"of {self.service} only."
+                )
+            if service not in evidence.SERVICES and service != NO_PROFILE.name:
+                known = ", ".join(sorted(evidence.SERVICES))
+                raise Refused(
+                    f"service is {service}, of which nothing is known; give one of {known}, or none."
+                )
+        for option, value in {"service_config": self.service_config, "database": self.database}.items():
+            if value:
+                self._check_evidence(option, services)
+
+    @staticmethod
+    def _check_evidence(option: str, services: Mapping[str, str]) -> None:
+        """Evidence that was named is to be read: it must fit every container."""
+        for name, service in services.items():
+            if service == NO_PROFILE.name:
+                raise Refused(
+                    f"{option} is given, but {name} has no service whose evidence could be read; give service, "
+                    f"one of {', '.join(sorted(evidence.SERVICES))}, or leave {option} out."
+                )
+        projects = sorted({service.partition("-")[0] for service in services.values()})
+        if len(projects) > 1:
+            raise Refused(
+                f"{option} is given for containers of {' and '.join(projects)}, which share none; stop them in "
+                f"one call each, or leave {option} out."
+            )
+
+
+@dataclass(frozen=True)
+class Known:
+    """A container with its profile, configuration, plan and findings."""
+
+    container: Container
+    profile: Profile
+    plan: policy.Plan
+    config: ServiceConfig | None
+    source: Source | None
+    missing: str  # why its evidence cannot even be asked for
+    findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+    draining: str  # by whom and since when it is being stopped
+
+    def target(self, request: StopRequest) -> Target:
+        """The container as the loop takes it."""
+        down = float(self.config.service_down_time) if self.config else 60.0
+        return Target(self.container, request, self.profile, self.plan, down, self.missing, self.findings)
+
+
+def look(
+    given: Given,
+    request: StopRequest,
+    engine: DockerEngine,
+    ledger: Ledger,
+    container: Container,
+    *,
+    checked: bool = True,
+) -> Known:
+    """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
+    service = given.service_of(container)
+    config, missing, source = None, "", None
+    profile = evidence.profile_for(service, container.env)
+    if service != NO_PROFILE.name:
+        config, missing = _configuration(given.service_config, container, service)
+    if config is not None:
+        source, missing = _source(given.database, service, config)
+    manager = config.manager_shutdown_timeout if config else None
+    plan = policy.plan(request, profile, container.stop_signal, manager)
+    draining = _draining(engine, ledger, container, plan)
+    facts = preflight.Facts(
+        container=container,
+        signal=plan.signal,
+        timeout=plan.timeout,
+        service_timeout=_certain(config, "graceful_shutdown_timeout"),
+        manager_timeout=_certain(config, "manager_shutdown_timeout"),
+        process=preflight.read_process(container) if checked else None,
+        unit=preflight.read_unit(container.name) if checked else None,
+        draining=draining,
+    )
+    findings, notes = (preflight.check(facts), preflight.inform(facts)) if checked else ((), ())
+    return Known(container, profile, plan, config, source, missing, findings, notes, draining)
+
+
+def _certain(config: ServiceConfig | None, name: str) -> float | None:
+    """A time of the service's own. Nova's defaults differ from one release to the next: they prove nothing."""
+    if config is None or (config.service.startswith("nova-") and name not in config.stated):
+        return None
+    value: float | None = getattr(config, name)
+    return value
+
+
+def _configuration(
+    files: Sequence[str], container: Container, service: str
+) -> tuple[ServiceConfig | None, str]:
+    """The service's configuration, or why there is none. A file that is named and unusable is an error."""
+    if not files:
+        files = evidence.default_files(container.name) or evidence.default_files(service.replace("-", "_"))
+        if not any(os.path.exists(path) for path in files):
+            where = " or ".join(files)
+            return (
+                None,
+                f"its configuration {where} is not on this host; give service_config, or service=none",
+            )
+    return load(files, service), ""
+
+
+def _source(given: Mapping[str, Any], service: str, config: ServiceConfig) -> tuple[Source | None, str]:
+    parts = dict(given)
+    url = parts.pop("url", None)
+    inherited = None if url else config.database or _conductors_database(service)
+    if not (url or inherited or parts.get("host") or parts.get("unix_socket")):
+        return None, "its configuration names no [database] connection; give database"
+    database.client()  # a library that is missing is said now, not after the signal
+    target = database.target(url or inherited, inherited=bool(inherited), **parts)
+    return Source(evidence.evidence_of(service), config, target), ""
+
+
+def _conductors_database(service: str) -> str | None:
+    """FACTS 4: nova-compute's configuration holds no [database]; nova-conductor's may lie on the same host."""
+    files = evidence.default_files("nova_conductor")
+    if service != "nova-compute" or not all(os.access(path, os.R_OK) for path in files):
+        return None
+    return load(files, "nova-conductor").database
+
+
+def _draining(engine: DockerEngine, ledger: Ledger, container: Container, plan: policy.Plan) -> str:
+    """Since when and by whom a stop of this process life is under way; empty when there is none."""
+    if not container.alive:
+        return ""
+    entry = ledger.read(container.id)
+    now = boot_clock()
+    if entry is not None and entry.life == container.life:
+        sent = f"{entry.signal} sent {now - entry.signalled:.0f} s ago" if entry.signalled else "quiescing"
+        left = entry.deadline - now
+        when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
+        if entry.signalled or (left > 0 and entry.waited_for):
+            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})"
+    known = {plan.signal, container.stop_signal or "SIGTERM", "SIGTERM"}
+    others = [signal for signal in engine.sent(container).signals if signal in known]
+    return f"by somebody else, who sent {others[0]}" if others else ""
+
+
+def readings(known: Iterable[Known]) -> dict[str, Reading]:
+    """What is in flight now, by container id; nothing for those without evidence."""
+    sources = {one.container.id: one.source for one in known if one.source is not None}
+    if not sources:
+        return {}
+    batch = Batch(sources)
+    try:
+        return batch.readings_once(sources)
+    finally:
+        batch.close()
+
+
+def unreadable(known: Known, reading: Reading | None) -> tuple[Finding, ...]:
+    """The finding for a container that has evidence which cannot be read."""
+    why = known.missing
+    if reading is not None and reading.state is EvidenceState.UNAVAILABLE:
+        why = reading.why
+    if not why or known.container.at_rest:
+        return ()
+    text = f"{known.container.name}: its evidence cannot be read, so nobody would see work in flight: {why}."
+    return (Finding("evidence_unavailable", text),)
+
+
+def refused(container: Container, exc: KollaDrainError, *, would_touch: bool) -> Refused:
+    """An error of ``look`` as the user is told it: with the container's name, and that it is as it was."""
+    state = "was not touched" if would_touch else "cannot be looked into"
+    return Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.")

@@ -35,6 +35,17 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"service": "cinder-volume", "service_config": ["/nowhere/cinder.conf"]},
         ("/nowhere/cinder.conf",),
     ),
+    "a configuration for no service": (
+        {"service_config": ["/etc/x.conf"]},
+        ("service_config", "cinder-volume"),
+    ),
+    "a database for no service": ({"database": {"host": "db"}}, ("database", "give service")),
+    "leave with the plain stop": (
+        {"graceful_shutdown": False, "on_timeout": "leave"},
+        ("on_timeout=leave", "graceful_shutdown=false"),
+    ),
+    "a signal with the plain stop": ({"graceful_shutdown": False, "stop_signal": "HUP"}, ("stop_signal",)),
+    "quiesce with the plain stop": ({"graceful_shutdown": False, "quiesce": "always"}, ("quiesce=always",)),
     "no client time": ({"client_timeout": 0}, ("client_timeout",)),
 }
 
@@ -108,6 +119,26 @@ def test_a_name_twice(run_module: Any, workload: Workload) -> None:
 def test_several_names_for_an_action_that_takes_one(run_module: Any, workload: Workload, action: str) -> None:
     with untouched(workload):
         bad(run_module({"action": action, "name": [workload.name, "kd_test_nobody"]}), (action,))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"service": "cinder-volume"}, ("cinder_backup", "cinder-volume", "cinder-backup")),
+        ({"database": {"host": "db"}}, ("cinder and nova", "database")),
+        ({"service_config": ["/etc/x.conf"]}, ("cinder and nova", "service_config")),
+    ],
+)
+def test_options_that_cannot_be_meant_for_all(
+    run_module: Any, made: Workloads, options: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    """Under names that Kolla gives; they are taken when the test stack is up, and then nothing of it is made here."""
+    names = ("cinder_backup", "nova_compute")
+    own = [made.create(name=name) for name in names if not made.exists(name)]
+    try:
+        bad(run_module({"action": "stop_container", "name": list(names), **options}), words)
+    finally:
+        made.remove(own)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kolla_drain.actions import masked
 from tests.support.checks import is_sentence, signalled_once, stays, untouched
 from tests.support.workloads import Workloads
 
@@ -104,6 +105,32 @@ def test_restart_one_that_does_not_come_up(run_module: Any, workloads: Workloads
     assert f"docker logs {workload.name}" in result["msg"]
 
 
+def test_restart_one_that_ends_a_moment_after_its_start(run_module: Any, workloads: Workloads) -> None:
+    command = (
+        "sh",
+        "-c",
+        "test -e /record/once && { sleep 0.4; exit 6; }; touch /record/once; exec sleep 600",
+    )
+    workload = workloads.start(command=command)
+    result = run_module({"action": "restart_container", "name": workload.name})
+    assert result["failed"], result
+    assert "exit code 6" in result["msg"]
+
+
+def test_restart_one_that_keeps_ending(run_module: Any, workloads: Workloads) -> None:
+    """Its restart policy hides that for a moment."""
+    command = ("sh", "-c", "test -e /record/once && exit 7; touch /record/once; exec sleep 600")
+    workload = workloads.start(command=command, restart="always")
+    result = run_module({"action": "restart_container", "name": workload.name})
+    assert result["failed"], result
+    assert "ended at once" in result["msg"]
+
+
+def test_restart_leaves_out_what_is_missing_if_told_to(run_module: Any) -> None:
+    result = run_module({"action": "restart_container", "name": "kd_test_nobody", "ignore_missing": True})
+    assert (result["verdict"], result["changed"], result.get("failed")) == ("absent", False, None)
+
+
 def test_restart_a_stopped_one_starts_it(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.create()
     result = run_module({"action": "restart_container", "name": workload.name})
@@ -159,6 +186,46 @@ def test_env(run_module: Any, workloads: Workloads) -> None:
     assert result["env"]["EMPTY"] == ""
     assert "DB_PASSWORD" in result["env"]
     assert "s3cr3t" not in str(result)
+
+
+@pytest.mark.parametrize(
+    ("variable", "shown"),
+    {
+        "DBPASSWORD=x7": "********",
+        "OS_PASSWD=x7": "********",
+        "RABBIT_PASS=x7": "********",
+        "AUTH_TOKEN=x7": "********",
+        "FERNET_KEYS=x7": "********",
+        "API_KEY=x7": "********",
+        "KEYSTONE_HOST=x7": "x7",
+        "PASSENGERS=x7": "x7",
+        "TRANSPORT=rabbit://nova:x7@10.0.0.1:5672//": "rabbit://nova:********@10.0.0.1:5672//",
+        "URL=http://10.0.0.1:5000/v3": "http://10.0.0.1:5000/v3",
+    }.items(),
+)
+def test_env_masks_secrets(variable: str, shown: str) -> None:
+    name, _, value = variable.partition("=")
+    assert masked(name, value) == shown
+
+
+def test_status_of_what_is_missing(run_module: Any, workloads: Workloads) -> None:
+    stopped = workloads.create()
+    args = {"action": "drain_status", "name": [stopped.name, "kd_test_nobody"]}
+    failed = run_module(args)
+    assert failed["failed"]
+    assert "kd_test_nobody to look into" in failed["msg"]
+    assert failed["containers"][0]["status"] == "created"
+    ignored = run_module({**args, "ignore_missing": True})
+    assert [one.get("verdict") for one in ignored["containers"]] == [None, "absent"]
+
+
+def test_a_few_letters_of_an_id_are_no_name(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start()
+    with untouched(workload):
+        result = run_module({"action": "stop_container", "name": workload.id[:6]})
+    assert result["failed"]
+    assert workload.id[:6] in result["msg"]
+    assert run_module({"action": "stop_container", "name": workload.id[:12]})["name"] == workload.name
 
 
 def test_status(run_module: Any, workloads: Workloads) -> None:
@@ -224,8 +291,15 @@ def test_check_mode_of_what_is_stopped(run_module: Any, workloads: Workloads) ->
 def test_diff_of_a_stop(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start()
     result = run_module({"action": "stop_container", "name": workload.name}, diff=True)
-    assert [(one["before"], one["after"]) for one in result["diff"]] == [("running\n", "stopped\n")]
+    assert [(one["before"], one["after"]) for one in result["diff"]] == [("running\n", "exited\n")]
     stays(workload, "exited", 0.2)
+
+
+def test_no_diff_of_what_was_left_running(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start("--drain", "600")
+    options = {"graceful_shutdown_timeout": 1, "on_timeout": "leave"}
+    result = run_module({"action": "stop_container", "name": workload.name, **options}, diff=True)
+    assert (result["verdict"], result["changed"], result.get("diff")) == ("left_running", True, None)
 
 
 def test_repeated_it_changes_nothing(run_module: Any, workloads: Workloads) -> None:

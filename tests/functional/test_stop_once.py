@@ -48,7 +48,7 @@ def test_a_run_killed_half_way(run_module: Any, start_module: Any, workloads: Wo
     second = run_module(stop(workload.name))
     assert (second["verdict"], second["joined"], second["exit_code"]) == ("unverified", True, 0)
     assert second["signal"] == "SIGTERM"
-    assert second["drained"] == pytest.approx(4, abs=2), "counted from the first run's signal"
+    assert second["drained"] == pytest.approx(4, abs=3), "counted from the first run's signal"
     signalled_once(workload)
 
 
@@ -115,6 +115,35 @@ def test_a_new_life_is_signalled_again(run_module: Any, workloads: Workloads) ->
     assert workload.sent == workload.received == ["SIGTERM", "SIGTERM"], "one for each life"
 
 
+# --- the engine's plain stop keeps to it, too
+
+
+def test_the_plain_stop_does_not_cut_a_stop_under_way(
+    run_module: Any, start_module: Any, workloads: Workloads
+) -> None:
+    workload = workloads.start("--drain", "6")
+    first = start_module(stop(workload.name))
+    workload.wait_line("signal SIGTERM")
+    plain = run_module(stop(workload.name, graceful_shutdown=False, graceful_shutdown_timeout=1))
+    assert plain["failed"]
+    assert "is being stopped already" in plain["msg"]
+    is_sentence(plain["msg"])
+    assert (first.result()["verdict"], first.result()["exit_code"]) == ("unverified", 0)
+    signalled_once(workload)
+
+
+def test_a_graceful_stop_joins_the_plain_one(
+    run_module: Any, start_module: Any, workloads: Workloads
+) -> None:
+    workload = workloads.start("--drain", "6")
+    plain = start_module(stop(workload.name, graceful_shutdown=False))
+    workload.wait_line("signal SIGTERM")
+    joined = run_module(stop(workload.name))
+    assert (joined["verdict"], joined["exit_code"], joined["signal"]) == ("unverified", 0, "SIGTERM")
+    assert plain.result()["exit_code"] == 0
+    signalled_once(workload)
+
+
 # --- many
 
 
@@ -123,9 +152,11 @@ def test_ten_at_once_take_as_long_as_the_longest(run_module: Any, workloads: Wor
     result = run_module(stop(*(workload.name for workload in made)))
     assert [one["name"] for one in result["containers"]] == [workload.name for workload in made]
     for seconds, one, workload in zip(range(1, 11), result["containers"], made):
-        assert one["drained"] == pytest.approx(seconds, abs=2)
+        assert one["drained"] >= seconds - 0.5
         signalled_once(workload)
-    assert 10 <= result["seconds"] < 16
+    # About 10 s on a quiet machine; one after the other would take 55.
+    print(f"ten drains of 1 to 10 s took {result['seconds']:.1f} s in all")
+    assert 10 <= result["seconds"] < 30
 
 
 def test_one_that_fails_does_not_stop_the_others(run_module: Any, workloads: Workloads) -> None:

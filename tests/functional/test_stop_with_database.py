@@ -429,3 +429,20 @@ def test_the_services_own_timeout_not_below_ours_is_found(run_module: Any, servi
     assert [finding["code"] for finding in result["preflight"]] == ["service_timeout_not_below"], (
         "60 by default"
     )
+
+
+def test_strict_refuses_a_stop_that_nobody_could_judge(run_module: Any, services: Services) -> None:
+    service = services.start(url=lambda right: right.replace(PASSWORD, "wrong"))
+    with untouched(service.workload):
+        result = run_module(service.args(graceful_shutdown_timeout=61, preflight="strict"))
+    assert result["failed"]
+    assert "its evidence cannot be read" in result["msg"]
+    assert service.user in result["msg"]
+
+
+def test_what_a_stopped_one_left_behind_is_told(run_module: Any, services: Services) -> None:
+    service = services.start("volume_create:600")
+    run_module(service.args(graceful_shutdown_timeout=1))
+    result = run_module({**service.args(), "action": "drain_status"})
+    assert result["status"] == "exited"
+    assert [one["kind"] for one in result["operations"]] == ["volume_create"]

@@ -226,11 +226,19 @@ class Workloads:
     def report(self) -> str:
         return "\n".join(workload.report() for workload in self.made)
 
-    def remove(self) -> None:
-        """All that was made for the test that ends."""
-        for workload in self.made:
+    def exists(self, name: str) -> bool:
+        """Whether the engine has a container of this name, whoever made it."""
+        try:
+            self.client.containers.get(name)
+        except NotFound:
+            return False
+        return True
+
+    def remove(self, these: Sequence[Workload] | None = None) -> None:
+        """All that was made for the test that ends, or only these."""
+        for workload in list(self.made if these is None else these):
             workload.remove()
-        self.made.clear()
+            self.made.remove(workload)
 
     def close(self) -> None:
         self.remove()

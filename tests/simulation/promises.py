@@ -5,7 +5,7 @@ from __future__ import annotations
 from kolla_drain import policy
 from kolla_drain.model import EvidenceState, Outcome, Verdict
 
-from .world import NEVER
+from .world import CALL_BOUND, NEVER
 
 # What a run may take beyond the stated bounds: the looks in which it notices, in seconds.
 SLACK = 3.0
@@ -62,8 +62,9 @@ def excuse(world, container, work, runs):
         return "the service died by itself"
     if life.exit_code == 142 and abs(work.ended_at - life.ended) < EPSILON:
         return "the service's own alarm"
-    if len([when for when, _, _ in life.signals]) > 1:
-        return ""  # by a second signal
+    if len(life.signals) > 1:
+        # That ours is no second one, as far as anybody can know, is checked below.
+        return "somebody else sent one of them" if None in [signal.run for signal in life.signals] else ""
     if service.at_signal == "drops" and work.ended_at == life.taken_note:
         return _excuse_for_signal(world, container, work, life, runs)
     return ""
@@ -71,41 +72,43 @@ def excuse(world, container, work, runs):
 
 def _excuse_for_signal(world, container, work, life, runs):
     """Why a service that drops its work was signalled while it had some."""
-    sent_at, _, by_us = life.signals[0]
-    if not by_us:
+    signal = life.signals[0]
+    if signal.run is None:
         return "somebody else sent the signal"
     request = container.service.request
-    if request.quiesce.value == "never" or (
-        request.quiesce.value == "auto" and not container.service.profile.quiesce
-    ):
+    wanted = signal.run.request.get("quiesce", request.quiesce).value
+    if wanted == "never" or (wanted == "auto" and not container.service.profile.quiesce):
         return "it was asked for without quiesce"
+    if container.service.profile.name == "none":
+        return "there is no evidence"
     if container.lives.index(life) > 0:
         return "it had been signalled and was started again"
-    left = world.deadline(container, life, sent_at) - sent_at
-    if work.taken_at + work.job.takes > sent_at + left:
+    begun, deadline = world.budget(container, life, signal.asked_at)
+    if work.taken_at + work.job.takes > deadline:
         return "it would not have ended in time"
-    for run in runs:
-        told = run.evidence.told.get(container.id, []) if run.evidence else []
-        told = [(heard, taken, reading) for heard, taken, reading in told if heard <= sent_at + EPSILON]
-        if run.begun > sent_at or run.ended < sent_at - EPSILON:
-            continue
-        if not told:
-            return "no reading came in"
+    # With nothing to see, this much is kept for the exit. A second: the budget is looked at once a look.
+    enough = min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
+    if container.service.evidence_missing:
+        return "the rest was for the exit" if deadline - signal.asked_at <= enough else ""
+    told = [t for t in signal.run.evidence.told.get(container.id, []) if t[0] <= signal.asked_at + EPSILON]
+    if told and told[-1][2].state is EvidenceState.OK:
         _, taken, reading = told[-1]
-        if reading.state is not EvidenceState.OK:
-            return _excuse_for_blindness(container, told, left)
-        if work.id not in [op.id for op in reading.operations] and work.taken_at >= taken - EPSILON:
-            return "it came after the last reading"
-    return ""
+        unseen = work.id not in [op.id for op in reading.operations]
+        return "it came after the last reading" if unseen and work.taken_at >= taken - EPSILON else ""
+    if deadline - signal.asked_at <= enough:
+        return "the rest was for the exit"
+    return _excuse_for_blindness(signal, told)
 
 
-def _excuse_for_blindness(container, told, left):
-    shown = [reading for _, _, reading in told if reading.state is EvidenceState.OK]
-    # A quarter of a second: what is left of the budget is looked at once a look.
-    enough = min(container.service.profile.exit_seconds, container.service.request.timeout / 2) + 0.25
-    if told[-1][2].passing and shown and shown[-1].operations and left > enough:
-        return ""  # work was seen, and what hid it may have passed
-    return "the database could not be read"
+def _excuse_for_blindness(signal, told):
+    """Why it was signalled while nothing could be read and there was time left."""
+    if told and not told[-1][2].passing:
+        return ""  # its cause lasts: it is held, for nobody knows whether it has work
+    shown = [(heard, reading) for heard, _, reading in told if reading.state is EvidenceState.OK]
+    if shown and shown[-1][1].operations:
+        return ""  # work was seen, and what hides it may pass
+    since = shown[-1][0] if shown else signal.run.begun
+    return "patience ended" if signal.asked_at - since >= policy.PATIENCE - EPSILON else ""
 
 
 # --- 2
@@ -113,12 +116,12 @@ def _excuse_for_blindness(container, told, left):
 
 def signalled_once(world, container):
     for life in container.lives:
-        ours = [when for when, _, by_us in life.signals if by_us]
-        remembered = [
-            when for when, _, by_us in life.signals if not by_us and world.now - when < world.scene.memory
-        ]
-        allowed = 0 if remembered else 1
-        assert len(ours) <= allowed, f"{container.name}, {life.started_at}: signals {life.signals}"
+        ours = [signal for signal in life.signals if signal.run is not None]
+        assert len(ours) <= 1, f"{container.name}, {life.started_at}: signals {life.signals}"
+        for signal in ours:
+            # The engine is asked right before; what it has forgotten by then nobody knows.
+            known = [s for s in life.signals if 0 < signal.asked_at - s.at < world.scene.memory]
+            assert not known, f"{container.name}, {life.started_at}: signals {life.signals}"
 
 
 # --- 3
@@ -133,7 +136,11 @@ def it_ends(world, run, runs):
         ),
         default=0.0,
     )
-    bound = longest + policy.KILL_BOUND + policy.VERIFY_BOUND + SLACK + 3 * world.scene.engine_patience
+    # What calls to an engine that is slow or silent take in the last round, in which the bound is noticed.
+    calls = len(world.containers) * (
+        world.scene.engine_patience + CALL_BOUND * ("slow" in world.scene.signal_faults)
+    )
+    bound = longest + policy.KILL_BOUND + policy.VERIFY_BOUND + SLACK + calls
     assert run.ended - run.begun <= bound, f"a run took {run.ended - run.begun:g} s, more than {bound:g}"
 
 
@@ -154,6 +161,7 @@ def it_says_the_truth(world, run, result, alone):
         assert not lost, f"{result.name} is called drained, and {lost} had not finished"
         assert all(ending.outcome is Outcome.FINISHED for ending in endings.values())
         assert result.evidence is EvidenceState.OK
+        _it_was_looked_at(run, result, container, ended_by_us)
     if result.verdict is Verdict.CUT:
         # What ended in error between the last reading and the signal may count either way.
         unfinished = [
@@ -175,6 +183,25 @@ def it_says_the_truth(world, run, result, alone):
     if result.verdict is None:
         assert result.failed
         assert result.reason
+
+
+def _it_was_looked_at(run, result, container, ended):
+    """Nothing is called drained that nobody looked at: before our own signal, and again after the exit."""
+    # What it speaks of ended before it was noticed; what was started after that is another story.
+    noticed = max(
+        run.begun + event.at for event in result.timeline if event.event.startswith("the container is")
+    )
+    last = max(life.ended for life in ended if life.ended <= noticed)
+    shown = [taken for _, taken, reading in run.evidence.told[result.id] if reading.state is EvidenceState.OK]
+    ours = [signal.at for life in container.lives for signal in life.signals if signal.run is run]
+    if ours:
+        assert any(taken <= min(ours) for taken in shown), (
+            f"{result.name} is called drained, and nobody had looked"
+        )
+    assert len(shown) > 1, f"{result.name} is called drained, and was looked at once"
+    assert any(taken >= last for taken in shown), (
+        f"{result.name} is called drained, and nobody looked afterwards"
+    )
 
 
 def _said_at(run, result):

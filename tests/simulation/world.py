@@ -15,14 +15,14 @@ import math
 import os
 import tempfile
 import threading
-import types
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from unittest import mock
 
 from kolla_drain import ledger as ledger_module
 from kolla_drain import policy
 from kolla_drain.drain import Sent, Target, stop_all
-from kolla_drain.errors import EngineUnreachable, NoSuchContainer, NotRunning
+from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer, NotRunning
 from kolla_drain.ledger import Ledger
 from kolla_drain.model import (
     Answer,
@@ -41,6 +41,7 @@ from kolla_drain.model import (
 NEVER = math.inf
 BEGINNING = 1234.567  # no round number: sums of times must not be expected to come out even
 WAKING = 0.01  # what it takes to wake up; without it a world could turn for ever within one moment
+CALL_BOUND = 10.0  # the engine's client gives up a call after this long, and the call may go on
 REFRESH = 10.0  # how often a service touches its worker rows, where it does
 CINDER = Profile(name="cinder-volume", quiesce=True)
 A_MINUTE = StopRequest(timeout=60.0)
@@ -81,7 +82,8 @@ class Service:
         NEVER  # somebody outside starts it again after this long, whatever the engine was told
     )
     auto_removed: bool = False
-    signalled_by_hand: bool = False  # SIGTERM was sent before the world began
+    by_hand: float = NEVER  # somebody else sends SIGTERM then; 0: before anything else
+    evidence_missing: str = ""  # why its evidence cannot even be asked for
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class Scene:
     latencies: tuple[float, ...] = (0.1,)  # of the readings, one after the other and from the start again
     outages: tuple[tuple[float, float, bool], ...] = ()  # of the database: from, to, may it pass
     engine_gaps: tuple[tuple[float, float], ...] = ()  # from, to
-    engine_patience: float = 0.0  # what a call costs while the engine does not answer
-    signal_faults: tuple[str, ...] = ()  # of the first calls: "", "lost", "answer lost", "late"
+    engine_patience: float = 0.0  # what a call costs while the engine does not answer; 0: nothing listens
+    signal_faults: tuple[str, ...] = ()  # of the first calls; the words are in FakeEngine.signal
+    slow: float = 15.0  # what a slow signal takes
     memory: float = NEVER  # how far back the engine remembers its events
     turns: tuple[int, ...] = ()  # which run moves on, where several could
 
@@ -109,12 +112,21 @@ class Hang(AssertionError):
     """The run goes on for ever."""
 
 
+class Signal(NamedTuple):
+    """One stop signal that reached a process."""
+
+    at: float
+    name: str
+    run: Run | None  # whose it was; None: somebody else's
+    asked_at: float  # when the engine was asked to send it
+
+
 @dataclass
 class Life:
     """One process life, as it really was."""
 
     number: int
-    signals: list[tuple[float, str, bool]] = field(default_factory=list)  # when, which, by us
+    signals: list[Signal] = field(default_factory=list)
     kills: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)  # when, ids of jobs running then
     taken_note: float | None = None  # when its handler ran
     exit_code: int | None = None
@@ -183,8 +195,7 @@ class FakeContainer:
             world.at(work.job.arrives, lambda work=work: self._arrive(work))
         world.at(service.dies_at, lambda: self._exit(1))
         self._set_out(ContainerStatus(service.status))
-        if service.signalled_by_hand:
-            self.take_signal("SIGTERM", by_us=False)
+        world.at(service.by_hand, self._take_foreign_signal)
 
     def _set_out(self, status):
         self.status = status
@@ -247,14 +258,18 @@ class FakeContainer:
 
     # its signals
 
-    def take_signal(self, signal, by_us=True):
+    def _take_foreign_signal(self):
+        with contextlib.suppress(NotRunning):
+            self.take_signal("SIGTERM", None, self.world.now)
+
+    def take_signal(self, signal, run, asked_at):
         """Deliver a stop signal through the engine."""
         if self.status is ContainerStatus.RESTARTING:  # FACTS E3
             self._cancel_restart(signal)
             return
         if not self.alive:
             raise NotRunning("not running")
-        self.life.signals.append((self.world.now, signal, by_us))
+        self.life.signals.append(Signal(self.world.now, signal, run, asked_at))
         self._cancel_restart(signal)
         if self.status is ContainerStatus.PAUSED:
             self._held_back.append(signal)
@@ -304,6 +319,8 @@ class FakeContainer:
         self.world.later(self.service.kill_takes, lambda: self._die_of_sigkill(life))
 
     def _die_of_sigkill(self, life):
+        if self.status is ContainerStatus.RESTARTING:  # as with any other signal (FACTS E3)
+            self._rest()
         if self.life is life and self.alive:
             life.by_sigkill = self._restart_cancelled = True
             self._exit(137)
@@ -365,6 +382,7 @@ class FakeEngine:
         self._world = world
         self._failures = {}
         self._signal_calls = itertools.count()
+        self._pending = {}  # by run and container: when its slow signal is carried out
         self.calls = []
 
     def _reach(self, call, container_id=None):
@@ -373,7 +391,8 @@ class FakeEngine:
         self.calls.append((world.now, call, container_id))
         if world.engine_is_silent:
             world.pause(world.now + world.scene.engine_patience)
-            raise EngineUnreachable("The engine does not answer (made up).")
+            kind = EngineUnreachable if world.scene.engine_patience else EngineAbsent
+            raise kind("The engine does not answer (made up).")
         return world.containers.get(container_id)
 
     def inspect(self, container_id):
@@ -382,23 +401,42 @@ class FakeEngine:
     def sent(self, container):
         life = self._reach("sent", container.id).lives[int(container.started_at.split()[1]) - 1]
         since = self._world.now - self._world.scene.memory
-        signals = [name for at, name, _ in life.signals if at >= since]
-        return Sent((*signals, *("SIGKILL" for at, _ in life.kills if at >= since)), since)
+        names = [signal.name for signal in life.signals if signal.at >= since]
+        pending = self._pending.get((id(self._world.run), container.id), 0.0) > self._world.now
+        return Sent((*names, *("SIGKILL" for at, _ in life.kills if at >= since)), since, pending)
 
     def signal(self, container_id, signal):
+        """Send it; or it is lost, or its answer, or both come late, or nobody was there to take the call."""
         container = self._reach("signal", container_id)
+        world, run, asked_at = self._world, self._world.run, self._world.now
         if container.gone:
             raise NoSuchContainer("gone")
         number = next(self._signal_calls)
-        faults = self._world.scene.signal_faults
-        fault = faults[number] if number < len(faults) else ""
-        if fault == "late":
-            self._world.later(1.5, lambda: container.alive and container.take_signal(signal))
+        fault = dict(enumerate(world.scene.signal_faults)).get(number, "")
+        if fault == "absent":
+            raise EngineAbsent("The engine does not listen (made up).")
+        if fault == "slow":
+            self._carry_out_slowly(container, signal, run)
+        elif fault == "late":
+            world.later(1.5, lambda: container.alive and container.take_signal(signal, run, asked_at))
         elif fault != "lost":
-            container.take_signal(signal)
-        self._world.step()
-        if fault:
+            container.take_signal(signal, run, asked_at)
+        world.step()
+        if fault and (fault != "slow" or world.scene.slow > CALL_BOUND):
             raise EngineUnreachable("The engine does not answer (made up).")
+
+    def _carry_out_slowly(self, container, signal, run):
+        world, asked_at, taken = self._world, self._world.now, []
+
+        def carry_out():
+            if container.alive:
+                taken.append(container.take_signal(signal, run, asked_at))
+
+        self._pending[id(run), container.id] = asked_at + world.scene.slow
+        world.later(world.scene.slow, carry_out)
+        world.pause(asked_at + min(world.scene.slow, CALL_BOUND))
+        if world.scene.slow <= CALL_BOUND and not taken:
+            raise NotRunning("not running")
 
     def kill(self, container_id):
         self._world.step()
@@ -477,6 +515,16 @@ class FakeEvidence:
         return [answer for _, answer in inbox]
 
 
+class Budget(NamedTuple):
+    """What a run asked for when it began or joined a stop, and how things stood then."""
+
+    when: float
+    timeout: float
+    runs: frozenset[str]  # who waits by it
+    alive: frozenset[str]  # the runs that were not dead
+    signalled: bool  # or about to be
+
+
 class SteppedLedger(Ledger):
     """The real ledger, with steps at which a run may die or have to wait its turn."""
 
@@ -499,17 +547,16 @@ class SteppedLedger(Ledger):
     def write(self, entry):
         self._world.step()
         super().write(entry)
-        budgets = self._world.budgets.setdefault((entry.container_id, entry.started_at), [])
-        if self._beginning is not None:
-            budgets.append(self._beginning)
-        elif not budgets:  # a run that began in an earlier life goes on in this one
-            budgets.append((entry.begun, entry.deadline - entry.begun))
+        self._world.keep_budget(entry, self._beginning)
         self._world.step()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Run:
-    """One call of stop_all."""
+    """One call of stop_all, in a process of its own."""
+
+    def __repr__(self):
+        return f"Run(from {self.begun - BEGINNING:.2f} s)"
 
     starts_at: float = 0.0
     dies_at_step: int = 0  # 0: it does not
@@ -521,6 +568,7 @@ class Run:
     died: bool = False
     error: BaseException | None = None
     # where it stands
+    process: str = ""
     steps: int = 0
     wakes_at: float = 0.0
     woken: bool = False
@@ -538,7 +586,9 @@ class World:
     def __init__(self, scene):
         self.scene = scene
         self.now = BEGINNING
-        self.budgets = {}  # by process life: (when, timeout) of every stop that the ledger took
+        self._budgets = {}  # by process life: of every stop that the ledger took
+        self._signalled = set()  # process lives, by the ledger
+        self._processes = {}
         self._events = []
         self._order = itertools.count()
         self._turns = iter(scene.turns)
@@ -554,17 +604,24 @@ class World:
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = os.path.join(self._folder.name, "run")
-        # The wait for a lock passes on the world's clock, so that its holder can move on.
-        shim = types.SimpleNamespace(
-            monotonic=self.clock, sleep=lambda s: self.pause(self.now + s), time=self.clock
-        )
-        self._patch = mock.patch.object(ledger_module, "time", shim)
+        self._patch = mock.patch.object(ledger_module, "_process", self._process)
         self._patch.start()
         return self
 
     def __exit__(self, *exc):
         self._patch.stop()
         self._folder.cleanup()
+
+    def _process(self, pid):
+        """Each run is a process of its own, which ends with it."""
+        if pid == os.getpid():
+            return self.run.process
+        name = f"{pid} made-up"
+        return name if name in self._living else ""
+
+    @property
+    def _living(self):
+        return frozenset(name for name, run in self._processes.items() if run.ended == NEVER)
 
     # the clock
 
@@ -593,6 +650,11 @@ class World:
             do()
         self.now = max(self.now, moment)
 
+    @property
+    def run(self):
+        """The one that moves just now."""
+        return self._current
+
     # the runs: one moves at a time, the others stand still at one of their steps
 
     def stop(self, *runs):
@@ -601,6 +663,8 @@ class World:
         self.runs_side_by_side = len(runs) > 1
         for run in runs:
             run.wakes_at, run.woken = BEGINNING + run.starts_at, False
+            run.process = f"{os.getpid() + 1 + len(self._processes)} made-up"
+            self._processes[run.process] = run
         threads = [threading.Thread(target=self._main, args=(run,), daemon=True) for run in runs[1:]]
         for thread in threads:
             thread.start()
@@ -649,7 +713,7 @@ class World:
             service = container.service
             request = replace(service.request, **run.request)
             plan = policy.plan(request, service.profile, service.stop_signal)
-            yield Target(found, request, service.profile, plan)
+            yield Target(found, request, service.profile, plan, evidence_missing=service.evidence_missing)
 
     def _wait(self, seconds):
         run = self._current
@@ -696,14 +760,45 @@ class World:
 
     # what really was
 
+    def keep_budget(self, entry, beginning):
+        """The ledger was written; ``beginning`` is when and with which timeout, if a stop began."""
+        life = (entry.container_id, entry.started_at)
+        budgets = self._budgets.setdefault(life, [])
+        runs = frozenset({self.run.process})
+        if not budgets:  # the runs of an earlier life go on in this one
+            budgets.extend(self._budgets_of_earlier_lives(entry))
+        if beginning is not None:
+            budgets.append(Budget(*beginning, runs, self._living, life in self._signalled))
+        if entry.intent is not None:
+            self._signalled.add(life)
+        else:
+            self._signalled.discard(life)
+
+    def _budgets_of_earlier_lives(self, entry):
+        for (container_id, started_at), budgets in self._budgets.items():
+            if container_id == entry.container_id and started_at != entry.started_at:
+                begun, deadline, waiting = _in_force(budgets, self.now)
+                if deadline > self.now and waiting & self._living:
+                    yield Budget(begun, deadline - begun, waiting, self._living, False)
+
+    def budget(self, container, life, moment):
+        """The start and the deadline in force at a moment, by the rules: joined, made longer, or begun anew."""
+        return _in_force(self._budgets.get((container.id, life.started_at), []), moment)[:2]
+
     def deadline(self, container, life, moment):
-        """The deadline in force at a moment, by the rules: joined, made longer, or passed and begun anew."""
-        deadline = begun = -NEVER
-        for when, timeout in self.budgets.get((container.id, life.started_at), []):
-            if when >= moment:  # of the same moment: whoever began then came after
-                break
-            if when < deadline:
-                deadline = max(deadline, begun + timeout)
-            else:
-                begun, deadline = when, when + timeout
-        return deadline
+        """The deadline in force at a moment."""
+        return self.budget(container, life, moment)[1]
+
+
+def _in_force(budgets, moment):
+    """Start, deadline and who waits."""
+    deadline = begun = -NEVER
+    waiting = frozenset()
+    for budget in budgets:
+        if budget.when >= moment:  # of the same moment: whoever began then came after
+            break
+        if budget.when < deadline and (budget.signalled or waiting & budget.alive):
+            deadline, waiting = max(deadline, begun + budget.timeout), waiting | budget.runs
+        else:
+            begun, deadline, waiting = budget.when, budget.when + budget.timeout, budget.runs
+    return begun, deadline, waiting

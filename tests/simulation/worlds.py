@@ -8,6 +8,8 @@ from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
 
 from .world import NEVER, Job, Scene, Service
 
+FAULTS = ["", "lost", "answer lost", "late", "slow", "absent"]
+
 
 def seconds(least, most):
     """Quarters of a second: coincidences are wanted."""
@@ -51,6 +53,7 @@ def services(draw):
         heartbeat_while_draining=draw(st.booleans()),
         keeps_work=at_signal != "drops",
         refreshes_workers=refreshes and draw(st.booleans()),
+        sees_work=draw(mostly(True, st.booleans())),
         evidence_complete=named != "none" and draw(st.booleans()),
         exit_seconds=draw(st.sampled_from([15.0, 2.0])),
     )
@@ -75,7 +78,8 @@ def services(draw):
         restarts_in=draw(mostly(NEVER, seconds(0, 5))),
         supervised=supervised,
         auto_removed=draw(mostly(False, st.booleans())),
-        signalled_by_hand=False,
+        by_hand=draw(mostly(NEVER, seconds(0, 60))),
+        evidence_missing=draw(mostly("", st.sampled_from(["", "its configuration is not here (made up)"]))),
     )
 
 
@@ -92,9 +96,8 @@ def scenes(draw, services=services(), most=3):  # noqa: B008 - a strategy is a d
         outages=tuple((begin, end, passing) for (begin, end), passing in outages),
         engine_gaps=tuple(draw(mostly([], st.lists(gaps(120), max_size=2)))),
         engine_patience=draw(st.sampled_from([0.0, 1.0])),
-        signal_faults=tuple(
-            draw(mostly([], st.lists(st.sampled_from(["", "lost", "answer lost"]), max_size=3)))
-        ),
+        signal_faults=tuple(draw(mostly([], st.lists(st.sampled_from(FAULTS), max_size=3)))),
+        slow=draw(seconds(1, 15)),  # less than what the signal of a run that died is looked for
         memory=draw(mostly(NEVER, seconds(0, 30))),
         turns=tuple(draw(st.lists(st.integers(0, 2), max_size=40))),
     )

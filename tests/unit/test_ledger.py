@@ -177,6 +177,40 @@ def test_the_deadline_of_one_that_joined_outlives_the_first(folder, clock):
     assert entry.deadline == 1090.0
 
 
+def test_in_a_later_life_the_budget_is_new(ledger, clock):
+    entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    signalled(ledger, entry)
+    clock.now = 1020.0
+    entry, joined = ledger.begin(NEXT_LIFE, 60.0, "SIGUSR2")
+    assert not joined
+    assert (entry.begun, entry.deadline, entry.signal, entry.intent) == (1020.0, 1080.0, "SIGUSR2", None)
+
+
+def test_in_a_later_life_it_ends_no_earlier_than_that_of_a_run_that_lives(ledger, folder, clock):
+    _begin_elsewhere(folder, 600.0, holds=True)
+    clock.now = 1020.0
+    entry, joined = ledger.begin(NEXT_LIFE, 60.0, "SIGTERM")
+    assert not joined
+    assert (entry.begun, entry.deadline) == (1020.0, 1600.0)
+    assert len(entry.owners.splitlines()) == 2
+
+
+def test_in_a_later_life_nobody_minds_a_run_that_died(ledger, folder, clock):
+    _begin_elsewhere(folder, 600.0)
+    clock.now = 1020.0
+    entry, _ = ledger.begin(NEXT_LIFE, 60.0, "SIGTERM")
+    assert entry.deadline == 1080.0
+
+
+def test_a_signal_in_doubt_may_reach_a_later_life(ledger, folder):
+    """Engines signal containers, not lives."""
+    old = _begin_elsewhere(folder, 60.0, intends=True)
+    entry, joined = ledger.begin(NEXT_LIFE, 60.0, "SIGUSR2")
+    assert not joined
+    assert (entry.life, entry.signal, entry.signalled) == (NEXT_LIFE.life, "SIGTERM", None)
+    assert (entry.intent, entry.intent_wall, entry.sender) == (old.intent, old.intent_wall, old.sender)
+
+
 def test_a_signal_is_on_its_way_while_its_sender_lives(ledger, folder):
     entry = _begin_elsewhere(folder, 60.0, intends=True, holds=True)
     assert ledger.on_its_way(entry)

@@ -202,7 +202,7 @@ class _Stop:
         self._engine = engine
         self._ledger = ledger
         self._clock = clock
-        self._started = clock()
+        self._started = self._begun = clock()  # when this run began, and the stop that it may have joined
         self._timeline: list[Event] = []
         self.record = Record(target.profile, target.service_down_time, self._started, self._note)
         self._entry: Entry | None = None
@@ -211,7 +211,7 @@ class _Stop:
         self._asked_engine = False  # whether this process life had been signalled before this run looked
         self._doubt_from = self._started  # until then somebody may have been sending the signal
         self._signalled_at: float | None = None
-        self._signalled_here = False
+        self._own_intent: float | None = None  # when this run was about to send it
         self._last_signal = ""
         self._killed_at: float | None = None
         self._was_killed = False  # in this life or in one before
@@ -247,10 +247,6 @@ class _Stop:
     def turns(self) -> tuple[float, float]:
         """When quiesce ends and when the deadline is, on the loop's clock."""
         return (self._begun + self.plan.quiesce, self.deadline)
-
-    @property
-    def _begun(self) -> float:
-        return self._entry.begun if self._entry is not None else self._started
 
     def asked(self, number: int) -> None:
         """The loop asked for a reading."""
@@ -365,7 +361,7 @@ class _Stop:
             self._finish(Verdict.ALREADY_STOPPED, f"the container is {self.container.status.value}")
             return False
         self._entry, self._joined = self._ledger.begin(self.container, self.plan.timeout, self.plan.signal)
-        self.deadline = self._entry.deadline
+        self._begun, self.deadline = self._entry.begun, self._entry.deadline
         self._adopt_budget(self._entry)
         if self._joined:
             left = self.deadline - self._clock()
@@ -428,6 +424,9 @@ class _Stop:
     def _adopt_signal(self, entry: Entry, signal: str) -> None:
         """Keep it, for the engine forgets its events, and say whose it was."""
         by = "the run before" if entry.intent is not None else "somebody else"
+        if entry.intent is not None and entry.intent == self._own_intent:
+            by = "this run, whose call broke off"
+            self._changed = True
         at = entry.signalled or entry.intent or self._clock()
         if entry.signalled is None:
             with self._ledger.held(self.container.id):
@@ -446,26 +445,44 @@ class _Stop:
             if entry is None or self._signal_had(entry) != "":
                 self._asked_engine = False  # the next look learns of it
                 return
-            self._entry = self._ledger.intend(replace(entry, signal=self.plan.signal))
+            if entry.intent is not None:
+                self.record.nothing_was_signalled()
+            intended = self._ledger.intend(replace(entry, signal=self.plan.signal))
+            before, self._own_intent = self._own_intent, intended.intent
             try:
-                self._engine.signal(self.container.id, self.plan.signal)
+                self._send(intended)
             except (NotRunning, NoSuchContainer):
                 return  # it exited just before; the next look tells
             except EngineAbsent:
-                self._entry = replace(entry, intent=None, intent_wall=None)
-                self._ledger.write(self._entry)
+                self._own_intent = before
                 raise
             self._signalled_at = self._clock()
             self._last_signal = self.plan.signal
-            self._signalled_here = True
             self._changed = True
             self.wants_reading = True
             self._note(f"{self.plan.signal} sent: {reason}")
-            self._entry = self._ledger.sent(self._entry)
+            self._entry = self._ledger.sent(intended)
+
+    def _send(self, intended: Entry) -> None:
+        """Send what was intended; the intent is taken back if nobody was there to take the request."""
+        self._entry = intended
+        try:
+            self._engine.signal(self.container.id, intended.signal)
+        except EngineAbsent:
+            self._entry = replace(intended, intent=None, intent_wall=None, sender="")
+            self._ledger.write(self._entry)
+            raise
 
     def _notice_new_life(self, found: Container) -> None:
         if found.life == self.container.life or not found.alive:
             return
+        if self._entry is not None:
+            with self._ledger.held(found.id):
+                current = self._ledger.read(found.id)
+                if current is None or current.life != found.life:
+                    current = self._entry.in_life(found.started_at)
+                    self._ledger.write(current)
+                self._entry = current  # a run beside this one may have been quicker, and signalled it
         self._note("the engine started it again")
         if self._signalled_at is not None or self._killed_at is not None:
             # FACTS E2: a signal other than StopSignal leaves the restart policy in force.
@@ -478,22 +495,6 @@ class _Stop:
             )
         self._signalled_at = self._killed_at = None
         self._asked_engine = False
-        if self._entry is not None:
-            entry = replace(
-                self._entry,
-                started_at=found.started_at,
-                signal=self.plan.signal,
-                intent=None,
-                intent_wall=None,
-                signalled=None,
-            )
-            with self._ledger.held(found.id):
-                current = self._ledger.read(found.id)
-                if current is not None and current.life == found.life:
-                    entry = current  # a run beside this one was quicker, and may have signalled it
-                else:
-                    self._ledger.write(entry)
-            self._entry = entry
 
     # --- acting
 
@@ -517,16 +518,17 @@ class _Stop:
     def _cancel_restart(self, reason: str) -> None:
         self._note(f"restart cancelled: {reason}")
         self._changed = True
-        with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look tells
-            self._engine.signal(self.container.id, self.container.stop_signal or "SIGTERM")
+        with self._ledger.held(self.container.id):
+            entry = self._ledger.read(self.container.id) or self._entry
+            if entry is not None and entry.life == self.container.life:
+                # In the ledger, for it may come late and reach the life that the restart begins.
+                with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look tells
+                    signal = self.container.stop_signal or "SIGTERM"
+                    self._send(self._ledger.intend(replace(entry, signal=signal)))
 
     def _kill(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
-            entry = self._ledger.read(self.container.id)
-            longer = max(self.deadline, self._clock())
-            if entry is not None and entry.life == self.container.life and entry.deadline > longer:
-                left = entry.deadline - self._clock()
-                self._leave(f"{reason}, but another run gave it until {left:.0f} s from now")
+            if self._left_to_another(reason):
                 return
             if self._was_killed:
                 self._leave(
@@ -539,12 +541,24 @@ class _Stop:
             self._note(f"SIGKILL sent: {reason}")
             self._engine.kill(self.container.id)
 
+    def _left_to_another(self, reason: str) -> bool:
+        """Whether another run has given it longer than this one; to be called with the lock held."""
+        entry = self._ledger.read(self.container.id)
+        longer = max(self.deadline, self._clock())
+        if entry is None or entry.life != self.container.life or entry.deadline <= longer:
+            return False
+        left = entry.deadline - self._clock()
+        self._leave(f"{reason}, but another run gave it until {left:.0f} s from now")
+        return True
+
     def _see_kill_through(self, now: float, killed_at: float) -> None:
         failure = self._engine.kill_failure(self.container.id)
         self._kill_failure = failure or self._kill_failure
         if now < min(killed_at, self.deadline) + policy.KILL_BOUND:
             if failure:
-                self._engine.kill(self.container.id)  # unlike a stop signal it may be repeated
+                with self._ledger.held(self.container.id):
+                    if not self._left_to_another(f"SIGKILL failed ({failure.rstrip('.')})"):
+                        self._engine.kill(self.container.id)  # unlike a stop signal it may be repeated
             return
         why = self._kill_failure or "its process may hang in the kernel"
         self._finish(
@@ -613,7 +627,8 @@ class _Stop:
 
     def _looked_in_time(self) -> bool:
         """Where the signal was not ours a look after it must do, and shows what is left: lost work leaves a row."""
-        needed = {Moment.BEFORE_SIGNAL} if self._signalled_here else {Moment.BEFORE_SIGNAL, Moment.SIGNALLED}
+        ours = self._own_intent is not None
+        needed = {Moment.BEFORE_SIGNAL} if ours else {Moment.BEFORE_SIGNAL, Moment.SIGNALLED}
         return bool(needed & self.record.readable)
 
     def _killer(self) -> Killer:

@@ -49,6 +49,12 @@ class Entry:
         """Whether a run that waits for this stop still lives."""
         return bool(_living(self.owners))
 
+    def in_life(self, started_at: str) -> Entry:
+        """This stop in a later life, which a signal still on its way may reach: engines signal containers, not lives."""
+        if self.signalled is None:
+            return replace(self, started_at=started_at)
+        return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")
+
 
 def boot_clock() -> float:
     """Seconds since the boot, counting on while the host is suspended."""
@@ -74,7 +80,8 @@ class Ledger:
         A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
         counted from the same start). It is under way when the signal went out, or when a run that
         waits still lives; runs that died before their signal have begun nothing. A deadline that has
-        passed gives way to a new budget, but what was signalled stays signalled. Raises LedgerBusy.
+        passed gives way to a new budget, but what was signalled stays signalled. In a later life the
+        budget is new, and ends no earlier than that of a run that lives. Raises LedgerBusy.
         """
         now = self._clock()
         new = Entry(
@@ -82,22 +89,7 @@ class Ledger:
         )
         with self.held(container.id):
             old = self.read(container.id)
-            if old is None or old.life != container.life:
-                entry, joined = new, False
-            elif old.deadline > now and (old.intent is not None or _living(old.owners)):
-                owners = "\n".join(dict.fromkeys([*_living(old.owners), new.owners]))
-                entry = replace(old, deadline=max(old.deadline, old.begun + timeout), owners=owners)
-                joined = True
-            else:
-                joined = old.intent is not None
-                entry = replace(
-                    new,
-                    signal=old.signal if joined else signal,
-                    intent=old.intent,
-                    intent_wall=old.intent_wall,
-                    signalled=old.signalled,
-                    sender=old.sender,
-                )
+            entry, joined = (new, False) if old is None else _join(old, new)
             self.write(entry)
         return entry, joined
 
@@ -208,6 +200,28 @@ class Ledger:
     def _unlink(path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _join(old: Entry, new: Entry) -> tuple[Entry, bool]:
+    """What a new stop finds, and what becomes of both; true when it joins the old one."""
+    living, same_life = _living(old.owners), old.life == new.life
+    old = old if same_life else old.in_life(new.started_at)
+    signalled = old.intent is not None
+    owners = "\n".join(dict.fromkeys([*living, new.owners]))
+    if old.deadline > new.begun and same_life and (signalled or living):
+        longer = old.begun + new.deadline - new.begun
+        return replace(old, deadline=max(old.deadline, longer), owners=owners), True
+    entry = replace(
+        new,
+        deadline=max(new.deadline, old.deadline) if living else new.deadline,
+        owners=owners,
+        signal=old.signal if signalled else new.signal,
+        intent=old.intent,
+        intent_wall=old.intent_wall,
+        signalled=old.signalled,
+        sender=old.sender,
+    )
+    return entry, signalled and same_life
 
 
 def _same_file(fd: int, path: str) -> bool:

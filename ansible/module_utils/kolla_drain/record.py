@@ -61,6 +61,11 @@ class Record:
         """Take in what was asked before the exit and came after it: only which operations there were."""
         self._operations([op for op in reading.operations if not op.informs], late=False)
 
+    def nothing_was_signalled(self) -> None:
+        """A signal that was in doubt was never sent: what was read meanwhile was read before the signal."""
+        if Moment.SIGNALLED in self.readable:
+            self.readable.add(Moment.BEFORE_SIGNAL)
+
     def _unreadable(self, reading: Reading, now: float) -> None:
         self.empty_readings = 0
         self._quiet_since = None

@@ -585,6 +585,19 @@ def test_a_new_budget_of_another_run_does_not_keep_the_first_waiting():
         assert only(world).life.kills[0][0] - BEGINNING == pytest.approx(20.005, abs=0.05)
 
 
+def test_a_longer_budget_holds_in_a_later_life():
+    """Found by arbitrary worlds: the first run carried its own, shorter one over."""
+    service = Service(
+        profile=NO_PROFILE, jobs=(Job(arrives=1.5, takes=10.0),), supervised=0.0, at_signal="drains"
+    )
+    with World(Scene(services=(service,))) as world:
+        runs = (Run(request={"timeout": 6.0}), Run(starts_at=0.5, request={"timeout": 30.0}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert only(world).works[0].state == "finished"
+        assert not [kill for life in only(world).lives for kill in life.kills if kill[0] - BEGINNING < 30.0]
+
+
 def test_a_shorter_budget_does_not_cut_short_a_run_that_goes_on_in_a_later_life():
     """It begins as the container has been started again, before the first run has seen that."""
     service = Service(

@@ -480,7 +480,7 @@ class _Stop:
             with self._ledger.held(found.id):
                 current = self._ledger.read(found.id)
                 if current is None or current.life != found.life:
-                    current = self._entry.in_life(found.started_at)
+                    current = (current or self._entry).in_life(found.started_at)
                     self._ledger.write(current)
                 self._entry = current  # a run beside this one may have been quicker, and signalled it
         self._note("the engine started it again")

@@ -519,6 +519,7 @@ class Budget(NamedTuple):
     """What a run asked for when it began or joined a stop, and how things stood then."""
 
     when: float
+    since: float  # when its run began
     timeout: float
     runs: frozenset[str]  # who waits by it
     alive: frozenset[str]  # the runs that were not dead
@@ -533,10 +534,10 @@ class SteppedLedger(Ledger):
         self._world = world
         self._beginning = None
 
-    def begin(self, container, timeout, signal):
-        self._beginning = (self._world.now, timeout)
+    def begin(self, container, timeout, signal, since=None):
+        self._beginning = (self._world.now, since, timeout)
         try:
-            return super().begin(container, timeout, signal)
+            return super().begin(container, timeout, signal, since)
         finally:
             self._beginning = None
 
@@ -761,7 +762,7 @@ class World:
     # what really was
 
     def keep_budget(self, entry, beginning):
-        """The ledger was written; ``beginning`` is when and with which timeout, if a stop began."""
+        """The ledger was written; ``beginning`` is when, since when and with which timeout, if a stop began."""
         life = (entry.container_id, entry.started_at)
         budgets = self._budgets.setdefault(life, [])
         runs = frozenset({self.run.process})
@@ -779,7 +780,7 @@ class World:
             if container_id == entry.container_id and started_at != entry.started_at:
                 begun, deadline, waiting = _in_force(budgets, self.now)
                 if deadline > self.now and waiting & self._living:
-                    yield Budget(begun, deadline - begun, waiting, self._living, False)
+                    yield Budget(begun, begun, deadline - begun, waiting, self._living, False)
 
     def budget(self, container, life, moment):
         """The start and the deadline in force at a moment, by the rules: joined, made longer, or begun anew."""
@@ -800,5 +801,5 @@ def _in_force(budgets, moment):
         if budget.when < deadline and (budget.signalled or waiting & budget.alive):
             deadline, waiting = max(deadline, begun + budget.timeout), waiting | budget.runs
         else:
-            begun, deadline, waiting = budget.when, budget.when + budget.timeout, budget.runs
+            begun, deadline, waiting = budget.since, budget.since + budget.timeout, budget.runs
     return begun, deadline, waiting

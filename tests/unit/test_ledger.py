@@ -125,6 +125,11 @@ def test_containers_do_not_know_of_each_other(ledger):
     assert other.signalled is None
 
 
+def test_who_was_kept_out_for_a_while_has_the_rest_of_a_budget(ledger):
+    entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM", since=990.0)
+    assert (entry.begun, entry.deadline) == (990.0, 1050.0)
+
+
 # --- the runs that wait
 
 

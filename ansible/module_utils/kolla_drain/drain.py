@@ -183,10 +183,7 @@ def _step_all(stops: Iterable[_Stop]) -> None:
     silence: EngineUnreachable | None = None
     for stop in stops:
         # One call to an engine that hangs takes seconds: the others do not wait for theirs, too.
-        if silence is None or stop.has_exited:
-            silence = stop.step() or silence
-        else:
-            stop.engine_is_silent(silence)
+        silence = stop.step(silence) or silence
 
 
 class _Stop:
@@ -231,11 +228,6 @@ class _Stop:
         return self.target.profile.name != "none" and not self.target.evidence_missing
 
     @property
-    def has_exited(self) -> bool:
-        """Whether only its evidence is waited for, and nothing more of the engine."""
-        return self._exited_at is not None
-
-    @property
     def interval(self) -> float:
         """Seconds from one reading to the next; the second of two empty ones is not waited for for long."""
         interval = min(self.target.request.poll_interval, self.plan.timeout / 10)
@@ -275,14 +267,17 @@ class _Stop:
 
     # --- one look
 
-    def step(self) -> EngineUnreachable | None:
-        """Look at the container and do what the policy says; returns the error when the engine is silent."""
+    def step(self, silence: EngineUnreachable | None = None) -> EngineUnreachable | None:
+        """Look at the container and do what the policy says; returns the error when the engine is silent.
+
+        With ``silence``, which another container has met just now, the engine is not asked again.
+        """
         if self.result is not None:
             return None
         try:
-            self._step()
+            self._step(silence)
         except EngineUnreachable as exc:
-            return self.engine_is_silent(exc)
+            return self._engine_is_silent(exc)
         except LedgerBusy as exc:
             self._locked_out(exc)
         except KollaDrainError as exc:
@@ -291,13 +286,16 @@ class _Stop:
             self._locked_out_since = None
         return None
 
-    def _step(self) -> None:
+    def _step(self, silence: EngineUnreachable | None) -> None:
         now = self._clock()
         if self._exited_at is not None:
             if now - self._exited_at >= policy.VERIFY_BOUND:
                 self._settle(verified=False)
             return
         if self._entry is None and not self._open():
+            return
+        if silence is not None:
+            self._engine_is_silent(silence)
             return
         found = self._engine.inspect(self.container.id)
         if self._silent_engine:
@@ -330,12 +328,12 @@ class _Stop:
             waiting_for=record.waiting_for,
         )
 
-    def engine_is_silent(self, exc: EngineUnreachable) -> EngineUnreachable:
+    def _engine_is_silent(self, exc: EngineUnreachable) -> EngineUnreachable:
         """Try on, up to a bound after the deadline; returns the error that was given."""
         if not self._silent_engine:
             self._silent_engine = True
             self._note(f"trying on: {exc}")
-        if self.result is None and self._clock() >= max(self.deadline, self._started) + policy.KILL_BOUND:
+        if self._clock() >= self.deadline + policy.KILL_BOUND:
             self._finish(
                 None,
                 f"The state of {self.container.name} is not known {policy.KILL_BOUND:g} s after its deadline "
@@ -349,7 +347,9 @@ class _Stop:
         now = self._clock()
         if self._locked_out_since is None:
             self._locked_out_since = now
-        elif now - self._locked_out_since >= LOCK_BOUND:
+        # A budget counts from the start: the rest of it must do for a stop.
+        bound = LOCK_BOUND if self._entry is not None else min(LOCK_BOUND, self.plan.timeout / 2)
+        if now - self._locked_out_since >= bound:
             self._finish(None, str(exc), failed=True)
 
     # --- the start
@@ -360,7 +360,9 @@ class _Stop:
             self._forget()
             self._finish(Verdict.ALREADY_STOPPED, f"the container is {self.container.status.value}")
             return False
-        self._entry, self._joined = self._ledger.begin(self.container, self.plan.timeout, self.plan.signal)
+        self._entry, self._joined = self._ledger.begin(
+            self.container, self.plan.timeout, self.plan.signal, self._started
+        )
         self._begun, self.deadline = self._entry.begun, self._entry.deadline
         self._adopt_budget(self._entry)
         if self._joined:

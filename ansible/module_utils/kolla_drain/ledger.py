@@ -50,7 +50,7 @@ class Entry:
         return bool(_living(self.owners))
 
     def in_life(self, started_at: str) -> Entry:
-        """This stop in a later life, which a signal still on its way may reach: engines signal containers, not lives."""
+        """This stop in a later life, which a signal on its way may reach: engines signal containers, not lives."""
         if self.signalled is None:
             return replace(self, started_at=started_at)
         return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")
@@ -74,22 +74,25 @@ class Ledger:
         self._clock = clock
         self._wall = wall
 
-    def begin(self, container: Container, timeout: float, signal: str) -> tuple[Entry, bool]:
+    def begin(
+        self, container: Container, timeout: float, signal: str, since: float | None = None
+    ) -> tuple[Entry, bool]:
         """Open or join the stop of this process life; true when it was under way already.
 
         A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
         counted from the same start). It is under way when the signal went out, or when a run that
         waits still lives; runs that died before their signal have begun nothing. A deadline that has
         passed gives way to a new budget, but what was signalled stays signalled. In a later life the
-        budget is new, and ends no earlier than that of a run that lives. Raises LedgerBusy.
+        budget is new, and ends no earlier than that of a run that lives. A new budget counts from
+        ``since``, where the lock kept this run out for a while. Raises LedgerBusy.
         """
-        now = self._clock()
+        begun, myself = self._clock() if since is None else since, _myself()
         new = Entry(
-            container.id, container.name, container.started_at, now, now + timeout, signal, owners=_myself()
+            container.id, container.name, container.started_at, begun, begun + timeout, signal, owners=myself
         )
         with self.held(container.id):
             old = self.read(container.id)
-            entry, joined = (new, False) if old is None else _join(old, new)
+            entry, joined = (new, False) if old is None else _join(old, new, self._clock())
             self.write(entry)
         return entry, joined
 
@@ -202,13 +205,13 @@ class Ledger:
             os.unlink(path)
 
 
-def _join(old: Entry, new: Entry) -> tuple[Entry, bool]:
+def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
     """What a new stop finds, and what becomes of both; true when it joins the old one."""
     living, same_life = _living(old.owners), old.life == new.life
     old = old if same_life else old.in_life(new.started_at)
     signalled = old.intent is not None
     owners = "\n".join(dict.fromkeys([*living, new.owners]))
-    if old.deadline > new.begun and same_life and (signalled or living):
+    if old.deadline > now and same_life and (signalled or living):
         longer = old.begun + new.deadline - new.begun
         return replace(old, deadline=max(old.deadline, longer), owners=owners), True
     entry = replace(

@@ -64,14 +64,12 @@ connection = {URL}
 slave_connection = mysql+pymysql://replica/cinder
 [rbd-1]
 backend_host = shared
-volume_backend_name = fast
 [lvm]
-volume_backend_name = slow
 """
     config = service_config.load([write(text)], "cinder-volume", hostname="node1")
     assert config.host == "ctl1"
     assert config.cluster == "big"
-    assert config.backends == (Backend("rbd-1", "shared", "fast"), Backend("lvm", "ctl1", "slow"))
+    assert config.backends == (Backend("rbd-1", "shared"), Backend("lvm", "ctl1"))
     assert config.service_hosts == ("shared@rbd-1", "ctl1@lvm")
     assert config.database == URL
     assert (config.service_down_time, config.report_interval, config.graceful_shutdown_timeout) == (90, 15, 0)
@@ -79,9 +77,9 @@ volume_backend_name = slow
 
 
 def test_backends_and_cluster_are_cinder_volumes_alone(write):
-    text = "[DEFAULT]\ncluster = big\nenabled_backends = a\nbackup_workers = 3\n"
+    text = "[DEFAULT]\ncluster = big\nenabled_backends = a\n"
     config = service_config.load([write(text)], "cinder-backup", hostname="node1")
-    assert (config.backends, config.cluster, config.backup_workers) == ((), None, 3)
+    assert (config.backends, config.cluster) == ((), None)
     assert config.service_hosts == ("node1",)
 
 

@@ -57,7 +57,6 @@ class Backend:
 
     name: str  # its section
     host: str  # backend_host of its section, else [DEFAULT]/host
-    volume_backend_name: str | None = None
 
     @property
     def service_host(self) -> str:
@@ -81,7 +80,6 @@ class ServiceConfig:
     report_interval: int = 10
     graceful_shutdown_timeout: int = 60  # 0 is without end
     manager_shutdown_timeout: int | None = None  # Nova only
-    backup_workers: int | None = None  # cinder-backup only
     stated: frozenset[str] = frozenset()  # the options of these that the files name themselves
 
     @property
@@ -129,7 +127,6 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
         manager_shutdown_timeout=(
             None if defaults.manager_shutdown_timeout is None else reader.number("manager_shutdown_timeout")
         ),
-        backup_workers=reader.number("backup_workers") if service == "cinder-backup" else None,
         stated=frozenset(name for name in _TIMES if reader.stated(name)),
     )
 
@@ -154,7 +151,6 @@ def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
         cfg.IntOpt("report_interval", default=10),
         cfg.IntOpt("graceful_shutdown_timeout", default=defaults.graceful_shutdown_timeout, min=0),
         cfg.IntOpt("manager_shutdown_timeout", default=defaults.manager_shutdown_timeout, min=0),
-        cfg.IntOpt("backup_workers", default=1, min=1),
     ]
 
 
@@ -262,17 +258,11 @@ def _backends(reader: _Reader, host: str) -> tuple[Backend, ...]:
 
 
 def _backend(reader: _Reader, name: str, host: str) -> Backend:
-    cfg = reader.cfg
-    options = [cfg.StrOpt("backend_host"), cfg.StrOpt("volume_backend_name")]
     try:
-        reader.conf.register_opts(options, group=name)
-    except cfg.Error:  # a backend that is called like a section of ours
+        reader.conf.register_opts([reader.cfg.StrOpt("backend_host")], group=name)
+    except reader.cfg.Error:  # a backend that is called like a section of ours
         raise reader.bad("enabled_backends", "names a section that cannot be a backend") from None
-    return Backend(
-        name=name,
-        host=reader.text("backend_host", name) or host,
-        volume_backend_name=reader.text("volume_backend_name", name) or None,
-    )
+    return Backend(name=name, host=reader.text("backend_host", name) or host)
 
 
 def _cluster(reader: _Reader) -> str | None:

@@ -102,12 +102,6 @@ def test_targets_are_equal_by_value():
     assert len({target(url), target(url)}) == 1
 
 
-def test_cut_shortens_only():
-    made = target("mysql+pymysql://u:p@h/d", connect_timeout=5, read_timeout=1)
-    assert (made.cut(2).connect_timeout, made.cut(2).read_timeout) == (2, 1)
-    assert made.cut(-1).connect_timeout == 0.1
-
-
 def test_a_ca_inside_the_container_is_said_to_be_there(tmp_path):
     url = f"mysql+pymysql://u:{SECRET}@127.0.0.1:1/d?ssl_ca={tmp_path}/ca.pem"
     with pytest.raises(EvidenceUnavailable, match=r"inside its container.*TLS options") as caught:

@@ -12,7 +12,7 @@ import re
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -51,13 +51,6 @@ class DatabaseTarget:
         """How messages name it: no secret in it."""
         place = self.unix_socket or f"{self.host}:{self.port}"
         return f"{self.name} on {place}" if self.name else place
-
-    def cut(self, seconds: float) -> DatabaseTarget:
-        """Return the same target with no timeout longer than ``seconds`` (at least 0.1)."""
-        limit = max(0.1, seconds)
-        return replace(
-            self, connect_timeout=min(self.connect_timeout, limit), read_timeout=min(self.read_timeout, limit)
-        )
 
 
 # A password may hold anything but '@', a database's name anything but '?': as SQLAlchemy reads URLs.
@@ -433,13 +426,6 @@ def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavail
         f"the database {where.where} cannot be reached: {_plain(why, where) or type(cause).__name__}",
         passing=True,
     )
-
-
-def _tls_words(cause: ssl.SSLError) -> str:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        said = getattr(cause, "verify_message", "") or "verification failed"
-        return f"its certificate is not trusted ({said})"
-    return str(cause.reason or type(cause).__name__).replace("_", " ").lower()
 
 
 def _no_answer(where: DatabaseTarget) -> EvidenceUnavailable:

@@ -42,14 +42,17 @@ options:
       - stop_container
   name:
     description:
-      - The container's name, or its id.
+      - The container's name or its id, of which the first 12 characters do.
       - For V(stop_container), V(stop_and_remove_container) and V(drain_status) a list of them. They are stopped side
         by side, each to a verdict of its own; one that fails does not stop the others.
     type: list
     elements: str
     required: true
   graceful_shutdown:
-    description: With V(false) the engine's plain stop is used, with O(graceful_shutdown_timeout), and no evidence read.
+    description:
+      - With V(false) the engine's plain stop is used, with O(graceful_shutdown_timeout), and no evidence is read.
+      - It goes with neither O(on_timeout=leave), O(quiesce=always), O(stop_signal) nor O(idle_limit), and fails where a
+        stop of the same process is under way.
     type: bool
     default: true
   graceful_shutdown_timeout:
@@ -149,12 +152,16 @@ options:
     description:
       - What to do with faults that are found beforehand, such as a PID 1 that does not handle the signal or a
         time-out of the service that is not below ours.
-      - V(warn) warns and goes on, V(strict) fails before anything is touched, V(off) does not tell them.
+      - V(warn) warns and goes on, V(strict) fails before anything is touched, V(off) does not look for them.
+      - V(strict) also reads the evidence once, and fails if it cannot be read.
     type: str
     choices: [warn, strict, "off"]
     default: warn
   ignore_missing:
-    description: A container that does not exist gets the verdict V(absent) instead of an error.
+    description:
+      - For V(stop_container), V(restart_container) and V(drain_status) a container that does not exist gets the verdict
+        V(absent) instead of an error.
+      - V(stop_and_remove_container) and V(remove_container) never mind one that does not exist.
     type: bool
     default: false
   client_timeout:
@@ -242,7 +249,7 @@ containers:
       description:
         - V(drained) exited and every recorded operation finished. V(cut) exited by itself and left operations
           unfinished. V(killed) ended by SIGKILL. V(left_running) runs on after the deadline. V(already_stopped),
-          V(absent). V(unverified) exited, and there was no evidence to judge by.
+          V(absent). V(unverified) exited, and there was no evidence to judge by, or none that tells of its work.
         - Null when the stop failed before it could come to one.
       returned: after a stop
       type: str
@@ -362,7 +369,7 @@ containers:
       type: str
     service:
       description: The profile that is used.
-      returned: in check mode and for O(action=drain_status)
+      returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: str
     status:
       description: The container's status in the engine.

@@ -215,7 +215,10 @@ def _finished(container, work, moment):
     if work.state == "finished":
         return True
     # It failed, or was orphaned, before anybody asked the service to stop.
-    stops = [life.taken_note for life in container.lives if life.taken_note is not None]
+    # Of somebody else's signal the engine tells, if it can be asked and has not forgotten.
+    told = container.world.scene.memory == NEVER and not container.world.scene.engine_gaps
+    lives = [life for life in container.lives if told or any(signal.run for signal in life.signals)]
+    stops = [life.taken_note for life in lives if life.taken_note is not None]
     stops += [when for life in container.lives for when, _ in life.kills]
     first = min(stops, default=NEVER)
     if container.world.runs_side_by_side:

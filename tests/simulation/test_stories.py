@@ -423,6 +423,18 @@ def test_a_signal_of_somebody_else_is_kept_where_the_engine_forgets_it():
         assert (second.results[0].verdict, second.results[0].signal) == (Verdict.DRAINED, "SIGTERM")
 
 
+def test_what_failed_after_a_signal_that_nobody_noticed_did_not_finish():
+    """Found by arbitrary worlds: the error was called an end of its own, and the stop drained."""
+    _, result = stop(Service(jobs=(Job(takes=0.5, fails=True),), by_hand=0.25))
+    assert (result.verdict, result.signal) == (Verdict.CUT, "SIGTERM")
+    assert "signalled with SIGTERM by somebody else" in told_of(result)
+
+
+def test_what_failed_before_our_signal_ended_by_itself():
+    _, result = stop(Service(jobs=(Job(takes=0.5, fails=True),)))
+    assert result.verdict is Verdict.DRAINED
+
+
 @pytest.mark.parametrize("memory", [NEVER, 0.0], ids=["remembers", "forgets"])
 def test_a_signal_that_nobody_was_there_to_take_is_sent_at_the_next_look(memory):
     world, result = stop(Service(profile=AT_ONCE), signal_faults=("absent", "absent"), memory=memory)

@@ -221,6 +221,30 @@ def test_an_error_before_the_signal_is_an_end_of_its_own(heard):
     assert (ending.outcome, ending.fate) == (Outcome.FINISHED, "ended in error before the signal")
 
 
+def test_an_error_that_may_have_come_of_a_signal(heard):
+    """Somebody else had sent it, which came out later."""
+    heard.hears(OPERATION)
+    heard.hears(endings=[FAILED])
+    heard.record.somebody_had_signalled()
+    assert heard.record.endings == (FAILED,)
+
+
+def test_an_error_from_before_a_signal_was_sent_stays_an_end_of_its_own(heard):
+    heard.hears(OPERATION)
+    heard.hears(endings=[FAILED])
+    heard.record.nobody_has_signalled()
+    heard.record.somebody_had_signalled()
+    assert heard.record.endings[0].outcome is Outcome.FINISHED
+
+
+def test_what_began_again_after_its_error_is_open(heard):
+    heard.hears(OPERATION)
+    heard.hears(endings=[FAILED])
+    heard.hears(OPERATION)
+    heard.record.somebody_had_signalled()
+    assert heard.record.endings == ()
+
+
 @pytest.mark.parametrize("moment", [SIGNALLED, EXITED])
 def test_an_error_after_the_signal_is_an_interruption(heard, moment):
     heard.hears(OPERATION)

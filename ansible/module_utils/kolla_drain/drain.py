@@ -430,8 +430,13 @@ class _Stop:
             by = "this run, whose call broke off"
             self._changed = True
         at = entry.signalled or entry.intent or self._clock()
+        if entry.intent is None:
+            self.record.somebody_had_signalled()
         if entry.signalled is None:
             with self._ledger.held(self.container.id):
+                current = self._ledger.read(self.container.id)
+                if current is not None and current.life == entry.life:
+                    entry = current  # another run may have made its deadline longer just now
                 entry = replace(entry, intent=at, signalled=at, signal=signal)
                 self._ledger.write(entry)
         self._entry = entry
@@ -458,6 +463,7 @@ class _Stop:
             except EngineAbsent:
                 self._own_intent = before
                 raise
+            self.record.nobody_has_signalled()
             self._signalled_at = self._clock()
             self._last_signal = self.plan.signal
             self._changed = True
@@ -485,6 +491,8 @@ class _Stop:
                     current = (current or self._entry).in_life(found.started_at)
                     self._ledger.write(current)
                 self._entry = current  # a run beside this one may have been quicker, and signalled it
+        self._look_back()
+        self.record.nobody_has_signalled()
         self._note("the engine started it again")
         if self._signalled_at is not None or self._killed_at is not None:
             # FACTS E2: a signal other than StopSignal leaves the restart policy in force.
@@ -579,14 +587,31 @@ class _Stop:
         self._exited_at = self._clock()
         code = "" if self.container.exit_code is None else f" with exit code {self.container.exit_code}"
         self._note(f"{reason}{code}")
-        if self._killed_at is None and self.container.exit_code in (None, 137):
-            # FACTS E6. A run beside this one, or another tool, may have sent it.
-            with contextlib.suppress(EngineUnreachable):
-                self._killed_by_another = "SIGKILL" in self._engine.sent(self.container).signals
+        self._look_back()
         self._forget()
         if not self.reads:
             self._settle(verified=False)
         self.wants_reading = True
+
+    def _look_back(self) -> None:
+        """Whether somebody else had a hand in the end of this life, in a way that was not noticed before."""
+        self._killed_by_another = False
+        maybe_killed = self._killed_at is None and self.container.exit_code in (None, 137)  # FACTS E6
+        unsignalled = self._signalled_at is None and self._killed_at is None
+        if not maybe_killed and not unsignalled:
+            return
+        with contextlib.suppress(KollaDrainError):
+            signals = self._engine.sent(self.container).signals
+            self._killed_by_another = maybe_killed and "SIGKILL" in signals
+            entry = self._ledger.read(self.container.id)
+            if not unsignalled or (entry is not None and entry.intent is not None):
+                return  # a run knows of it, and when it was
+            for signal in signals:
+                if signal in FOREIGN | {self.container.stop_signal}:
+                    self.record.somebody_had_signalled()
+                    self._last_signal = signal
+                    self._note(f"it had been signalled with {signal} by somebody else")
+                    return
 
     def _forget(self) -> None:
         """An entry that cannot be dropped now does no harm: its process life is over, and a later run sweeps it."""

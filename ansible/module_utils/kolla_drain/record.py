@@ -41,6 +41,9 @@ class Record:
         self._freshness = Freshness(profile.refreshes_workers, service_down_time)
         self._seen: dict[tuple[str, str], Operation] = {}
         self._ended: dict[tuple[str, str], Ending] = {}
+        self._failed: dict[
+            tuple[str, str], Ending
+        ] = {}  # ended in error, as far as is known before any signal
         self._late: set[tuple[str, str]] = set()  # first seen after the exit
         self._readable_at = started
         self._quiet_since: float | None = None
@@ -60,6 +63,15 @@ class Record:
     def overhear(self, reading: Reading) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
         self._operations([op for op in reading.operations if not op.informs], late=False)
+
+    def somebody_had_signalled(self) -> None:
+        """It comes out that what ended in error may have done so for a signal."""
+        self._ended.update((key, ending) for key, ending in self._failed.items() if key in self._ended)
+        self._failed = {}
+
+    def nobody_has_signalled(self) -> None:
+        """Nobody has so far: what ended in error did so by itself."""
+        self._failed = {}
 
     def nothing_was_signalled(self) -> None:
         """A signal that was in doubt was never sent: what was read meanwhile was read before the signal."""
@@ -113,7 +125,8 @@ class Record:
                 continue
             failed = ending.status.startswith("error")
             if failed and moment is Moment.BEFORE_SIGNAL:
-                # The service brought it to this end by itself.
+                # The service brought it to this end by itself, if nobody had signalled it.
+                self._failed[key] = ending
                 ending = replace(ending, outcome=Outcome.FINISHED, fate="ended in error before the signal")
             if ending.outcome is Outcome.FINISHED or failed:
                 self._ended[key] = ending

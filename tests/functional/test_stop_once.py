@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.checks import is_sentence, signalled_once, untouched
 from tests.support.workloads import Workloads
+
+LEDGER = Path("/run/kolla-drain")
 
 
 def stop(*names: str, **options: Any) -> dict[str, Any]:
@@ -138,6 +142,9 @@ def test_a_graceful_stop_joins_the_plain_one(
     workload = workloads.start("--drain", "6")
     plain = start_module(stop(workload.name, graceful_shutdown=False))
     workload.wait_line("signal SIGTERM")
+    assert json.loads((LEDGER / f"{workload.id}.json").read_text())["intent"], (
+        "kept before the engine was asked"
+    )
     joined = run_module(stop(workload.name))
     assert (joined["verdict"], joined["exit_code"], joined["signal"]) == ("unverified", 0, "SIGTERM")
     assert plain.result()["exit_code"] == 0

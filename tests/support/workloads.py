@@ -151,20 +151,21 @@ class Workload:
 
     def remove(self) -> None:
         """Gone, whatever state it is in."""
-        with contextlib.suppress(NotFound):
-            if self.inspect()["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no"):
-                self.raw.update(restart_policy={"Name": "no"})
-        for _ in range(5):
+
+        def gone() -> bool:
+            # Any of these fails now and then: the container is paused, restarting, or being removed already.
+            for undo in (lambda: self.raw.update(restart_policy={"Name": "no"}), self.raw.unpause):
+                with contextlib.suppress(APIError):
+                    undo()
             try:
                 self.raw.remove(force=True, v=True)
             except NotFound:
-                break
-            except APIError:  # paused, restarting, or being removed already
-                with contextlib.suppress(APIError):
-                    self.raw.unpause()
-                time.sleep(0.2)
-            else:
-                break
+                return True
+            except APIError:
+                return False
+            return True
+
+        wait_until(gone, PATIENCE, f"{self.name} removed", interval=0.2, on_timeout=self.report)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

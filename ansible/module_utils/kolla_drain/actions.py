@@ -488,14 +488,10 @@ def _run_again(engine: DockerEngine, container: Container, each: _Each) -> bool:
 def _settled(engine: DockerEngine, container_id: str) -> Container | None:
     """The container SETTLE seconds after its start, or as soon as it has ended."""
     until = time.monotonic() + SETTLE
-    first = now = engine.inspect(container_id)
+    now = engine.inspect(container_id)
     while now is not None and now.alive and time.monotonic() < until:
         time.sleep(0.1)
         now = engine.inspect(container_id)
-        if now is not None and first is not None and now.life != first.life:
-            return replace(
-                now, status=ContainerStatus.RESTARTING
-            )  # it ended, and its restart policy was quick
     return now
 
 

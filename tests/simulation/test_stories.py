@@ -425,7 +425,9 @@ def test_a_signal_of_somebody_else_is_kept_where_the_engine_forgets_it():
 
 def test_what_failed_after_a_signal_that_nobody_noticed_did_not_finish():
     """Found by arbitrary worlds: the error was called an end of its own, and the stop drained."""
-    _, result = stop(Service(jobs=(Job(takes=0.5, fails=True),), by_hand=0.25))
+    _, result = stop(
+        Service(jobs=(Job(takes=0.5, fails=True),), by_hand=0.25, request=asked(poll_interval=0.5))
+    )
     assert (result.verdict, result.signal) == (Verdict.CUT, "SIGTERM")
     assert "signalled with SIGTERM by somebody else" in told_of(result)
 
@@ -444,7 +446,9 @@ def test_a_signal_that_nobody_was_there_to_take_is_sent_at_the_next_look(memory)
 
 @pytest.mark.parametrize("slow", [5.0, 30.0])
 def test_a_slow_signal_is_waited_for_and_not_sent_beside(slow):
-    world, result = stop(Service(profile=AT_ONCE), signal_faults=("slow",), slow=slow)
+    world, result = stop(
+        Service(profile=AT_ONCE, jobs=(Job(takes=40.0),)), signal_faults=("slow",), slow=slow
+    )
     assert len(only(world).life.signals) == 1
     assert only(world).life.signals[0].at - BEGINNING == pytest.approx(slow, abs=0.2)
     assert result.verdict is Verdict.DRAINED
@@ -452,7 +456,7 @@ def test_a_slow_signal_is_waited_for_and_not_sent_beside(slow):
 
 def test_a_slow_signal_of_a_run_beside_this_one_is_waited_for():
     """Longer than the doubt lasts: as long as its sender lives, only that one knows what comes of it."""
-    service = Service(profile=AT_ONCE, request=asked(90.0))
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=60.0),), request=asked(90.0))
     with World(Scene(services=(service,), signal_faults=("slow",), slow=45.0)) as world:
         runs = (Run(), Run(starts_at=3.0))
         world.stop(*runs)
@@ -542,6 +546,32 @@ def test_two_runs_with_two_signals_send_one():
         promises.hold(world, *runs)
 
 
+@pytest.mark.parametrize("steps", range(12))
+def test_a_deadline_made_longer_while_a_signal_is_learnt_of_is_kept(steps):
+    """Somebody else sent the signal; the first run writes that down while the second begins."""
+    service = Service(profile=NO_PROFILE, jobs=(Job(takes=20.0),), by_hand=0.0)
+    for of_the_second in range(1, 12):
+        with World(Scene(services=(service,), turns=(0,) * steps + (1,) * of_the_second)) as world:
+            runs = (Run(request={"timeout": 5.0}), Run(request={"timeout": 30.0}))
+            world.stop(*runs)
+            promises.hold(world, *runs)
+            assert only(world).works[0].state == "finished"
+
+
+def test_a_signal_of_a_run_beside_this_one_counts_from_when_it_was_sent():
+    """The work fails of it before this run has looked at the container again."""
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=4.3, fails=True),), exits_in=5.0)
+    always, never = {"quiesce": Quiesce.ALWAYS}, {"quiesce": Quiesce.NEVER}
+    with World(Scene(services=(service,), latencies=(0.6,), read_at_the_end=True)) as world:
+        runs = (Run(request=always), Run(starts_at=3.6, request=never))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        (signal,) = only(world).life.signals
+        assert signal.run is runs[1]
+        assert signal.at < only(world).works[0].ended_at
+        assert [e.outcome for e in runs[0].results[0].endings] == [Outcome.INTERRUPTED]
+
+
 @pytest.mark.parametrize("turns", [(0,) * 200, (1,) * 200, (0, 1) * 100, (1, 1, 0) * 70])
 def test_two_runs_that_see_a_new_life_signal_it_once(turns):
     """Restarted by policy, as its StopSignal is another, and the engine forgets what it did."""
@@ -592,11 +622,12 @@ def test_the_deadline_counts_from_the_start_of_quiesce():
 def test_a_kill_that_failed_is_not_tried_again_where_another_run_gave_it_longer():
     """Found by arbitrary worlds: the second SIGKILL went out 78 s before the deadline of the other run."""
     service = Service(jobs=(Job(takes=30.0),), profile=AT_ONCE, request=asked(10.0))
-    with World(Scene(services=(service,), engine_gaps=((10.005, 12.0),))) as world:
-        runs = (Run(), Run(starts_at=11.5, request={"timeout": 80.0}))
+    with World(Scene(services=(service,), kills_lost=1)) as world:
+        runs = (Run(), Run(starts_at=10.02, request={"timeout": 80.0}))
         world.stop(*runs)
         promises.hold(world, *runs)
         assert runs[0].results[0].verdict is Verdict.LEFT_RUNNING
+        assert "SIGKILL sent" in told_of(runs[0].results[0])
         assert not only(world).life.kills
         assert only(world).works[0].state == "finished"
 
@@ -645,11 +676,16 @@ def test_a_shorter_budget_does_not_cut_short_a_run_that_goes_on_in_a_later_life(
 
 
 def test_a_kill_that_the_engine_could_not_take_is_tried_again():
-    world, result = stop(
-        Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0)), engine_gaps=((20.005, 23.0),)
-    )
+    world, result = stop(Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0)), kills_lost=3)
     assert result.verdict is Verdict.KILLED
-    assert world.age < 30.0
+    assert 20.5 < world.age < 30.0
+
+
+def test_a_kill_that_the_engine_never_takes_is_told_of():
+    world, result = stop(Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0)), kills_lost=99)
+    assert (result.verdict, result.failed) == (Verdict.LEFT_RUNNING, True)
+    assert "SIGKILL did not end c0 within 30 s (The engine does not answer" in result.reason
+    assert world.age == pytest.approx(20.0 + policy.KILL_BOUND, abs=1.1)
 
 
 def test_what_is_started_again_after_its_kill_is_left_and_told_of():

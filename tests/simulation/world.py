@@ -92,11 +92,13 @@ class Scene:
 
     services: tuple[Service, ...] = (Service(),)
     latencies: tuple[float, ...] = (0.1,)  # of the readings, one after the other and from the start again
+    read_at_the_end: bool = False  # of its latency; else at its beginning
     outages: tuple[tuple[float, float, bool], ...] = ()  # of the database: from, to, may it pass
     engine_gaps: tuple[tuple[float, float], ...] = ()  # from, to
     engine_patience: float = 0.0  # what a call costs while the engine does not answer; 0: nothing listens
     signal_faults: tuple[str, ...] = ()  # of the first calls; the words are in FakeEngine.signal
     slow: float = 15.0  # what a slow signal takes
+    kills_lost: int = 0  # so many SIGKILLs, the first ones, do not go through
     memory: float = NEVER  # how far back the engine remembers its events
     turns: tuple[int, ...] = ()  # which run moves on, where several could
 
@@ -382,6 +384,7 @@ class FakeEngine:
         self._world = world
         self._failures = {}
         self._signal_calls = itertools.count()
+        self._kill_calls = itertools.count()
         self._pending = {}  # by run and container: when its slow signal is carried out
         self.calls = []
 
@@ -443,7 +446,7 @@ class FakeEngine:
         container = self._world.containers[container_id]
         self.calls.append((self._world.now, "kill", container_id))
         self._failures.pop(container_id, None)
-        if self._world.engine_is_silent:
+        if next(self._kill_calls) < self._world.scene.kills_lost or self._world.engine_is_silent:
             self._failures[container_id] = "The engine does not answer (made up)."
             return
         container.sigkill()
@@ -484,9 +487,14 @@ class FakeEvidence:
         if self._busy or self._waiting is None:
             return
         (number, asks), self._waiting, self._busy = self._waiting, None, True
-        taken = self._world.now
-        answers = [self._answer(number, key, operations) for key, operations in asks.items()]
-        self._world.later(next(self._latencies), lambda: self._deliver(taken, answers))
+        latency, taken = next(self._latencies), []
+
+        def take():
+            answers = [self._answer(number, key, operations) for key, operations in asks.items()]
+            taken.append((self._world.now, answers))
+
+        self._world.later(latency if self._world.scene.read_at_the_end else 0.0, take)
+        self._world.later(latency, lambda: self._deliver(*taken[0]))
 
     def _answer(self, number, key, operations):
         container = self._world.containers[key]

@@ -93,10 +93,12 @@ def scenes(draw, services=services(), most=3):  # noqa: B008 - a strategy is a d
     return Scene(
         services=tuple(draw(st.lists(services, min_size=1, max_size=most))),
         latencies=tuple(draw(mostly([0.1], st.lists(seconds(0, 12), min_size=1, max_size=4)))),
+        read_at_the_end=draw(st.booleans()),
         outages=tuple((begin, end, passing) for (begin, end), passing in outages),
         engine_gaps=tuple(draw(mostly([], st.lists(gaps(120), max_size=2)))),
         engine_patience=draw(st.sampled_from([0.0, 1.0])),
         signal_faults=tuple(draw(mostly([], st.lists(st.sampled_from(FAULTS), max_size=3)))),
+        kills_lost=draw(mostly(0, st.integers(0, 3))),
         slow=draw(seconds(1, 15)),  # less than what the signal of a run that died is looked for
         memory=draw(mostly(NEVER, seconds(0, 30))),
         turns=tuple(draw(st.lists(st.integers(0, 2), max_size=40))),

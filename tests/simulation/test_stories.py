@@ -217,8 +217,15 @@ def test_answers_that_never_come_are_no_hang():
 
 def test_what_only_a_late_reading_shows_is_told():
     """The reading was asked for before the exit and came in after it."""
-    _, result = stop(Service(jobs=(Job(takes=3.0),), profile=AT_ONCE), latencies=(3.1,))
+    _, result = stop(Service(jobs=(Job(arrives=0.05, takes=3.0),), profile=AT_ONCE), latencies=(0.1, 5.0))
     assert [(e.operation.id, e.outcome) for e in result.endings] == [("c0-0", Outcome.FINISHED)]
+
+
+def test_a_late_reading_from_before_the_exit_does_not_tell_how_it_ended():
+    """It was in flight then; it had finished when the service exited."""
+    _, result = stop(Service(jobs=(Job(takes=3.0),), profile=AT_ONCE), latencies=(0.1, 5.0))
+    assert [e.outcome for e in result.endings] == [Outcome.FINISHED]
+    assert result.verdict is Verdict.DRAINED
 
 
 def test_what_came_as_the_service_went_is_told():

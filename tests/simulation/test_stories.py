@@ -528,6 +528,15 @@ def test_a_lock_that_another_holds_is_waited_for_and_the_budget_runs_on():
     assert result.verdict is Verdict.KILLED
 
 
+@pytest.mark.parametrize("exits_in", [0.5, 2.0])
+def test_a_cancelled_restart_that_comes_late_is_our_own_signal(exits_in):
+    """Found by arbitrary worlds: nobody had looked before it, and the stop was called drained."""
+    service = Service(profile=AT_ONCE, status="restarting", restarts_in=0.25, exits_in=exits_in)
+    world, result = stop(service, signal_faults=("late",), latencies=(1.6,), read_at_the_end=True)
+    assert len(only(world).life.signals) == 1
+    assert (result.verdict, result.signal) == (Verdict.UNVERIFIED, "SIGTERM")
+
+
 @pytest.mark.parametrize(("timeout", "waits"), [(90.0, drain.LOCK_BOUND), (10.0, 5.0)])
 def test_a_lock_that_another_does_not_let_go_of_is_told_of(timeout, waits):
     world, result = stop_beside_a_lock(1e6, timeout)

@@ -209,6 +209,7 @@ class _Stop:
         self._doubt_from = self._started  # until then somebody may have been sending the signal
         self._signalled_at: float | None = None
         self._own_intent: float | None = None  # when this run was about to send it
+        self._cancel_intent: float | None = None  # the same of a cancelled restart, which may reach a process
         self._last_signal = ""
         self._killed_at: float | None = None
         self._was_killed = False  # in this life or in one before
@@ -426,8 +427,9 @@ class _Stop:
     def _adopt_signal(self, entry: Entry, signal: str) -> None:
         """Keep it, for the engine forgets its events, and say whose it was."""
         by = "the run before" if entry.intent is not None else "somebody else"
-        if entry.intent is not None and entry.intent == self._own_intent:
+        if entry.intent is not None and entry.intent in (self._own_intent, self._cancel_intent):
             by = "this run, whose call broke off"
+            self._own_intent = entry.intent
             self._changed = True
         at = entry.signalled or entry.intent or self._clock()
         if entry.intent is None:
@@ -532,9 +534,11 @@ class _Stop:
             entry = self._ledger.read(self.container.id) or self._entry
             if entry is not None and entry.life == self.container.life:
                 # In the ledger, for it may come late and reach the life that the restart begins.
+                signal = self.container.stop_signal or "SIGTERM"
+                intended = self._ledger.intend(replace(entry, signal=signal))
+                self._cancel_intent = intended.intent
                 with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look tells
-                    signal = self.container.stop_signal or "SIGTERM"
-                    self._send(self._ledger.intend(replace(entry, signal=signal)))
+                    self._send(intended)
 
     def _kill(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
@@ -604,14 +608,16 @@ class _Stop:
             signals = self._engine.sent(self.container).signals
             self._killed_by_another = maybe_killed and "SIGKILL" in signals
             entry = self._ledger.read(self.container.id)
-            if not unsignalled or (entry is not None and entry.intent is not None):
-                return  # a run knows of it, and when it was
-            for signal in signals:
-                if signal in FOREIGN | {self.container.stop_signal}:
-                    self.record.somebody_had_signalled()
-                    self._last_signal = signal
-                    self._note(f"it had been signalled with {signal} by somebody else")
-                    return
+            known = FOREIGN | {self.container.stop_signal}
+            had = next((signal for signal in signals if signal in known), "")
+            if not unsignalled or not had:
+                return
+            self._last_signal = had
+            if entry is None or entry.intent is None:
+                self.record.somebody_had_signalled()
+                self._note(f"it had been signalled with {had} by somebody else")
+            elif entry.intent == self._cancel_intent:
+                self._own_intent = entry.intent
 
     def _forget(self) -> None:
         """An entry that cannot be dropped now does no harm: its process life is over, and a later run sweeps it."""

@@ -677,8 +677,7 @@ class _Stop:
         return f"its evidence could not be read after the exit: {why}"
 
     def _finish(self, verdict: Verdict | None, reason: str, *, failed: bool = False) -> None:
-        if verdict is not None:
-            self._note(f"{verdict.value}: {reason}")
+        self._note(f"{verdict.value if verdict else 'failed'}: {reason}")
         record = self.record
         record.give_up("still in flight when it was left")
         exited, signalled = self._exited_at, self._signalled_at

@@ -155,7 +155,8 @@ def it_says_the_truth(world, run, result, alone):
     said_at = _said_at(run, result)
     for key, ending in endings.items():
         _outcome_is_true(container, works[key], ending, said_at, _read_at(run, result))
-    ended_by_us = [life for life in container.lives if life.ended <= said_at]
+    # What was started after the exit had been noticed, and ended before the verdict, is another story.
+    ended_by_us = [life for life in container.lives if life.ended <= _noticed_at(run, result, said_at)]
     if result.verdict is Verdict.DRAINED:
         lost = [key for key in endings if not _finished(container, works[key], said_at)]
         assert not lost, f"{result.name} is called drained, and {lost} had not finished"
@@ -189,11 +190,6 @@ def it_says_the_truth(world, run, result, alone):
 
 def _it_was_looked_at(run, result, container, ended):
     """Nothing is called drained that nobody looked at: before our own signal, and again after the exit."""
-    # What it speaks of ended before it was noticed; what was started after that is another story.
-    noticed = max(
-        run.begun + event.at for event in result.timeline if event.event.startswith("the container is")
-    )
-    last = max(life.ended for life in ended if life.ended <= noticed)
     shown = [taken for _, taken, reading in run.evidence.told[result.id] if reading.state is EvidenceState.OK]
     ours = [signal.at for life in container.lives for signal in life.signals if signal.run is run]
     if ours:
@@ -201,9 +197,17 @@ def _it_was_looked_at(run, result, container, ended):
             f"{result.name} is called drained, and nobody had looked"
         )
     assert len(shown) > 1, f"{result.name} is called drained, and was looked at once"
-    assert any(taken >= last for taken in shown), (
+    assert any(taken >= ended[-1].ended for taken in shown), (
         f"{result.name} is called drained, and nobody looked afterwards"
     )
+
+
+def _noticed_at(run, result, said_at):
+    """When the exit was seen."""
+    seen = [
+        run.begun + event.at + 0.01 for event in result.timeline if event.event.startswith("the container is")
+    ]
+    return max(seen, default=said_at)
 
 
 def _said_at(run, result):

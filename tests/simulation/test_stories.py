@@ -528,7 +528,22 @@ def test_a_lock_that_another_holds_is_waited_for_and_the_budget_runs_on():
     assert result.verdict is Verdict.KILLED
 
 
-@pytest.mark.parametrize("exits_in", [0.5, 2.0])
+def test_a_restart_is_not_cancelled_twice_while_the_first_call_may_come_late():
+    """Found by arbitrary worlds: both came late, and the next life had two signals."""
+    service = Service(profile=NO_PROFILE, jobs=(Job(takes=5.0),), status="restarting", restarts_in=1.25)
+    world, _ = stop(service, signal_faults=("late", "late"))
+    assert len(only(world).life.signals) == 1
+    assert only(world).works[0].state == "finished"
+
+
+def test_a_restart_is_cancelled_again_when_the_first_call_was_lost():
+    service = Service(profile=NO_PROFILE, status="restarting", restarts_in=50.0)
+    world, _ = stop(service, signal_faults=("lost",))
+    assert len(only(world).lives) == 1
+    assert world.age == pytest.approx(drain.DOUBT, abs=3.0)
+
+
+@pytest.mark.parametrize("exits_in", [0.0, 2.0])
 def test_a_cancelled_restart_that_comes_late_is_our_own_signal(exits_in):
     """Found by arbitrary worlds: nobody had looked before it, and the stop was called drained."""
     service = Service(profile=AT_ONCE, status="restarting", restarts_in=0.25, exits_in=exits_in)
@@ -615,6 +630,26 @@ def test_a_longer_deadline_is_kept_by_both():
         short, long = (run.results[0] for run in runs)
         assert (short.verdict, long.verdict) == (Verdict.LEFT_RUNNING, Verdict.DRAINED)
         assert not only(world).life.kills
+
+
+def test_a_shorter_budget_does_not_signal_work_that_a_longer_one_waits_for():
+    """Found by arbitrary worlds: the first run kept its own rest for the exit, and the signal dropped the work."""
+    service = Service(jobs=(Job(takes=60.0),), at_signal="drops", profile=ON_THREADS)
+    with World(Scene(services=(service,), outages=((0.0, 1e6, False),))) as world:
+        runs = (Run(), Run(starts_at=1.0, request={"timeout": 90.0}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert only(world).works[0].state == "finished"
+        assert [run.results[0].verdict for run in runs] == [Verdict.LEFT_RUNNING, Verdict.UNVERIFIED]
+
+
+def test_a_longer_budget_of_a_run_that_died_is_nobodys():
+    service = Service(jobs=(LONG,))
+    with World(Scene(services=(service,))) as world:
+        runs = (Run(), Run(starts_at=1.0, request={"timeout": 90.0}, dies_at_step=60))
+        world.stop(*runs)
+        assert runs[1].died
+        assert only(world).life.signals[0].at - BEGINNING == pytest.approx(45.0, abs=1.1)
 
 
 # --- the kill

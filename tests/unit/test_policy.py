@@ -224,6 +224,15 @@ def test_the_first_look_takes_a_quarter_of_a_small_budget():
     assert decided(request=small, profile=NO_QUIESCE, elapsed=2.0).action is Action.SIGNAL
 
 
+@pytest.mark.parametrize(
+    "seen", [dict(reading=OK, busy=True, waiting_for=(OPERATION,)), dict(reading=AWAY, busy=True)]
+)
+def test_what_another_run_gave_it_more_is_not_taken_from_it(seen):
+    assert decided(elapsed=94.9, given_more=10.0, **seen).action is Action.WAIT
+    assert decided(elapsed=95.0, given_more=10.0, **seen).action is Action.SIGNAL
+    assert decided(elapsed=100.0, given_more=10.0, **seen).action is Action.KILL
+
+
 def test_what_drops_its_work_is_held_blind_for_half_of_a_small_budget():
     small = StopRequest(20.0)
     assert decided(request=small, profile=ON_THREADS, elapsed=9.9, reading=WRONG).action is Action.WAIT

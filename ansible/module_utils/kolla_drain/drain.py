@@ -327,7 +327,13 @@ class _Stop:
             unread_for=record.unread_for(now),
             quiet_for=record.quiet_for,
             waiting_for=record.waiting_for,
+            given_more=self._given_more(),
         )
+
+    def _given_more(self) -> float:
+        """Seconds by which the deadline of a run beside this one is later."""
+        entry = self._entry
+        return max(0.0, entry.deadline - self.deadline) if entry is not None and entry.shared else 0.0
 
     def _engine_is_silent(self, exc: EngineUnreachable) -> EngineUnreachable:
         """Try on, up to a bound after the deadline; returns the error that was given."""
@@ -528,17 +534,21 @@ class _Stop:
         self._engine.thaw(self.container.id)
 
     def _cancel_restart(self, reason: str) -> None:
-        self._note(f"restart cancelled: {reason}")
-        self._changed = True
         with self._ledger.held(self.container.id):
             entry = self._ledger.read(self.container.id) or self._entry
-            if entry is not None and entry.life == self.container.life:
+            if entry is not None and entry.life == self.container.life and not self._may_be_on_its_way(entry):
                 # In the ledger, for it may come late and reach the life that the restart begins.
+                self._note(f"restart cancelled: {reason}")
+                self._changed = True
                 signal = self.container.stop_signal or "SIGTERM"
-                intended = self._ledger.intend(replace(entry, signal=signal))
+                intended = self._ledger.intend(replace(entry, signal=signal, signalled=None))
                 self._cancel_intent = intended.intent
                 with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look tells
                     self._send(intended)
+
+    def _may_be_on_its_way(self, entry: Entry) -> bool:
+        """Whether an earlier call to cancel may still come, and then reach the life that the restart begins."""
+        return entry.intent is not None and entry.signalled is None and self._clock() - entry.intent < DOUBT
 
     def _kill(self, reason: str) -> None:
         with self._ledger.held(self.container.id):

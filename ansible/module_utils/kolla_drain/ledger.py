@@ -49,6 +49,11 @@ class Entry:
         """Whether a run that waits for this stop still lives."""
         return bool(_living(self.owners))
 
+    @property
+    def shared(self) -> bool:
+        """Whether several runs that live wait for this stop."""
+        return len(_living(self.owners)) > 1
+
     def in_life(self, started_at: str) -> Entry:
         """This stop in a later life, which a signal on its way may reach: engines signal containers, not lives."""
         if self.signalled is None:

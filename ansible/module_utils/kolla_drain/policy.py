@@ -89,6 +89,7 @@ class Observation:
     unread_for: float = 0.0  # since evidence was last readable, or since the start; 0 while it is
     quiet_for: float = 0.0  # since the first reading after the signal from which on all were empty
     waiting_for: tuple[Operation, ...] = ()
+    given_more: float = 0.0  # by another run, which waits for the same stop
 
 
 def plan(
@@ -190,6 +191,7 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
         if seen.reads and seen.reading is None and elapsed < min(FIRST_LOOK, plan.timeout / 4):
             return Decision(Action.WAIT, "waiting for the first look at what is in flight")
         return Decision(Action.SIGNAL, plan.reason)
+    elapsed -= seen.given_more  # the run with the longest budget sends it when time runs out
     if seen.reading is None or seen.reading.state is not EvidenceState.OK:
         return _blind(profile, plan, seen, elapsed)
     if seen.empty_readings >= EMPTY_READINGS:

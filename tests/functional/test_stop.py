@@ -299,7 +299,7 @@ def test_preflight_strict_fails_before_anything_is_touched(stop: Any, workloads:
 
 def test_preflight_warns(stop: Any, workloads: Workloads) -> None:
     workload = workloads.start(command=("sleep", "600"))
-    wait_until(lambda: "sleep" in str(workload.raw.top()), 30, "sleep")
+    wait_until(lambda: workload.child == "sleep", 30, "sleep under dumb-init")
     result = stop(workload)
     assert [finding["code"] for finding in result["preflight"]] == ["signal_not_handled"]
     assert result["preflight"][0]["text"] in result["warnings"]

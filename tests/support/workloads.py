@@ -99,6 +99,13 @@ class Workload:
         """The signals that the engine sent, oldest first."""
         return self.log.kills(self.id)
 
+    @property
+    def child(self) -> str:
+        """The program that its init runs, from /proc: the engine's own list needs a ``ps`` on the host."""
+        pid = self.state["Pid"]
+        first = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+        return Path(f"/proc/{first}/comm").read_text().strip()
+
     def wait_line(self, line: str, count: int = 1, timeout: float = PATIENCE) -> None:
         """Until it recorded a line so often; a line is given whole or up to a space."""
 

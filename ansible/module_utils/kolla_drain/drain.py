@@ -42,8 +42,10 @@ DOUBT = 20.0
 # A run holds a lock for one call to the engine at the most; one that holds it for longer, in seconds, hangs.
 LOCK_BOUND = 30.0
 
-# Stop signals that count when another tool sent them. HUP, USR1 and the like also mean other things.
-FOREIGN = frozenset({"SIGTERM", "SIGINT", "SIGQUIT"})
+
+def stop_signals(container: Container) -> frozenset[str]:
+    """The signals that count as a stop whoever sent them. HUP, USR1 and the like also mean other things."""
+    return frozenset({"SIGTERM", "SIGINT", "SIGQUIT", container.stop_signal})
 
 
 @dataclass(frozen=True)
@@ -415,7 +417,7 @@ class _Stop:
         if entry.signalled is not None:
             return entry.signal
         sent = self._engine.sent(self.container)
-        known = FOREIGN | {self.container.stop_signal}
+        known = stop_signals(self.container)
         if entry.intent is not None:
             known |= {entry.signal}
         for signal in sent.signals:
@@ -618,7 +620,7 @@ class _Stop:
             signals = self._engine.sent(self.container).signals
             self._killed_by_another = maybe_killed and "SIGKILL" in signals
             entry = self._ledger.read(self.container.id)
-            known = FOREIGN | {self.container.stop_signal}
+            known = stop_signals(self.container)
             had = next((signal for signal in signals if signal in known), "")
             if not unsignalled or not had:
                 return

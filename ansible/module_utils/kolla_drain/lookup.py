@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import evidence, policy, preflight
-from .drain import Target
+from .drain import Target, stop_signals
 from .engine.docker import DockerEngine
 from .errors import KollaDrainError, Refused
 from .evidence import database
@@ -108,7 +108,7 @@ def look(
         source, missing = _source(given.database, service, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = policy.plan(request, profile, container.stop_signal, manager)
-    draining = _draining(engine, ledger, container, plan)
+    draining = _draining(engine, ledger, container)
     facts = preflight.Facts(
         container=container,
         signal=plan.signal,
@@ -165,7 +165,7 @@ def _conductors_database(service: str) -> str | None:
     return load(files, "nova-conductor").database
 
 
-def _draining(engine: DockerEngine, ledger: Ledger, container: Container, plan: policy.Plan) -> str:
+def _draining(engine: DockerEngine, ledger: Ledger, container: Container) -> str:
     """Since when and by whom a stop of this process life is under way; empty when there is none."""
     if not container.alive:
         return ""
@@ -177,8 +177,8 @@ def _draining(engine: DockerEngine, ledger: Ledger, container: Container, plan: 
         when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
         if entry.signalled or (left > 0 and entry.waited_for):
             return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})"
-    known = {plan.signal, container.stop_signal or "SIGTERM", "SIGTERM"}
-    others = [signal for signal in engine.sent(container).signals if signal in known]
+    counted = stop_signals(container)
+    others = [signal for signal in engine.sent(container).signals if signal in counted]
     return f"by somebody else, who sent {others[0]}" if others else ""
 
 

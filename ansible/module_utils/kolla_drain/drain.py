@@ -628,8 +628,6 @@ class _Stop:
             if entry is None or entry.intent is None:
                 self.record.somebody_had_signalled()
                 self._note(f"it had been signalled with {had} by somebody else")
-            elif entry.intent == self._cancel_intent:
-                self._own_intent = entry.intent
 
     def _forget(self) -> None:
         """An entry that cannot be dropped now does no harm: its process life is over, and a later run sweeps it."""

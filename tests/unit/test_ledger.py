@@ -390,14 +390,18 @@ def test_a_process_that_is_killed_frees_the_lock(folder):
         assert not joined
 
 
-def test_of_many_processes_one_signals(folder):
-    sent = PROCESSES.Queue()
-    processes = [PROCESSES.Process(target=_signal_once, args=(folder, sent)) for _ in range(8)]
+def _run_side_by_side(processes, seconds):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
-    assert [process.exitcode for process in processes] == [0] * 8
+        process.join(seconds)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def test_of_many_processes_one_signals(folder):
+    sent = PROCESSES.Queue()
+    processes = [PROCESSES.Process(target=_signal_once, args=(folder, sent)) for _ in range(8)]
+    _run_side_by_side(processes, 30)
     assert sorted(sent.get(timeout=5) for _ in processes) == [False] * 7 + [True]
 
 
@@ -405,11 +409,7 @@ def test_the_lock_is_one_also_while_it_is_forgotten(folder):
     """Whoever opened a lock that was then removed must not hold it beside the holder of the new one."""
     counter = os.path.join(os.path.dirname(folder), "inside")
     processes = [PROCESSES.Process(target=_begin_and_forget, args=(folder, counter)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 4
+    _run_side_by_side(processes, 60)
     assert not os.path.exists(counter)
 
 

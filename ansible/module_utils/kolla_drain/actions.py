@@ -335,11 +335,13 @@ def _plain_stop(options: Options, engine: DockerEngine, ledger: Ledger, known: K
 
 def _announce(ledger: Ledger, known: Known, timeout: float) -> None:
     """Keep that the engine is about to signal it, unless a stop is under way already."""
-    entry, joined = ledger.begin(known.container, timeout, _own_signal(known.container))
-    if joined or known.draining:
-        by = known.draining or "by another run"
+    under_way = known.draining
+    if not under_way:  # what is refused leaves nothing in the ledger, and makes no deadline longer
+        entry, joined = ledger.begin(known.container, timeout, _own_signal(known.container))
+        under_way = "by another run" if joined else ""
+    if under_way:
         raise Refused(
-            f"it is being stopped already ({by}), and a second signal would cut its work; "
+            f"it is being stopped already ({under_way}), and a second signal would cut its work; "
             "join that stop with graceful_shutdown=true, or wait for it to end."
         )
     with ledger.held(known.container.id):

@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from testbed import state
 from testbed.console import say
 from testbed.errors import TestbedError
+from testbed.nova_api import MICROVERSION
+from testbed.nova_stack import NovaStack, NovaState
+from testbed.nova_stack import remove_files as remove_nova_files
 from testbed.setup_host import engine_client
 from testbed.stack import MODES, Stack, remove_files
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="testbed", description="A real OpenStack Cinder in containers.")
+    top = argparse.ArgumentParser(
+        prog="testbed", description="A real OpenStack Cinder, and Nova if asked for, in containers."
+    )
     commands = top.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make the stack be there and ready")
     up.add_argument("--mode", choices=MODES, help="what the services run on (eventlet on a first up)")
+    up.add_argument("--nova", action="store_true", help="Nova too, on the same MariaDB and RabbitMQ")
     up.add_argument("--only", metavar="NAME,...", help="only these services and what they need")
     up.add_argument(
         "--service-timeout", type=int, metavar="S", help="the services' graceful_shutdown_timeout (600)"
@@ -45,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "up":
             _up(stack, chosen)
         elif chosen.command == "down":
+            NovaStack(stack).down()
             stack.down(images_too=chosen.images)
             say("all removed")
         else:
@@ -64,6 +71,7 @@ def _engine_installed() -> bool:
 def _without_engine(chosen: argparse.Namespace) -> int:
     """Where no engine is installed nothing can run; down still removes files."""
     if chosen.command == "down":
+        remove_nova_files()
         remove_files(everything=chosen.images)
         return 0
     print("No container engine is installed, so nothing of the testbed runs.")
@@ -79,13 +87,17 @@ def _up(stack: Stack, chosen: argparse.Namespace) -> None:
         service_down_time=chosen.service_down_time,
         timeout=chosen.timeout,
     )
+    if chosen.nova:
+        NovaStack(stack).up(timeout=chosen.timeout)
     say("the stack is ready")
     _print_status(stack)
 
 
 def _print_status(stack: Stack) -> int:
-    """The table; 0 when all of the stack runs, else 3."""
-    rows = stack.status()
+    """The table; 0 when all of the stack runs (of Nova too, when it is up), else 3."""
+    nova = NovaStack(stack)
+    nova_state = NovaState.load()
+    rows = stack.status() + (nova.status() if nova_state else [])
     print(f"{'CONTAINER':<22} {'STATE':<10} {'UPTIME':>9}  {'MODE':<9} IMAGE")
     for row in rows:
         uptime = f"{row.uptime:.0f} s" if row.uptime is not None else "-"
@@ -93,6 +105,8 @@ def _print_status(stack: Stack) -> int:
     remembered = state.load()
     if remembered is not None:
         _print_ways_in(remembered)
+    if nova_state is not None:
+        _print_ways_into_nova(nova_state)
     return 0 if all(row.state == "running" for row in rows) else 3
 
 
@@ -102,6 +116,14 @@ def _print_ways_in(remembered: state.State) -> None:
         f"\nMariaDB 127.0.0.1:{ends.mariadb_port}, RabbitMQ 127.0.0.1:{ends.rabbitmq_port}, API by\n"
         f"  curl -H 'X-Auth-Token: {project}:{project}' -H 'OpenStack-API-Version: volume 3.70' "
         f"http://127.0.0.1:{ends.api_port}/v3/{project}/volumes/detail"
+    )
+
+
+def _print_ways_into_nova(remembered: NovaState) -> None:
+    ends = remembered.ends
+    print(
+        "\nNova's API, where everybody is an administrator, by\n"
+        f"  curl -H 'OpenStack-API-Version: {MICROVERSION}' http://127.0.0.1:{ends.api_port}/v2.1/servers/detail"
     )
 
 

@@ -55,6 +55,20 @@ done
 [ ! -d /opt/{project}/etc/{project} ] || cp -a /opt/{project}/etc/{project} /etc/{project}
 mkdir -p /etc/{project} /var/lib/{project} /var/log/kolla
 """
+# What stands beside a project in its image. Placement lives in Nova's venv, for it needs nothing that Nova does not.
+BESIDE = {"nova": ("openstack-placement",)}
+# NOTE: Nova loads compute drivers from nova.virt only, and the testbed's are mounted at /opt/testbed.
+INSTALL_BESIDE = {
+    "nova": """
+/opt/nova/bin/pip install -q --disable-pip-version-check --no-index --find-links /wheels \
+    --no-compile -c /constraints/nova.txt openstack-placement
+rm -rf /opt/nova/lib/python3*/site-packages/placement/tests
+for virt in /opt/nova/lib/python3*/site-packages/nova/virt; do
+    ln -s /opt/testbed/kolla_drain_testbed "$virt/kolla_drain_testbed"
+done
+python3 -m compileall -q /opt/nova/lib/python3*/site-packages/placement || true
+"""
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,11 @@ def base_image() -> Image:
 def project_image(project: str) -> Image:
     """The base and one OpenStack project in a venv of its own."""
     pins = (CONSTRAINTS / f"{project}.txt").read_text()
-    return Image(project, _digest(base_image().tag, pins, INSTALL))
+    return Image(project, _digest(base_image().tag, pins, _install(project)))
+
+
+def _install(project: str) -> str:
+    return INSTALL + INSTALL_BESIDE.get(project, "")
 
 
 def image_named(name: str) -> Image:
@@ -224,8 +242,9 @@ def _make_wheels(projects: list[str]) -> None:
             pins = CONSTRAINTS / f"{project}.txt"
             version = next(line for line in pins.read_text().splitlines() if line.startswith(f"{project}=="))
             with step(f"fetching the wheels of {version}"):
+                packages = (version, *BESIDE.get(project, ()), "PyMySQL")
                 command = [f"{scratch}/bin/pip", "wheel", "-q", "--wheel-dir", str(_wheels(project))]
-                _run([*command, "-c", str(pins), version, "PyMySQL"], f"fetching {version} from PyPI")
+                _run([*command, "-c", str(pins), *packages], f"fetching {version} from PyPI")
 
 
 def _wheels(project: str) -> Path:
@@ -244,7 +263,7 @@ def _build_project(client: docker.DockerClient, base: Image, image: Image) -> No
     with step(f"building {image.reference}"):
         container = client.containers.run(
             base.reference,
-            ["sh", "-c", INSTALL.format(project=project)],
+            ["sh", "-c", _install(project).format(project=project)],
             detach=True,
             network_mode="none",
             labels={LABEL: "build"},

@@ -9,7 +9,6 @@ stack.down()
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -17,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import docker
 from docker.errors import NotFound
@@ -45,6 +44,7 @@ from testbed.paths import (
     STATE_DIR,
     STATE_FILE,
 )
+from testbed.pauses import Pauses
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
 
@@ -58,7 +58,6 @@ MODES = ("eventlet", "threads")
 SWITCHED = ("cinder_scheduler", "cinder_volume", "cinder_backup")
 # What os-brick's and Cinder's privileged helpers ask for.
 CAPABILITIES = ("SYS_ADMIN", "DAC_READ_SEARCH", "NET_ADMIN")
-HOWS = ("sleep", "execute", "block")
 
 
 @dataclass(frozen=True)
@@ -357,29 +356,21 @@ class Stack:
         """A connection as root; the caller closes it."""
         return self.mariadb.open(database)
 
+    @property
+    def _pauses(self) -> Pauses:
+        return Pauses(PAUSES_FILE)
+
     def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
         """From now on the operation takes that long; see drivers/kolla_drain_testbed."""
-        if how not in HOWS:
-            raise TestbedError(f"No way to pause called {how}; there are {', '.join(HOWS)}.")
-        pauses = self.pauses()
-        pauses[operation] = {"seconds": seconds, "how": how}
-        self._write_pauses(pauses)
+        self._pauses.set(operation, seconds, how)
 
     def pauses(self) -> dict[str, dict[str, Any]]:
         """The pauses that are set."""
-        try:
-            return cast("dict[str, dict[str, Any]]", json.loads(PAUSES_FILE.read_text()))
-        except FileNotFoundError:
-            return {}
+        return self._pauses.read()
 
     def clear_pauses(self) -> None:
         """Every operation is quick again; those under way keep what they were told."""
-        self._write_pauses({})
-
-    def _write_pauses(self, pauses: dict[str, Any]) -> None:
-        half = PAUSES_FILE.with_suffix(".half")
-        half.write_text(json.dumps(pauses))
-        half.rename(PAUSES_FILE)
+        self._pauses.clear()
 
     def restart_service(self, name: str, timeout: float = 120) -> str:
         """Start a stopped service, make it again when it is gone, and wait until it serves."""
@@ -402,9 +393,10 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         """One entry for each container of the stack, there or not."""
-        return [self._status_of(name) for name in SERVICES]
+        return [self.status_of(name) for name in SERVICES]
 
-    def _status_of(self, name: str) -> ServiceStatus:
+    def status_of(self, name: str) -> ServiceStatus:
+        """What is there under this name, if it is the testbed's."""
         container = containers.find(self.client, name)
         if container is None or LABEL not in container.labels:
             return ServiceStatus(name, "absent", None, "", "")

@@ -6,6 +6,8 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from testbed.cinder_config import Endpoints, Settings
 from testbed.containers import free_ports
@@ -22,16 +24,21 @@ class State:
 
     def save(self) -> None:
         """Keep it where only root reads it."""
-        STATE_DIR.mkdir(parents=True, exist_ok=True)
-        half = STATE_FILE.with_suffix(".half")
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(self), file, indent=2)
-        half.rename(STATE_FILE)
+        keep(STATE_FILE, asdict(self))
 
     def with_settings(self, settings: Settings) -> State:
         """The same stack, set differently."""
         return replace(self, settings=settings)
+
+
+def keep(file: Path, data: dict[str, Any]) -> None:
+    """Write a file that only root reads, whole or not at all."""
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    half = file.with_suffix(".half")
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(data, stream, indent=2)
+    half.rename(file)
 
 
 def load() -> State | None:

@@ -8,13 +8,14 @@ do; ``block`` stops the whole process: no heartbeat, no signal is handled.
 
 import json
 import logging
+import os
 import signal
 import time
 
 from oslo_concurrency import processutils
 
 LOG = logging.getLogger(__name__)
-FILE = "/var/lib/cinder/pauses.json"
+FILE = os.environ.get("TESTBED_PAUSES", "/var/lib/cinder/pauses.json")
 
 
 def _told(operation: str) -> tuple[float, str]:

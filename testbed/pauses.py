@@ -1,0 +1,43 @@
+"""How long operations take: the file that the drivers in drivers/ read afresh each time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from testbed.errors import TestbedError
+
+HOWS = ("sleep", "execute", "block")
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """The pauses of one stack."""
+
+    file: Path
+
+    def set(self, operation: str, seconds: float, how: str = "sleep") -> None:
+        """From now on the operation takes that long; see drivers/kolla_drain_testbed/pauses.py."""
+        if how not in HOWS:
+            raise TestbedError(f"No way to pause called {how}; there are {', '.join(HOWS)}.")
+        pauses = self.read()
+        pauses[operation] = {"seconds": seconds, "how": how}
+        self._write(pauses)
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """The pauses that are set."""
+        try:
+            return cast("dict[str, dict[str, Any]]", json.loads(self.file.read_text()))
+        except FileNotFoundError:
+            return {}
+
+    def clear(self) -> None:
+        """Every operation is quick again; those under way keep what they were told."""
+        self._write({})
+
+    def _write(self, pauses: dict[str, Any]) -> None:
+        half = self.file.with_suffix(".half")
+        half.write_text(json.dumps(pauses))
+        half.rename(self.file)

@@ -81,7 +81,11 @@ class Container:
     oom_killed: bool = False
     stop_signal: str = ""  # Config.StopSignal; empty when the image and the container name none
     restart_policy: str = ""
+    restart_retries: int = 0  # of the restart policy on-failure; 0 is without limit
     image: str = ""
+    health: str = ""  # of its healthcheck: starting, healthy or unhealthy; empty where it has none
+    vanishes: bool = False  # the engine removes it at its exit (docker run --rm)
+    labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets: never printed
 
     @property

@@ -165,6 +165,17 @@ class DockerEngine:
         with _translated():
             self._connect(self._client_timeout).stop(container_id, timeout=timeout)
 
+    def rename(self, container_id: str, name: str) -> None:
+        """Give a container another name. Raises EngineError where that name is taken."""
+        with _translated():
+            self._quick.rename(container_id, name)
+
+    def set_restart_policy(self, container_id: str, policy: str, retries: int = 0) -> None:
+        """Say what the engine does when its process ends, from now on. Raises EngineError."""
+        wanted = {"Name": policy or "no", "MaximumRetryCount": retries}
+        with _translated():
+            self._quick.update_container(container_id, restart_policy=wanted)
+
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, its named volumes stay. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer), _translated():
@@ -274,6 +285,8 @@ def _container(found: dict[str, Any]) -> Container:
     state, config = found["State"], found["Config"]
     status = ContainerStatus(state["Status"])
     over = status in (ContainerStatus.EXITED, ContainerStatus.DEAD)
+    host = found.get("HostConfig", {})
+    policy = host.get("RestartPolicy") or {}
     env = dict(item.partition("=")[::2] for item in config.get("Env") or [])
     return Container(
         id=found["Id"],
@@ -285,10 +298,19 @@ def _container(found: dict[str, Any]) -> Container:
         exit_code=state.get("ExitCode") if over else None,
         oom_killed=bool(state.get("OOMKilled")),
         stop_signal=_signal_name(config.get("StopSignal") or ""),
-        restart_policy=found.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", ""),
+        restart_policy=policy.get("Name", ""),
+        restart_retries=policy.get("MaximumRetryCount", 0),
         image=config.get("Image", ""),
+        health=_health(state),
+        vanishes=bool(host.get("AutoRemove")),
+        labels=config.get("Labels") or {},
         env=env,
     )
+
+
+def _health(state: dict[str, Any]) -> str:
+    status: str = (state.get("Health") or {}).get("Status", "")
+    return "" if status == "none" else status
 
 
 def _signal_name(value: str) -> str:

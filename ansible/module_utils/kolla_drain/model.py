@@ -182,6 +182,8 @@ class Profile:
     evidence_complete: bool = False  # no work exists that the evidence does not show
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
+    reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
+    reload_keeps_work: bool = True  # work in flight goes on after that
     manager_shutdown_counts: bool = False  # its exit takes manager_shutdown_timeout, idle or not
 
 

@@ -121,6 +121,26 @@ def inform(facts: Facts) -> tuple[Finding, ...]:
     )
 
 
+def unhandled(container: Container, signal: str, process: ProcessFacts | None) -> str:
+    """Return why a signal that asks a service to go on, as SIGHUP does, must not be sent; empty when it may.
+
+    A process without a handler for it would die of it or never get it, so what cannot be seen is no either.
+    """
+    facts = Facts(container, signal, timeout=1.0, process=process)
+    if process is None:
+        return "its process cannot be seen in /proc of this host, so whether it handles it is not known"
+    receiver, arriving = _receiver(process), _arriving(facts)
+    if receiver.is_init:
+        return f"{receiver.name} has not started its child yet"
+    if any(True for _ in _group(facts)):
+        return "its init passes it to the whole process group at once, workers included"
+    if not arriving or arriving in _UNCATCHABLE:
+        return "its init does not pass it on"
+    if _has(receiver.caught | receiver.blocked, arriving) or receiver.sigwaits:
+        return ""
+    return f"{_where(receiver)} has no handler for {arriving}"
+
+
 def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | None:
     """Return the container's PID 1 and what it passes signals on to; None when it cannot be seen here.
 

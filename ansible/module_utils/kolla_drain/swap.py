@@ -170,7 +170,7 @@ class Swap:
     # --- back
 
     def put_back(self, old: Container) -> None:
-        """Give the old container its name and restart policy back; its successor, which has been stopped, goes aside."""
+        """Give the old container its name and restart policy back; its successor, which has stopped, goes aside."""
         failed = self._engine.inspect(self.name)
         bond = Bond.of(failed)
         if failed is not None and bond is not None and bond.id == old.id:

@@ -32,10 +32,12 @@ def adapt(profile: Profile, env: Mapping[str, str]) -> Profile:
     """Return the profile for the environment of the container.
 
     cinder/monkey_patch.py: "1", "true" and "yes" in any case put the service on native threads, and
-    with an empty or no value 29.0.0 runs on eventlet. On threads SIGTERM drops the work (TESTBED).
+    with an empty or no value 29.0.0 runs on eventlet. On threads SIGTERM drops the work (TESTBED), and SIGHUP
+    as well: cotyledon ends the worker processes and starts others, while on eventlet they stay and only reset
+    (oslo.service 4.8.0, seen in the test stack).
     """
     on_threads = env.get(_THREADS, "").lower() in _TRUE
-    return replace(profile, keeps_work=False) if on_threads else profile
+    return replace(profile, keeps_work=False, reload_keeps_work=False) if on_threads else profile
 
 
 def services(query: Query, config: ServiceConfig) -> list[Row]:

@@ -172,6 +172,8 @@ def _truth(name: str, value: object) -> bool:
 class Database:
     """One connection, made when it is first needed and again when it was lost. For one thread at a time."""
 
+    _TRANSACTION = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+
     def __init__(self, where: DatabaseTarget) -> None:
         self._target = where
         self._connection: Any = None
@@ -209,7 +211,7 @@ class Database:
     def _open_transaction(self) -> None:
         if self._connection is None:
             self._connect()
-        self._query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        self._query(self._TRANSACTION)
 
     def _end(self) -> None:
         if self._connection is not None:
@@ -246,13 +248,16 @@ class Database:
             raise
 
     def _prepare(self) -> None:
-        # The server refuses to write, whatever rights the user has.
-        self._query("SET SESSION TRANSACTION READ ONLY")
+        self._guard()
         # Behind a Galera load balancer, a node must first catch up with what the service wrote elsewhere.
         self._try("SET SESSION wsrep_sync_wait = 1")
         # A question that we no longer wait for must not go on in the server: MariaDB's word, then MySQL's.
         if not self._try("SET SESSION max_statement_time = %s", (self._target.read_timeout,)):
             self._try("SET SESSION max_execution_time = %s", (int(self._target.read_timeout * 1000),))
+
+    def _guard(self) -> None:
+        # The server refuses to write, whatever rights the user has.
+        self._query("SET SESSION TRANSACTION READ ONLY")
 
     def _try(self, sql: str, params: Sequence[object] = ()) -> bool:
         try:

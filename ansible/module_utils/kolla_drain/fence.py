@@ -1,0 +1,510 @@
+"""Fencing: taking a service out of the scheduler's choice and back, and never what somebody else took out.
+
+Pure logic: the API, the second way, clock and sleep come in from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from .errors import KollaDrainError
+
+MARKER = "kolla-drain:"
+# Cinder's and Nova's column, and their API schemas.
+REASON_LENGTH = 255
+# How long the scheduler may take to know the pools of backends again after a start of its own: it asks for
+# them when it starts (cinder/scheduler/manager.py), and the answers are casts.
+POOLS_WAIT = 10.0
+POLL = 0.5
+
+# Whose flag decides where new work goes; see docs/fence.rst for where the code reads it.
+FENCEABLE = ("cinder-backup", "cinder-volume", "nova-compute")
+SERVICES = (
+    "cinder-backup",
+    "cinder-scheduler",
+    "cinder-volume",
+    "nova-compute",
+    "nova-conductor",
+    "nova-scheduler",
+)
+
+
+class FenceError(KollaDrainError):
+    """A service cannot be fenced, unfenced or looked at."""
+
+
+class NoSuchService(FenceError):
+    """The API lists no such service."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One service as the API lists it."""
+
+    binary: str
+    host: str  # host@backend for cinder-volume
+    enabled: bool
+    up: bool
+    id: str = ""  # Nova's uuid; Cinder's API gives none
+    zone: str = ""
+    reason: str = ""  # disabled_reason
+    cluster: str = ""
+    frozen: bool = False
+    forced_down: bool = False
+
+    @property
+    def ours(self) -> bool:
+        """Whether it was us who disabled it."""
+        return not self.enabled and self.reason.startswith(MARKER)
+
+    @property
+    def living(self) -> bool:
+        """Whether it can be given work now."""
+        return self.enabled and self.up and not self.frozen and not self.forced_down
+
+
+# Pools by the services.host of their backend: the names that volume types may ask for.
+Pools = Mapping[str, "frozenset[str]"]
+
+
+class Api(Protocol):
+    """What is asked of Cinder or Nova. Every method raises FenceError."""
+
+    @property
+    def name(self) -> str:
+        """How sentences call it."""
+
+    def rows(self, binary: str) -> list[Row]:
+        """Return every service of that binary."""
+
+    def pools(self) -> Pools | None:
+        """Return what the scheduler offers now; None where it has no pools or does not tell."""
+
+    def disable(self, row: Row, reason: str) -> None:
+        """Disable, with a reason."""
+
+    def disable_plainly(self, row: Row) -> None:
+        """Disable, without a reason."""
+
+    def enable(self, row: Row) -> None:
+        """Enable."""
+
+    def freeze_and_thaw(self, row: Row) -> None:
+        """Freeze cinder-volume's backend and thaw it at once, which enables it."""
+
+
+class SecondWay(Protocol):
+    """The service's database. Every method raises FenceError."""
+
+    def check(self, rows: Sequence[Row]) -> None:
+        """See that enabling these would be allowed; changes nothing."""
+
+    def enable(self, row: Row) -> bool:
+        """Enable the row if it is still disabled with this very reason; False if it was not."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of this run."""
+
+    service: str
+    host: str
+    state: str  # fenced, unfenced or status
+    fence: str = "auto"
+    reason: str = ""
+    timeout: float = 30.0
+    second_way: str = "auto"
+    ignore_missing: bool = False
+    check_mode: bool = False
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, from outside."""
+
+    now: Callable[[], float]  # monotonic
+    sleep: Callable[[float], None]
+    utc: Callable[[], str]  # 2026-11-21T17:44:39Z
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, and what is so now."""
+
+    changed: bool
+    before: tuple[Row, ...]
+    rows: tuple[Row, ...]
+    reason: str
+    method: str = ""
+    undo: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def fenced(self) -> bool:
+        """Whether none of them is given new work, whoever saw to that."""
+        return bool(self.rows) and not any(row.enabled for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows to fence, and why the others not."""
+
+    rows: tuple[Row, ...]
+    refusals: tuple[str, ...] = ()
+
+
+def marker(moment: str, text: str) -> str:
+    """Return a disabled reason that says it was us, when and why; every database and API can take it."""
+    plain = "".join(char if char.isprintable() and ord(char) < 0x10000 else " " for char in text)
+    return " ".join(f"{MARKER} fenced {moment} {plain}".split())[:REASON_LENGTH].rstrip()
+
+
+def rows_of(rows: Iterable[Row], host: str) -> tuple[Row, ...]:
+    """Return the rows of a host: itself, and of cinder-volume each of its backends; of host@backend that one."""
+    return tuple(
+        row for row in rows if row.host == host or ("@" not in host and row.host.split("@")[0] == host)
+    )
+
+
+def choose(mode: str, wanted: Sequence[Row], everywhere: Sequence[Row], pools: Pools | None) -> Choice:
+    """Return which of the enabled rows to fence. ``everywhere`` is every row of the binary."""
+    candidates = [row for row in wanted if row.enabled]
+    names = {row.host for row in wanted}
+    others = [row for row in everywhere if row.host not in names and row.living]
+    taken, refusals = [], []
+    for row in candidates:
+        refusal = _refusal(mode, row, others, pools)
+        if refusal:
+            refusals.append(refusal)
+        else:
+            taken.append(row)
+    return Choice(tuple(taken), tuple(refusals))
+
+
+def _refusal(mode: str, row: Row, others: Sequence[Row], pools: Pools | None) -> str:
+    if mode == "never":
+        return f"{row.binary} on {row.host} is not fenced: fence is never"
+    if row.binary not in FENCEABLE:
+        return (
+            f"{row.binary} on {row.host} is not fenced: nothing reads its flag, a disabled one is given work like "
+            "an enabled one"
+        )
+    if row.cluster:
+        return (
+            f"{row.binary} on {row.host} is not fenced: it belongs to the cluster {row.cluster}, and the scheduler "
+            "looks at the cluster's flag alone"
+        )
+    if mode == "always" or any(_can_replace(other, row, pools) for other in others):
+        return ""
+    return f"{row.binary} on {row.host} is not fenced: no other enabled and living {_what_else(row, pools)}"
+
+
+def _can_replace(other: Row, row: Row, pools: Pools | None) -> bool:
+    if other.zone != row.zone:
+        return False
+    if row.binary != "cinder-volume":
+        return True
+    if pools is not None and other.host not in pools:
+        return False  # not in the scheduler's choice, whatever its row says
+    return backend_names(row, pools) <= backend_names(other, pools)
+
+
+def backend_names(row: Row, pools: Pools | None) -> frozenset[str]:
+    """Return the backend names that volume types can bind to: as the scheduler has them, else by the host."""
+    known = (pools or {}).get(row.host)
+    return known or frozenset([row.host.partition("@")[2]])
+
+
+def _what_else(row: Row, pools: Pools | None) -> str:
+    zone = f" in zone {row.zone}" if row.zone else ""
+    if row.binary != "cinder-volume":
+        return f"{row.binary}{zone} could take its work"
+    return f"cinder-volume{zone} has its backend name {', '.join(sorted(backend_names(row, pools)))}"
+
+
+@dataclass
+class Run:
+    """One run of the module."""
+
+    api: Api
+    wish: Wish
+    clock: Clock
+    database: SecondWay | None = None
+    by_hand: Callable[[Row], str] = lambda row: ""  # the database's statement for a person
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._deadline = self.clock.now() + self.wish.timeout
+        self._enable_is_known_to_fail = False
+
+    # -- the three states
+
+    def go(self) -> Outcome:
+        """Do what is wished. Raises FenceError."""
+        everywhere = self.api.rows(self.wish.service)
+        wanted = rows_of(everywhere, self.wish.host)
+        if not wanted:
+            return self._missing(everywhere)
+        if self.wish.state == "fenced":
+            return self._fence(wanted, everywhere)
+        if self.wish.state == "unfenced":
+            return self._unfence(wanted)
+        return self._outcome(False, wanted, wanted, "; ".join(_told(row) for row in wanted))
+
+    def _missing(self, everywhere: Sequence[Row]) -> Outcome:
+        said = f"{self.api.name} lists no {self.wish.service} on {self.wish.host}"
+        if self.wish.ignore_missing:
+            return self._outcome(False, (), (), said)
+        hosts = ", ".join(sorted(row.host for row in everywhere)) or "none at all"
+        raise NoSuchService(f"{said}: name one of those it lists, which are {hosts}, or set ignore_missing")
+
+    def _fence(self, wanted: tuple[Row, ...], everywhere: Sequence[Row]) -> Outcome:
+        if self.wish.fence == "always":
+            self._must_make_sense(wanted)
+        pools = self._settled_pools(wanted, everywhere) if self._looks_at_pools else None
+        choice = choose(self.wish.fence, wanted, everywhere, pools)
+        already = [_told(row) for row in wanted if not row.enabled]
+        if self.wish.check_mode:
+            return self._would_fence(wanted, choice, already)
+        choice = self._with_a_way_back(choice)
+        reason = marker(self.clock.utc(), self.wish.reason or f"for a stop of {self.wish.service}")
+        for row in choice.rows:
+            self.api.disable(row, reason)
+        after = self._await(wanted, choice.rows, lambda row: not row.enabled, self._not_disabled)
+        if choice.rows and self.wish.fence == "auto":
+            refusals = self._second_thoughts(choice, pools)
+            if refusals:
+                return self._taken_back(wanted, [row for row in after if row.ours], refusals)
+        self._await_scheduler(choice.rows)
+        done = [f"{row.binary} on {row.host} is fenced" for row in choice.rows]
+        said = "; ".join([*done, *already, *choice.refusals])
+        return self._outcome(bool(choice.rows), wanted, after, said, "api" if choice.rows else "")
+
+    def _would_fence(self, wanted: tuple[Row, ...], choice: Choice, already: Sequence[str]) -> Outcome:
+        hosts = {row.host for row in choice.rows}
+        reason = marker(self.clock.utc(), self.wish.reason or f"for a stop of {self.wish.service}")
+        after = tuple(
+            replace(row, enabled=False, reason=reason) if row.host in hosts else row for row in wanted
+        )
+        would = [f"{row.binary} on {row.host} would be fenced" for row in choice.rows]
+        return self._outcome(bool(hosts), wanted, after, "; ".join([*would, *already, *choice.refusals]))
+
+    def _unfence(self, wanted: tuple[Row, ...]) -> Outcome:
+        ours = [row for row in wanted if row.ours]
+        rest = [_told(row) for row in wanted if not row.ours]
+        if self.wish.check_mode:
+            would = [f"{row.binary} on {row.host} would be unfenced" for row in ours]
+            after = tuple(replace(row, enabled=True, reason="") if row.ours else row for row in wanted)
+            return self._outcome(bool(ours), wanted, after, "; ".join([*would, *rest]))
+        method = self._enable_all(ours)
+        after = self._look(wanted)
+        done = [f"{row.binary} on {row.host} is unfenced" for row in ours]
+        return self._outcome(bool(ours), wanted, after, "; ".join([*done, *rest]), method)
+
+    # -- fencing
+
+    def _must_make_sense(self, wanted: Sequence[Row]) -> None:
+        for row in wanted:
+            refusal = _refusal("always", row, (), None) if row.enabled else ""
+            if refusal:
+                raise FenceError(f"{refusal}: leave it out, or set fence to auto or never")
+
+    @property
+    def _looks_at_pools(self) -> bool:
+        return self.wish.service == "cinder-volume" and self.wish.fence == "auto"
+
+    def _settled_pools(self, wanted: Sequence[Row], everywhere: Sequence[Row]) -> Pools | None:
+        """A scheduler that has just started learns of the backends one by one."""
+        living = {row.host for row in everywhere if row.living and not row.cluster}
+        if not living & {row.host for row in wanted}:
+            return self.api.pools()
+        until = min(self._deadline, self.clock.now() + POOLS_WAIT)
+        while True:
+            pools = self.api.pools()
+            if pools is None:
+                self.warnings.append(
+                    "the scheduler's pools could not be read, so backends are compared by the names in host@backend"
+                )
+            if pools is None or living <= set(pools) or self.clock.now() >= until:
+                return pools
+            self.clock.sleep(POLL)
+
+    def _with_a_way_back(self, choice: Choice) -> Choice:
+        """Leave out what could not be enabled again; with ``always`` only warn."""
+        if not choice.rows or not self.wish.service.startswith("cinder-"):
+            return choice
+        if self._database_works(choice.rows):
+            return choice
+        stuck = [row for row in choice.rows if not self._can_thaw(row)]
+        if not stuck or self._plain_disable_works(stuck[0]):
+            return choice
+        if self.wish.fence == "always":
+            self.warnings.append(
+                f"{self.api.name} ignores a request to enable a service, and no second way is given: "
+                f"this will be needed to unfence: {' '.join(self.by_hand(row) for row in stuck)}"
+            )
+            return choice
+        refusals = tuple(
+            f"{row.binary} on {row.host} is not fenced: {self.api.name} ignores a request to enable a service, so "
+            "it could not be unfenced: give database or service_config"
+            for row in stuck
+        )
+        return Choice(tuple(row for row in choice.rows if row not in stuck), (*choice.refusals, *refusals))
+
+    def _database_works(self, rows: Sequence[Row]) -> bool:
+        if self.database is None or self.wish.second_way not in ("auto", "database"):
+            return False
+        try:
+            self.database.check(rows)
+        except FenceError as exc:
+            self.warnings.append(f"{exc}; it may be needed to unfence")
+            return False
+        return True
+
+    def _plain_disable_works(self, row: Row) -> bool:
+        """cinder 29.0.0's plain disable is broken as its enable is, and can be tried without harm.
+
+        Where it works the row is to be disabled in the next moment anyway, with our reason.
+        """
+        self.api.disable_plainly(row)
+        return not any(now.enabled for now in self._look((row,)))
+
+    def _second_thoughts(self, choice: Choice, pools: Pools | None) -> list[str]:
+        """Two runs side by side may each have counted on the other's service."""
+        everywhere = self.api.rows(self.wish.service)
+        as_if = tuple(replace(row, enabled=True) for row in choice.rows)
+        return list(choose("auto", as_if, [*everywhere, *as_if], pools).refusals)
+
+    def _taken_back(self, wanted: tuple[Row, ...], ours: list[Row], refusals: Sequence[str]) -> Outcome:
+        mine = [row for row in ours if row.host in {one.host for one in wanted if one.enabled}]
+        self._enable_all(mine)
+        said = "; ".join(f"{refusal} (it was disabled meanwhile)" for refusal in refusals)
+        return self._outcome(False, wanted, self._look(wanted), said)
+
+    def _await_scheduler(self, rows: Sequence[Row]) -> None:
+        """Cinder's scheduler reads the flags whenever it chooses and whenever it is asked for its pools."""
+        if not rows or self.wish.service != "cinder-volume":
+            return
+        hosts = {row.host for row in rows}
+        while True:
+            offered = sorted(hosts & set(self.api.pools() or ()))
+            if not offered:
+                return
+            if self.clock.now() >= self._deadline:
+                self.warnings.append(
+                    f"the scheduler still offers {', '.join(offered)} after {self.wish.timeout:g} s: new volumes may "
+                    "come there, look at its log"
+                )
+                return
+            self.clock.sleep(POLL)
+
+    # -- unfencing
+
+    def _enable_all(self, rows: Sequence[Row]) -> str:
+        """Enable each row by the first way that works; one that fails does not keep the others disabled."""
+        methods: list[str] = []
+        failures: list[str] = []
+        for row in rows:
+            try:
+                methods.append(self._enable(row))
+            except FenceError as exc:
+                failures.append(str(exc))
+        if failures:
+            raise FenceError("; ".join(failures))
+        return ", ".join(dict.fromkeys(methods))
+
+    def _enable(self, row: Row) -> str:
+        tried: list[str] = []
+        for name, way in self._ways(row):
+            try:
+                way(row)
+            except FenceError as exc:
+                tried.append(str(exc))
+                continue
+            (now,) = self._look((row,))
+            if now.enabled:
+                return name
+            if not now.ours:
+                return name  # somebody else disabled it meanwhile, and that stays
+            self._enable_is_known_to_fail |= name == "api"
+            tried.append(f"{self.api.name} took the request ({name}) and changed nothing")
+        raise FenceError(
+            f"{row.binary} on {row.host} could not be unfenced: {', '.join(tried)}; do it by hand: "
+            f"{self._hand(row, broken=True)}"
+        )
+
+    def _ways(self, row: Row) -> list[tuple[str, Callable[[Row], object]]]:
+        ways: list[tuple[str, Callable[[Row], object]]] = []
+        if not self._enable_is_known_to_fail:
+            ways.append(("api", self.api.enable))
+        wanted = self.wish.second_way
+        if self.database is not None and wanted in ("auto", "database"):
+            ways.append(("database", self.database.enable))
+        if self._can_thaw(row):
+            ways.append(("thaw", self.api.freeze_and_thaw))
+        return ways
+
+    def _can_thaw(self, row: Row) -> bool:
+        """It is cinder-volume itself that enables its row: it must be alive and hold no other state."""
+        return (
+            self.wish.second_way in ("auto", "thaw")
+            and row.binary == "cinder-volume"
+            and row.up
+            and not row.frozen
+            and not row.cluster
+        )
+
+    # -- looking
+
+    def _look(self, wanted: Sequence[Row]) -> tuple[Row, ...]:
+        now = {row.host: row for row in self.api.rows(self.wish.service)}
+        return tuple(now.get(row.host, row) for row in wanted)
+
+    def _await(
+        self,
+        wanted: Sequence[Row],
+        changed: Sequence[Row],
+        reached: Callable[[Row], bool],
+        failure: Callable[[Row], str],
+    ) -> tuple[Row, ...]:
+        """Read back until it took effect: an answer of 200 proves nothing."""
+        if not changed:
+            return tuple(wanted)
+        hosts = {row.host for row in changed}
+        while True:
+            after = self._look(wanted)
+            late = [row for row in after if row.host in hosts and not reached(row)]
+            if not late:
+                return after
+            if self.clock.now() >= self._deadline:
+                raise FenceError("; ".join(failure(row) for row in late))
+            self.clock.sleep(POLL)
+
+    def _not_disabled(self, row: Row) -> str:
+        return (
+            f"{self.api.name} took the request to disable {row.binary} on {row.host} and lists it as enabled after "
+            f"{self.wish.timeout:g} s: disable it by hand, or set fence to never"
+        )
+
+    def _outcome(
+        self, changed: bool, before: tuple[Row, ...], after: tuple[Row, ...], reason: str, method: str = ""
+    ) -> Outcome:
+        undo = tuple(self._hand(row, broken=self._enable_is_known_to_fail) for row in after if row.ours)
+        return Outcome(changed, before, after, reason, method, undo, tuple(self.warnings))
+
+    def _hand(self, row: Row, *, broken: bool) -> str:
+        if broken and row.binary.startswith("cinder-"):
+            return self.by_hand(row)
+        what = "compute" if row.binary.startswith("nova-") else "volume"
+        return f"openstack {what} service set --enable {row.host} {row.binary}"
+
+
+def _told(row: Row) -> str:
+    if row.enabled:
+        return f"{row.binary} on {row.host} is enabled"
+    if row.ours:
+        return f"{row.binary} on {row.host} is fenced already, with the reason '{row.reason}'"
+    why = f"with the reason '{row.reason}'" if row.reason else "without a reason"
+    return f"{row.binary} on {row.host} was disabled by somebody else, {why}, and stays so"

@@ -379,7 +379,7 @@ undo:
   type: list
   elements: str
   sample:
-    - openstack volume service set --enable storage-1@ceph cinder-volume
+    - openstack compute service set --enable compute-1 nova-compute
 """
 
 import time

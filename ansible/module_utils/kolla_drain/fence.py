@@ -60,12 +60,17 @@ class Row:
         return not self.enabled and self.reason.startswith(MARKER)
 
     @property
+    def seat(self) -> str:
+        """How the scheduler calls its backend."""
+        return self.cluster or self.host
+
+    @property
     def living(self) -> bool:
         """Whether it can be given work now."""
         return self.enabled and self.up and not self.frozen and not self.forced_down
 
 
-# Pools by the services.host of their backend: the names that volume types may ask for.
+# Pools by the seat of their backend: the names that volume types may ask for.
 Pools = Mapping[str, "frozenset[str]"]
 
 
@@ -206,14 +211,14 @@ def _can_replace(other: Row, row: Row, pools: Pools | None) -> bool:
         return False
     if row.binary != "cinder-volume":
         return True
-    if pools is not None and other.host not in pools:
+    if pools is not None and other.seat not in pools:
         return False  # not in the scheduler's choice, whatever its row says
     return backend_names(row, pools) <= backend_names(other, pools)
 
 
 def backend_names(row: Row, pools: Pools | None) -> frozenset[str]:
     """Return the backend names that volume types can bind to: as the scheduler has them, else by the host."""
-    known = (pools or {}).get(row.host)
+    known = (pools or {}).get(row.seat)
     return known or frozenset([row.host.partition("@")[2]])
 
 
@@ -267,12 +272,11 @@ class Run:
         choice = choose(self.wish.fence, wanted, everywhere, pools)
         already = [_told(row) for row in wanted if not row.enabled]
         if self.wish.check_mode:
+            self._foresee(choice.rows)
             return self._would_fence(wanted, choice, already)
         choice = self._with_a_way_back(choice)
         reason = marker(self.clock.utc(), self.wish.reason or f"for a stop of {self.wish.service}")
-        for row in choice.rows:
-            self.api.disable(row, reason)
-        after = self._await(wanted, choice.rows, lambda row: not row.enabled, self._not_disabled)
+        after = self._disable(wanted, choice.rows, reason)
         if choice.rows and self.wish.fence == "auto":
             refusals = self._second_thoughts(choice, pools)
             if refusals:
@@ -305,6 +309,19 @@ class Run:
 
     # -- fencing
 
+    def _disable(self, wanted: tuple[Row, ...], rows: Sequence[Row], reason: str) -> tuple[Row, ...]:
+        """Disable the rows and read back; a fault half way says what may be fenced by then."""
+        told: list[str] = []
+        try:
+            for row in rows:
+                told.append(row.host)
+                self.api.disable(row, reason)
+            return self._await(wanted, rows)
+        except FenceError as exc:
+            raise FenceError(
+                f"{exc}; {self.wish.service} on {', '.join(told)} may be fenced by now, which state unfenced undoes"
+            ) from None
+
     def _must_make_sense(self, wanted: Sequence[Row]) -> None:
         for row in wanted:
             refusal = _refusal("always", row, (), None) if row.enabled else ""
@@ -317,8 +334,8 @@ class Run:
 
     def _settled_pools(self, wanted: Sequence[Row], everywhere: Sequence[Row]) -> Pools | None:
         """A scheduler that has just started learns of the backends one by one."""
-        living = {row.host for row in everywhere if row.living and not row.cluster}
-        if not living & {row.host for row in wanted}:
+        living = {row.seat for row in everywhere if row.living}
+        if not living & {row.seat for row in wanted}:
             return self.api.pools()
         until = min(self._deadline, self.clock.now() + POOLS_WAIT)
         while True:
@@ -352,6 +369,14 @@ class Run:
             for row in stuck
         )
         return Choice(tuple(row for row in choice.rows if row not in stuck), (*choice.refusals, *refusals))
+
+    def _foresee(self, rows: Sequence[Row]) -> None:
+        cinder = [row for row in rows if row.binary.startswith("cinder-") and not self._can_thaw(row)]
+        if cinder and not self._database_works(cinder):
+            self.warnings.append(
+                f"whether {self.api.name} can enable what it disabled is known only once it is tried: if it cannot, "
+                f"{', '.join(row.host for row in cinder)} will not be fenced unless fence is always"
+            )
 
     def _database_works(self, rows: Sequence[Row]) -> bool:
         if self.database is None or self.wish.second_way not in ("auto", "database"):
@@ -413,9 +438,12 @@ class Run:
                 failures.append(str(exc))
         if failures:
             raise FenceError("; ".join(failures))
-        return ", ".join(dict.fromkeys(methods))
+        return ", ".join(method for method in dict.fromkeys(methods) if method)
 
     def _enable(self, row: Row) -> str:
+        (row,) = self._look((row,))
+        if not row.ours:
+            return ""  # somebody else decided meanwhile
         tried: list[str] = []
         for name, way in self._ways(row):
             try:
@@ -462,31 +490,22 @@ class Run:
         now = {row.host: row for row in self.api.rows(self.wish.service)}
         return tuple(now.get(row.host, row) for row in wanted)
 
-    def _await(
-        self,
-        wanted: Sequence[Row],
-        changed: Sequence[Row],
-        reached: Callable[[Row], bool],
-        failure: Callable[[Row], str],
-    ) -> tuple[Row, ...]:
+    def _await(self, wanted: tuple[Row, ...], disabled: Sequence[Row]) -> tuple[Row, ...]:
         """Read back until it took effect: an answer of 200 proves nothing."""
-        if not changed:
-            return tuple(wanted)
-        hosts = {row.host for row in changed}
+        if not disabled:
+            return wanted
+        hosts = {row.host for row in disabled}
         while True:
             after = self._look(wanted)
-            late = [row for row in after if row.host in hosts and not reached(row)]
+            late = ", ".join(row.host for row in after if row.host in hosts and row.enabled)
             if not late:
                 return after
             if self.clock.now() >= self._deadline:
-                raise FenceError("; ".join(failure(row) for row in late))
+                raise FenceError(
+                    f"{self.api.name} took the request to disable {self.wish.service} on {late} and lists it as "
+                    f"enabled after {self.wish.timeout:g} s: disable it by hand, or set fence to never"
+                )
             self.clock.sleep(POLL)
-
-    def _not_disabled(self, row: Row) -> str:
-        return (
-            f"{self.api.name} took the request to disable {row.binary} on {row.host} and lists it as enabled after "
-            f"{self.wish.timeout:g} s: disable it by hand, or set fence to never"
-        )
 
     def _outcome(
         self, changed: bool, before: tuple[Row, ...], after: tuple[Row, ...], reason: str, method: str = ""
@@ -495,10 +514,12 @@ class Run:
         return Outcome(changed, before, after, reason, method, undo, tuple(self.warnings))
 
     def _hand(self, row: Row, *, broken: bool) -> str:
-        if broken and row.binary.startswith("cinder-"):
+        if row.binary.startswith("nova-"):
+            return f"openstack compute service set --enable {row.host} {row.binary}"
+        if broken:
             return self.by_hand(row)
-        what = "compute" if row.binary.startswith("nova-") else "volume"
-        return f"openstack {what} service set --enable {row.host} {row.binary}"
+        command = f"openstack volume service set --enable {row.host} {row.binary}"
+        return f"{command} (where that changes nothing, in the database: {self.by_hand(row)})"
 
 
 def _told(row: Row) -> str:

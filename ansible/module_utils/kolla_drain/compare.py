@@ -30,7 +30,8 @@ from .container_spec import (
     volume_from,
     words_of,
 )
-from .masking import MASK, masked, masked_words
+from .masking import masked, masked_words
+from .model import Finding
 from .signals import normalise
 
 # What the engine calls the dimensions.
@@ -46,7 +47,7 @@ ENGINE_NAMES = {
     "cpuset_cpus": "CpusetCpus",
     "cpuset_mems": "CpusetMems",
 }
-_CHANGED = f"{MASK} (another one)"
+ENGINE_STOP_TIMEOUT = 10  # seconds, where a container says nothing
 _NANO = 10**9
 
 
@@ -97,12 +98,31 @@ class Found:
 def differences(spec: ContainerSpec, image: Image | None, found: Found) -> tuple[Difference, ...]:
     """All settings in which the container is not as wanted; ``image`` is the wanted one, None if not on the host."""
     others = (difference for part in _PARTS for difference in part(spec, image, found))
-    return (*_image(spec.image, image, found), *others)
+    return tuple(map(_told_apart, (*_image(spec.image, image, found), *others)))
+
+
+def _told_apart(one: Difference) -> Difference:
+    """Two values that differ in their secrets alone look the same."""
+    return Difference(one.setting, one.old, f"{one.new} (another one)") if one.old == one.new else one
 
 
 def image_difference(reference: str, image: Image | None, found: Found) -> tuple[Difference, ...]:
     """The difference between a container's image and the wanted one, if any."""
     return tuple(_image(reference, image, found))
+
+
+def notes(spec: ContainerSpec, found: Found) -> tuple[Finding, ...]:
+    """What is not as asked for and no reason to make the container anew."""
+    has = found.config.get("StopTimeout")
+    if has == spec.stop_timeout:
+        return ()
+    seconds = ENGINE_STOP_TIMEOUT if has is None else has
+    text = (
+        f"{spec.name} has a StopTimeout of {seconds} s, and graceful_shutdown_timeout is {spec.stop_timeout} s: this "
+        "module's stops take the latter, the engine's own the former until the container is made anew for another "
+        "reason."
+    )
+    return (Finding("stop_timeout_differs", text),)
 
 
 def settings(spec: ContainerSpec) -> dict[str, Any]:
@@ -234,11 +254,7 @@ def _dicts(
 
 
 def _masked_pair(key: str, old: str | None, new: str | None) -> tuple[str | None, str | None]:
-    shown = (
-        None if old is None else masked(key, old),
-        None if new is None else masked(key, new),
-    )
-    return (shown[0], _CHANGED) if shown[0] == shown[1] else shown
+    return None if old is None else masked(key, old), None if new is None else masked(key, new)
 
 
 def _healthcheck(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:

@@ -334,7 +334,9 @@ def bind(entry: str) -> Bind:
             raise Refused(f"volumes holds {entry!r}; a path of the host begins with '/'.")
         source = normal_path(source)
     elif not _VOLUME.fullmatch(source):
-        raise Refused(f"volumes holds {entry!r}; {source!r} is no name of a volume.")
+        raise Refused(
+            f"volumes holds {entry!r}; {source!r} is no name of a volume, which has two letters at least."
+        )
     return Bind(source, normal_path(parts[1]), modes - _MEANINGLESS_MODES)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from . import compare, container_spec, evidence
+from . import compare, container_spec, evidence, report
 from .compare import Difference
 from .container_spec import ONE_OFF_LABEL, ContainerSpec
 from .engine.docker import DockerEngine
@@ -60,9 +60,10 @@ def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
     spec, name = spec_of(options), options.names[0]
     container = engine.inspect(name)
     if container is None:
-        return _result(name, True, diff=[absent_diff(spec)], id="", status="absent", differences=[])
+        return _result(name, True, diff=[absent_diff(spec)], id="", status="absent", differences=[], notes=[])
     maker = _maker(options, engine)
-    found = compare.differences(spec, maker.image(spec.image), maker.found(container.id))
+    there = maker.found(container.id)
+    found = compare.differences(spec, maker.image(spec.image), there)
     return _result(
         name,
         bool(found),
@@ -70,6 +71,7 @@ def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
         id=container.id,
         status=container.status.value,
         differences=as_dicts(found),
+        notes=report.findings(compare.notes(spec, there)),
     )
 
 

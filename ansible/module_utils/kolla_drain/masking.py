@@ -9,7 +9,8 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SECRET_IN_URL = re.compile(r"(://[^:/@\s]*):\S+@")
-_ASSIGNED = re.compile(r"(?P<name>[\w-]+)(?P<sign>=|\s+)(?P<value>\S+)")
+_ASSIGNED = re.compile(r"(?P<name>[\w-]+)(?P<sign>=)(?P<value>[^\s'\"]+)")
+_OPTION = re.compile(r"(?<!\S)(?P<name>--?[\w-]+)(?P<sign>\s+)(?P<value>[^\s-]\S*)")
 MASK = "********"
 
 
@@ -24,8 +25,7 @@ def masked_words(text: str) -> str:
     """A command line without its secrets: of ``--password x`` and ``TOKEN=x`` the values, of URLs the passwords."""
 
     def hide(found: re.Match[str]) -> str:
-        name, sign = found["name"], found["sign"]
-        secret = _SECRET_NAME.search(name) and (sign == "=" or name.startswith("-"))
-        return f"{name}{sign}{MASK}" if secret else found[0]
+        secret = _SECRET_NAME.search(found["name"])
+        return f"{found['name']}{found['sign']}{MASK}" if secret else found[0]
 
-    return _ASSIGNED.sub(hide, _SECRET_IN_URL.sub(rf"\1:{MASK}@", text))
+    return _OPTION.sub(hide, _ASSIGNED.sub(hide, _SECRET_IN_URL.sub(rf"\1:{MASK}@", text)))

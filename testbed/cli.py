@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Sequence
 
-from testbed import state
+from testbed import state, upgrades
 from testbed.console import say
 from testbed.errors import TestbedError
 from testbed.nova_api import MICROVERSION
@@ -38,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="remove the stack")
     down.add_argument("--images", action="store_true", help="images, caches and lone databases too")
     commands.add_parser("status", help="what is there, and how to reach it")
+    inventory = commands.add_parser(
+        "inventory", help="print the stack as an Ansible inventory, for ansible/*.yml"
+    )
+    inventory.add_argument(
+        "--image", choices=sorted(upgrades.VARIANTS), help="with this variant of the image, to upgrade to"
+    )
     return top
 
 
@@ -54,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             NovaStack(stack).down()
             stack.down(images_too=chosen.images)
             say("all removed")
+        elif chosen.command == "inventory":
+            image = upgrades.cinder_image(stack.client, chosen.image or "")
+            print(json.dumps(upgrades.inventory(stack, image), indent=2))
         else:
             return _print_status(stack)
     except TestbedError as error:

@@ -239,7 +239,7 @@ class Stack:
         )
         containers.ensure(self.client, spec)
 
-    def _cinder_spec(self, name: str, image: str) -> Spec:
+    def cinder_spec(self, name: str, image: str) -> Spec:
         settings = self.state.settings
         text = cinder_config.cinder_conf(settings, self.state.endpoints)
         service = name.replace("_", "-")
@@ -271,7 +271,7 @@ class Stack:
         )
 
     def _ensure_cinder(self, name: str, image: str) -> str:
-        return containers.ensure(self.client, self._cinder_spec(name, image))
+        return containers.ensure(self.client, self.cinder_spec(name, image))
 
     # -- ready
 

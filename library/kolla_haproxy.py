@@ -1,0 +1,205 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: take a server out of HAProxy's backends, and put it back."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: kolla_haproxy
+short_description: Take a server out of HAProxy's backends, and put it back
+version_added: "0.2.0"
+description:
+  - Speaks to HAProxy by its stats socket, on the host that has it. The socket needs the level admin.
+  - V(drain) gives the server no new connections, and waits until those that it has have ended. V(ready) puts it back,
+    and waits until HAProxy finds it up.
+options:
+  socket:
+    description: The stats socket.
+    type: path
+    required: true
+  backends:
+    description: The backends that the server is in. One that HAProxy does not have is left out.
+    type: list
+    elements: str
+    required: true
+  server:
+    description: The server's name in the backends.
+    type: str
+    required: true
+  state:
+    description: What it should be.
+    type: str
+    choices: [drain, ready]
+    required: true
+  timeout:
+    description:
+      - Seconds to wait. Over it V(ready) fails; V(drain) does not, since a client may keep a connection open for good,
+        but RV(sessions) tells.
+    type: int
+    default: 60
+requirements:
+  - On the host Python 3.9 or later.
+attributes:
+  check_mode:
+    description: Tells whether the state would be changed.
+    support: full
+  diff_mode:
+    description: Shows the state before and after.
+    support: full
+author:
+  - The kolla-drain developers
+"""
+
+EXAMPLES = r"""
+- name: Take an API out
+  kolla_haproxy:
+    socket: /var/lib/docker/volumes/haproxy_socket/_data/haproxy.sock
+    backends: [cinder_api_back]
+    server: control01
+    state: drain
+"""
+
+RETURN = r"""
+servers:
+  description: The server in each backend that has it, before the change.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - backend: cinder_api_back
+      status: UP
+      sessions: 3
+sessions:
+  description: Connections that were open at the end of the wait.
+  returned: always
+  type: int
+"""
+
+import csv
+import socket
+import time
+import traceback
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+class HaproxyError(Exception):
+    """A sentence for the person who runs the play."""
+
+
+def ask(path, command):
+    """One command over the socket, and all that it answers."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(10)
+            connection.connect(path)
+            connection.sendall(command.encode() + b"\n")
+            answer = b""
+            while part := connection.recv(65536):
+                answer += part
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+        raise HaproxyError(
+            f"HAProxy does not answer at {path} ({why}); correct haproxy_socket, or take the host out of haproxy_hosts."
+        ) from exc
+    return answer.decode(errors="replace").strip()
+
+
+def servers(path, backends, server):
+    """The rows of `show stat` for this server, of the backends that there are."""
+    lines = ask(path, "show stat").lstrip("# ").splitlines()
+    return [
+        {"backend": row["pxname"], "status": row["status"], "sessions": int(row["scur"] or 0)}
+        for row in csv.DictReader(lines)
+        if row["pxname"] in backends and row["svname"] == server
+    ]
+
+
+def is_in_state(row, state):
+    """Whether the server is where it should be; a DRAIN may carry a note behind it."""
+    return row["status"].startswith("DRAIN") == (state == "drain")
+
+
+def set_state(path, rows, server, state):
+    """HAProxy answers nothing when it has done it."""
+    for row in rows:
+        said = ask(path, f"set server {row['backend']}/{server} state {state}")
+        if said:
+            raise HaproxyError(f"HAProxy refused to set {row['backend']}/{server} to {state}: {said}")
+
+
+def settled(rows, state):
+    """Whether nothing is left to wait for."""
+    if state == "drain":
+        return all(row["sessions"] == 0 for row in rows)
+    return all(row["status"].startswith(("UP", "no check")) for row in rows)
+
+
+def wait(params):
+    """Look every second until it is so, or the time is over; returns the last look."""
+    until = time.monotonic() + params["timeout"]
+    while True:
+        rows = servers(params["socket"], params["backends"], params["server"])
+        if settled(rows, params["state"]) or time.monotonic() >= until:
+            return rows
+        time.sleep(1)
+
+
+def act(params, check_mode):
+    """Look, set, wait."""
+    path, server, state = params["socket"], params["server"], params["state"]
+    before = servers(path, params["backends"], server)
+    if not before:
+        raise HaproxyError(
+            f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct haproxy_server."
+        )
+    due = [row for row in before if not is_in_state(row, state)]
+    now = before
+    if not check_mode:
+        set_state(path, due, server, state)
+        now = wait(params)
+        if state == "ready" and not settled(now, state):
+            raise HaproxyError(
+                f"{server} is back in HAProxy but not up after {params['timeout']} s "
+                f"({', '.join(row['backend'] + ' ' + row['status'] for row in now)}); see why its check fails."
+            )
+    return {
+        "changed": bool(due),
+        "servers": before,
+        "sessions": sum(row["sessions"] for row in now),
+        "diff": [
+            {
+                "before_header": f"{row['backend']}/{server}",
+                "after_header": f"{row['backend']}/{server}",
+                "before": f"{row['status']}\n",
+                "after": f"{state}\n",
+            }
+            for row in due
+        ],
+    }
+
+
+def argument_spec():
+    """The module's options; a test holds that they agree with DOCUMENTATION."""
+    return {
+        "socket": {"type": "path", "required": True},
+        "backends": {"type": "list", "elements": "str", "required": True},
+        "server": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["drain", "ready"], "required": True},
+        "timeout": {"type": "int", "default": 60},
+    }
+
+
+def main():
+    """Read the options, act, and answer Ansible."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = act(module.params, module.check_mode)
+    except HaproxyError as exc:
+        module.fail_json(msg=str(exc), exception=traceback.format_exc())
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

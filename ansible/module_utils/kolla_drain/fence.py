@@ -35,6 +35,10 @@ class FenceError(KollaDrainError):
     """A service cannot be fenced, unfenced or looked at."""
 
 
+class NoAnswer(FenceError):
+    """The API did not answer a request; whether it took effect is not known."""
+
+
 class NoSuchService(FenceError):
     """The API lists no such service."""
 
@@ -315,7 +319,11 @@ class Run:
         try:
             for row in rows:
                 told.append(row.host)
-                self.api.disable(row, reason)
+                try:
+                    self.api.disable(row, reason)
+                except NoAnswer as exc:
+                    # Nova saves the flag first, and then waits for a nova-compute that may be dead.
+                    self.warnings.append(f"{exc}; what it lists decides")
             return self._await(wanted, rows)
         except FenceError as exc:
             raise FenceError(
@@ -446,18 +454,24 @@ class Run:
             return ""  # somebody else decided meanwhile
         tried: list[str] = []
         for name, way in self._ways(row):
+            said = f"{self.api.name} took the request and changed nothing"
+            if name == "database":
+                said = f"the database took the statement and {self.api.name} shows no change"
             try:
                 way(row)
+            except NoAnswer as exc:
+                said = str(exc)
             except FenceError as exc:
                 tried.append(str(exc))
                 continue
+            else:
+                self._enable_is_known_to_fail |= name == "api"
             (now,) = self._look((row,))
-            if now.enabled:
-                return name
             if not now.ours:
-                return name  # somebody else disabled it meanwhile, and that stays
-            self._enable_is_known_to_fail |= name == "api"
-            tried.append(f"{self.api.name} took the request ({name}) and changed nothing")
+                # Enabled, or disabled by somebody else meanwhile, and that stays.
+                self._enable_is_known_to_fail &= name != "api"
+                return name
+            tried.append(said)
         raise FenceError(
             f"{row.binary} on {row.host} could not be unfenced: {', '.join(tried)}; do it by hand: "
             f"{self._hand(row, broken=True)}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .fence import FenceError, Pools, Row
+from .fence import FenceError, NoAnswer, Pools, Row
 
 # 3.7 tells the cluster. Not 3.49: for its backend_state the API asks the scheduler, which may be the one
 # that is stopped.
@@ -111,9 +112,9 @@ class _Client:
                 f"interface, or give endpoint_override ({_first_line(exc)})"
             ) from None
         except faults.ConnectTimeout as exc:
-            raise FenceError(f"{self.name} did not answer in time: {_first_line(exc)}") from None
+            raise NoAnswer(f"{self.name} did not answer in time: {_first_line(exc)}") from None
         except faults.ConnectFailure as exc:
-            raise FenceError(f"{self.name} cannot be reached: {_first_line(exc)}") from None
+            raise NoAnswer(f"{self.name} cannot be reached: {_unreachable(exc)}") from None
         except faults.SSLError as exc:
             raise FenceError(
                 f"no TLS connection to {self.name}: {_first_line(exc)}; give ca_cert, or correct the address"
@@ -170,6 +171,12 @@ def _settings(access: Access) -> dict[str, Any]:
 
 def _first_line(exc: BaseException) -> str:
     return (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")[:300]
+
+
+def _unreachable(exc: BaseException) -> str:
+    """Where to, and what the system says; not the whole of requests and urllib3 in between."""
+    why = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(exc))
+    return _first_line(exc).split(": ")[0] + (f" ({why.group(1)})" if why else "")
 
 
 def _fault(answer: Any) -> str:

@@ -1,0 +1,172 @@
+"""What ``ansible-doc`` says of kolla_service and what the module takes and returns are one and the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.documented import ROOT, load, options
+from tests.support.module_run import run_module
+
+MODULE = ROOT / "library" / "kolla_service.py"
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    return load("kolla_service")
+
+
+def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+
+    assert options(documented, "suboptions") == options(module.argument_spec(), "options")
+
+
+def test_every_option_is_read(module: ModuleType) -> None:
+    """An option that is read nowhere is a promise not kept."""
+    asked: set[str] = set()
+
+    class Params(dict):  # type: ignore[type-arg]
+        def __getitem__(self, key: str) -> Any:
+            asked.add(key)
+            return super().__getitem__(key)
+
+    given = {name: option.get("default") for name, option in module.argument_spec().items()}
+    given.update(service="cinder-volume", host="a", state="fenced")
+    readers: tuple[Callable[..., Any], ...] = (
+        module.access_of,
+        module.second_way_of,
+        lambda params: module.wish_of(params, check_mode=False),
+    )
+    for read in readers:
+        read(Params(given))
+
+    assert asked == set(given)
+
+
+def test_the_services_are_those_of_the_core(module: ModuleType) -> None:
+    from kolla_drain import fence
+
+    assert module.argument_spec()["service"]["choices"] == list(fence.SERVICES)
+
+
+def test_every_secret_is_kept_from_logs_and_nothing_else(module: ModuleType) -> None:
+    """On whole dictionaries, no_log would mask "admin" and "cinder" wherever they appear."""
+    spec = module.argument_spec()
+    secret = {
+        (name, sub)
+        for name in ("auth", "database")
+        for sub, option in spec[name]["options"].items()
+        if option.get("no_log")
+    }
+
+    assert not any(option.get("no_log") for option in spec.values())
+    assert secret == {
+        ("auth", "password"),
+        ("auth", "token"),
+        ("auth", "application_credential_secret"),
+        ("database", "password"),
+        ("database", "url"),
+    }
+
+
+def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
+    from kolla_drain import fence
+
+    row = fence.Row("cinder-volume", "a@x", enabled=True, up=True)
+    result = module.result_of(fence.Outcome(False, (row,), (row,), "why"))
+    known = yaml.safe_load(module.RETURN)
+
+    assert set(result) == set(known) | {"changed", "msg"}
+    assert set(result["services"][0]) == set(known["services"]["contains"])
+
+
+def test_the_grant_is_the_same_everywhere(module: ModuleType) -> None:
+    from kolla_drain.evidence import fencing
+
+    rights = fencing.grant().split("GRANT ")[1].split(" ON ")[0]
+    texts = [
+        yaml.safe_load(module.DOCUMENTATION)["options"]["database"]["description"][1],
+        (ROOT / "docs" / "fence.rst").read_text(),
+    ]
+    assert [rights in " ".join(text.split()) for text in texts] == [True, True]
+
+
+def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    for task in yaml.safe_load(module.EXAMPLES):
+        checked = ArgumentSpecValidator(module.argument_spec()).validate(task["kolla_service"])
+        assert not checked.error_messages, task["name"]
+
+
+def test_ansible_doc_reads_it() -> None:
+    program = Path(sys.executable).with_name("ansible-doc")
+    shown = subprocess.run(
+        [str(program), "-M", "library", "-t", "module", "--json", "kolla_service"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (found,) = json.loads(shown.stdout).values()
+    assert found["doc"]["short_description"].startswith("Fence a Cinder or Nova service")
+
+
+# -- the module as a whole, as far as it gets without an API
+
+ASKED = {
+    "service": "cinder-backup",
+    "host": "a",
+    "state": "unfenced",
+    "auth_type": "none",
+    "endpoint_override": "http://127.0.0.1:9/v3/x",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "hidden", "message"),
+    [
+        ({}, (), r"Cinder's API cannot be reached: .*127\.0\.0\.1:9/"),
+        ({}, ("openstack",), r"openstacksdk is missing in .*python.*: install it there with "),
+        ({"second_way": "database"}, (), "second_way is database, and there is none"),
+        ({"service_config": ["/nonexistent/cinder.conf"]}, (), "/nonexistent/cinder.conf cannot be read"),
+        ({"database": {"user": "x"}}, (), "the database has no name"),
+        ({"service": "nova-compute", "database": {"user": "x"}}, (), "for Cinder's services"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_sentence(more: dict[str, Any], hidden: Any, message: str) -> None:
+    import re
+
+    result = run_module({**ASKED, **more}, module=MODULE, hide=hidden)
+
+    assert result["failed"] is True
+    assert re.search(message, result["msg"]), result["msg"]
+    assert "\n" not in result["msg"]
+    assert "Traceback" not in result["msg"]
+
+
+def test_a_database_that_is_not_there_is_told_without_its_password() -> None:
+    from kolla_drain.fence import FenceError, Row
+    from kolla_drain.fence_database import database_way
+
+    way = database_way(
+        "cinder-backup",
+        {"host": "127.0.0.1", "port": 9, "user": "drain", "password": "quiet", "name": "cinder"},
+        (),
+    )
+    assert way is not None
+    with pytest.raises(
+        FenceError, match=r"the second way does not work: .*127\.0\.0\.1:9.*GRANT SELECT"
+    ) as caught:
+        way.check([Row("cinder-backup", "a", enabled=True, up=True)])
+    assert "quiet" not in str(caught.value)

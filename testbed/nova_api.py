@@ -99,14 +99,14 @@ class NovaApi:
         return found
 
     def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 60) -> str:
-        """Wait for one of the statuses; an ERROR that nobody wants ends the wait."""
+        """Wait for one of the statuses; an ERROR ends the wait unless it is for a deletion."""
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
 
         def reached() -> str | None:
             server = self.server(server_id)
             if server["status"] in wanted:
                 return str(server["status"])
-            if server["status"] == "ERROR":
+            if server["status"] == "ERROR" and GONE not in wanted:
                 raise NotReady(
                     f"instance {server_id} went to ERROR: {server.get('fault', {}).get('message')}"
                 )

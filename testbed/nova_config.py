@@ -18,10 +18,15 @@ DATABASE_OF = {
 }
 
 
+# What [DEFAULT]/concurrency_backend calls them.
+BACKENDS = {"threads": "threading", "eventlet": "eventlet"}
+
+
 @dataclass(frozen=True)
 class NovaSettings:
-    """What a person may choose of the Nova services; the times as Nova's own defaults."""
+    """What a person may choose of the Nova services; all as Nova's own defaults."""
 
+    mode: str = "threads"
     report_interval: int = 10
     service_down_time: int = 60
     graceful_shutdown_timeout: int = 180
@@ -63,6 +68,7 @@ debug = {settings.debug}
 my_ip = 127.0.0.1
 allow_resize_to_same_host = true
 transport_url = {shared.broker_url}
+concurrency_backend = {BACKENDS[settings.mode]}
 graceful_shutdown_timeout = {settings.graceful_shutdown_timeout}
 manager_shutdown_timeout = {settings.manager_shutdown_timeout}
 service_down_time = {settings.service_down_time}
@@ -93,6 +99,9 @@ compute = auto
 [glance]
 api_servers = {neighbours}
 
+[service_user]
+send_service_user_token = true
+{_admin_token(own, neighbours)}
 [neutron]
 endpoint_override = {neighbours}
 {_admin_token(own, neighbours)}

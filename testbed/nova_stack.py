@@ -31,11 +31,11 @@ from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
 from testbed.mariadb import MariaDB
-from testbed.nova_api import NovaApi
+from testbed.nova_api import GONE, NovaApi
 from testbed.nova_config import CELL0, CELL1, DATABASES, NovaEndpoints, NovaSettings
-from testbed.paths import DRIVERS, LABEL, MARKER, NOVA_DIR, NOVA_STATE_FILE
+from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, NOVA_DIR, NOVA_STATE_FILE
 from testbed.pauses import Pauses
-from testbed.stack import MARIADB, RABBITMQ, EngineEvent, ServiceStatus, Stack
+from testbed.stack import MARIADB, MODES, RABBITMQ, EngineEvent, ServiceStatus, Stack
 from testbed.waiting import wait_until
 
 PLACEMENT = "placement_api"
@@ -110,7 +110,7 @@ class NovaStack:
             self._next_state(settings)
         image = images.ensure(self.client, "nova")["nova"].reference
         self._make_folders()
-        with locked("nova"), step(f"{', '.join(SERVICES)} (Nova)"):
+        with locked("nova"), step(f"{', '.join(SERVICES)} (Nova on {self.state.settings.mode})"):
             self._ensure_databases()
             for name in SERVICES:
                 if name == "nova_compute":
@@ -141,6 +141,8 @@ class NovaStack:
         before = NovaState.load() or NovaState(endpoints=_fresh_endpoints())
         chosen = {key: value for key, value in settings.items() if value is not None}
         after = replace(before, settings=replace(before.settings, **chosen))
+        if after.settings.mode not in MODES:
+            raise TestbedError(f"No mode {after.settings.mode}; there are {' and '.join(MODES)}.")
         state.keep(NOVA_STATE_FILE, asdict(after))
 
     @property
@@ -245,7 +247,7 @@ class NovaStack:
                 f"{NOVA_DIR}:/var/lib/nova",
                 f"{DRIVERS}:/opt/testbed:ro",
             ),
-            labels={LABEL: self.name},
+            labels={LABEL: self.name} | ({MODE_LABEL: self.state.settings.mode} if name in NOVA else {}),
             ipc_mode="host" if name == "nova_compute" else None,
             fingerprint="".join(prints),
         )
@@ -349,6 +351,19 @@ class NovaStack:
     def clear_pauses(self) -> None:
         """Every operation is quick again; those under way keep what they were told."""
         self._pauses.clear()
+
+    def task_state(self, server_id: str) -> str | None:
+        """What Nova is doing with the instance, or None."""
+        rows = self.mariadb.execute("SELECT task_state FROM instances WHERE uuid = %s", (server_id,), "nova")
+        return str(rows[0][0]) if rows and rows[0][0] else None
+
+    def delete_servers(self, timeout: float = 60) -> None:
+        """Delete every instance, and wait until all are gone."""
+        servers = [one["id"] for one in self.api.servers()]
+        for server in servers:
+            self.api.delete_server(server)
+        for server in servers:
+            self.api.wait_status(server, GONE, timeout)
 
     def restart_service(self, name: str, timeout: float = 120) -> str:
         """Start a stopped service, make it again when it is gone, and wait until it serves."""

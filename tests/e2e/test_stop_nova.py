@@ -1,0 +1,79 @@
+"""A real nova-compute with an instance in the making is stopped, and its neighbours beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.nova_stack import NovaStack
+from testbed.stack import Stack
+from testbed.waiting import wait_until
+
+from .conftest import ad_hoc, kills
+
+COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
+TERM = 15
+# Above what Nova itself may take (180 s), or preflight warns; no test comes near it.
+LONG = 240
+
+
+@pytest.fixture(scope="module")
+def nova_up(any_stack: Stack) -> Iterator[NovaStack]:
+    """Nova; taken down afterwards, unless somebody had it up before."""
+    nova = NovaStack(any_stack)
+    was_up = any(one.state == "running" for one in nova.status())
+    yield nova
+    nova.clear_pauses() if was_up else nova.down()
+
+
+@pytest.fixture
+def nova(nova_up: NovaStack) -> Iterator[NovaStack]:
+    """Every service up and no pause set before each test; no instance left after it."""
+    nova_up.up().clear_pauses()
+    yield nova_up
+    nova_up.up().clear_pauses()
+    nova_up.delete_servers()
+
+
+def spawning(nova: NovaStack, seconds: float) -> str:
+    """An instance that nova-compute is spawning for that long; its id."""
+    nova.set_pause("instance_spawn", seconds)
+    server = str(nova.api.create_server("e2e")["id"])
+    wait_until(lambda: nova.task_state(server) == "spawning", 60, f"instance {server} being spawned")
+    return server
+
+
+def test_evidence_of_every_service_is_read(nova: NovaStack) -> None:
+    result = ad_hoc(f"action=drain_status name={COMPUTE},{CONDUCTOR},{SCHEDULER}")
+
+    assert [one["evidence"] for one in result["containers"]] == ["ok", "ok", "ok"]
+    assert [one["heartbeat"]["up"] for one in result["containers"]] == [True, True, True]
+
+
+def test_a_spawn_in_flight_is_drained(nova: NovaStack) -> None:
+    begun = time.time()
+    server = spawning(nova, 10)
+
+    result = ad_hoc(f"action=stop_container name={COMPUTE} graceful_shutdown_timeout={LONG}")
+
+    assert result["verdict"] == "drained", result["reason"]
+    assert result["evidence"] == "ok"
+    assert nova.api.status(server) == "ACTIVE"
+    (operation,) = result["operations"]
+    assert (operation["kind"], operation["id"]) == ("instance_build", server)
+    assert (operation["outcome"], operation["last_status"]) == ("finished", "active")
+    assert kills(nova.stack, begun, COMPUTE) == [TERM]
+    assert nova.container(COMPUTE).status == "exited"
+
+
+def test_idle_services_end_by_themselves_side_by_side(nova: NovaStack) -> None:
+    begun = time.time()
+
+    result = ad_hoc(f"action=stop_container name={SCHEDULER},{CONDUCTOR} graceful_shutdown_timeout={LONG}")
+
+    for one in result["containers"]:
+        assert one["verdict"] == "unverified", "no row tells of what they do"
+        assert (one["evidence"], one["exit_code"]) == ("ok", 0), one["reason"]
+        assert kills(nova.stack, begun, one["name"]) == [TERM]

@@ -201,7 +201,7 @@ def test_an_enabled_service_is_nobodys() -> None:
         (volume("b@x"), {"a@x": {"X"}, "b@x": {"X"}}, True),
         (volume("b@y"), {"a@x": {"X"}, "b@y": {"X"}}, True),  # the name counts, not the section
         (volume("b@x"), {"a@x": {"X"}, "b@x": {"Y"}}, False),
-        (volume("b@x"), {"a@x": {"X"}}, False),  # not in the scheduler's choice
+        (volume("b@x"), {"a@x": {"x"}}, False),  # not in the scheduler's choice
         (volume("b@x"), None, True),  # the scheduler cannot be asked
         (volume("b@y"), None, False),
         (volume("b@x", enabled=False), None, False),
@@ -348,6 +348,15 @@ def test_check_mode_and_status_change_nothing(time: FakeTime, state: str) -> Non
         assert "would be" in outcome.reason
 
 
+def test_check_mode_does_not_try_whether_the_api_can_enable(time: FakeTime) -> None:
+    api = Cinder29(backup("a"), backup("b"))
+
+    outcome = run(api, time, "cinder-backup", check_mode=True)
+
+    assert api.asked == []
+    assert "is known only once it is tried" in outcome.warnings[0]
+
+
 # -- reading back
 
 
@@ -454,13 +463,42 @@ def test_one_that_cannot_be_unfenced_does_not_keep_the_others_fenced(time: FakeT
     assert api.services["a@y"].enabled
 
 
+def test_an_api_that_was_seen_to_fail_is_not_tried_again(time: FakeTime) -> None:
+    api = Cinder29(volume("a@x", **held()), volume("a@y", **held()))
+
+    run(api, time, state="unfenced")
+
+    assert api.done == ["enable", "thaw", "thaw"]
+
+
+def test_a_way_that_worked_and_answered_with_a_fault(time: FakeTime) -> None:
+    class Odd(Cinder29):
+        def freeze_and_thaw(self, row: Row) -> None:
+            super().freeze_and_thaw(row)
+            raise FenceError("500")
+
+    assert run(Odd(volume("a@x", **held())), time, state="unfenced").method == "thaw"
+
+
+def test_a_thaw_that_did_not_follow_is_told(time: FakeTime) -> None:
+    class Half(Cinder29):
+        def freeze_and_thaw(self, row: Row) -> None:
+            self.services[row.host] = replace(self.services[row.host], reason="frozen", frozen=True)
+            raise FenceError("thaw: 500")
+
+    with pytest.raises(FenceError, match="thaw: 500; do it by hand: cinder thaw-host a@x"):
+        run(Half(volume("a@x", **held())), time, state="unfenced")
+
+
 def test_a_reason_that_changed_meanwhile_is_left(time: FakeTime) -> None:
     api = Cinder29(volume("a@x", **held()))
     api.meanwhile = [volume("a@x", **held("mine now"))]
 
-    run(api, time, state="unfenced", database=FakeDatabase(api))
+    outcome = run(api, time, state="unfenced", database=FakeDatabase(api))
 
     assert api.services["a@x"].reason == "mine now"
+    assert (outcome.changed, outcome.fenced) == (False, True)
+    assert "disabled by somebody else, with the reason 'mine now'" in outcome.reason
     assert api.done == ["enable"]
 
 

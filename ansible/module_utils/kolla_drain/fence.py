@@ -64,6 +64,11 @@ class Row:
         return not self.enabled and self.reason.startswith(MARKER)
 
     @property
+    def half_thawed(self) -> bool:
+        """Whether a freeze went through and the thaw that should have followed did not."""
+        return self.frozen or (not self.enabled and self.reason == "frozen")
+
+    @property
     def seat(self) -> str:
         """How the scheduler calls its backend."""
         return self.cluster or self.host
@@ -308,8 +313,11 @@ class Run:
             return self._outcome(bool(ours), wanted, after, "; ".join([*would, *rest]))
         method = self._enable_all(ours)
         after = self._look(wanted)
-        done = [f"{row.binary} on {row.host} is unfenced" for row in ours]
-        return self._outcome(bool(ours), wanted, after, "; ".join([*done, *rest]), method)
+        hosts = {row.host for row in ours}
+        done = [row for row in after if row.host in hosts and row.enabled]
+        meanwhile = [_told(row) for row in after if row.host in hosts and not row.enabled]
+        said = [f"{row.binary} on {row.host} is unfenced" for row in done]
+        return self._outcome(bool(done), wanted, after, "; ".join([*said, *meanwhile, *rest]), method)
 
     # -- fencing
 
@@ -459,19 +467,17 @@ class Run:
                 said = f"the database took the statement and {self.api.name} shows no change"
             try:
                 way(row)
-            except NoAnswer as exc:
-                said = str(exc)
             except FenceError as exc:
-                tried.append(str(exc))
-                continue
+                said = str(exc)  # also of what took effect all the same
             else:
                 self._enable_is_known_to_fail |= name == "api"
             (now,) = self._look((row,))
-            if not now.ours:
+            if now.enabled or not (now.ours or now.half_thawed):
                 # Enabled, or disabled by somebody else meanwhile, and that stays.
                 self._enable_is_known_to_fail &= name != "api"
                 return name
             tried.append(said)
+            row = now
         raise FenceError(
             f"{row.binary} on {row.host} could not be unfenced: {', '.join(tried)}; do it by hand: "
             f"{self._hand(row, broken=True)}"
@@ -530,6 +536,8 @@ class Run:
     def _hand(self, row: Row, *, broken: bool) -> str:
         if row.binary.startswith("nova-"):
             return f"openstack compute service set --enable {row.host} {row.binary}"
+        if row.half_thawed:
+            return f"cinder thaw-host {row.host}"
         if broken:
             return self.by_hand(row)
         command = f"openstack volume service set --enable {row.host} {row.binary}"

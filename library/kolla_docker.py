@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: stop, restart and look at Kolla's containers without losing the work inside them."""
+"""Ansible module: make, stop and look at Kolla's containers without losing the work inside them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ description:
     shows, never on an exit code.
   - Where there is no database to read, or it cannot be read, the container's exit and the deadline decide, and the
     result says so.
+  - Containers, images and volumes are created, compared and removed with the options that Kolla's services use. Equal
+    means equal, whatever the spelling, so a second run changes nothing.
   - A process is signalled once, also when a run is repeated, was killed half way or has another beside it. A small
     record under C(/run/kolla-drain) on the managed host sees to that; a later run joins the stop under way.
 options:
@@ -26,28 +28,55 @@ options:
       - What to do.
       - V(stop_container) stops gracefully. V(stop_and_remove_container) also removes the container once it has
         stopped; its named volumes stay. V(restart_container) stops gracefully and starts the same container again.
-      - V(start_container) starts a container that exists. V(remove_container) removes one that does not run.
+      - V(start_container) creates the container if it is missing, with its volumes and its image, and starts it.
+        Without O(image) it starts one that exists. One that exists and differs from the options is
+        replaced, as by V(recreate_or_restart_container). With O(detach=false) it is run once to its end.
+      - V(recreate_or_restart_container) restarts the container gracefully if it is as the options say, and else
+        replaces it. The new one is created beside the old one, which serves on; then the old one is drained, the two
+        swap names, and the new one is started. The old one is removed when the new one serves. If it does not within
+        O(ready_timeout), the old one is put back and started, the task fails, and the new one is kept as
+        C(NAME.failed) for its log. What an interrupted run left is put right by the next one.
+      - With C(KOLLA_CONFIG_STRATEGY=COPY_ONCE) in O(environment) it is always replaced, for only a new container takes
+        over a changed configuration.
+      - V(reload_container) asks the service to read its configuration again, with SIGHUP or the signal of its profile,
+        only where its process handles that, and sees that it serves on. Where it does not, O(reload_fallback) counts.
+      - V(compare_container) tells whether the container is missing or differs from the options, and in what.
+        V(compare_image) does so for its image alone. A container of Kolla's images that runs is also asked whether its
+        configuration on the host has changed since it was copied, which is the setting C(config).
+      - V(remove_container) removes one that does not run.
+      - V(ensure_image) pulls an image that the host has not. V(pull_image) fetches what the registry has now, and is
+        changed if that is another image. V(remove_image) removes one that no container is made of.
+      - V(create_volume) and V(remove_volume) make and remove the volume O(name); one in use is not removed.
       - V(get_container_state) and V(get_container_env) read from the engine.
       - V(drain_status) tells what a stop would do and what is in flight now, and changes nothing.
     type: str
     required: true
     choices:
+      - compare_container
+      - compare_image
+      - create_volume
       - drain_status
+      - ensure_image
       - get_container_env
       - get_container_state
+      - pull_image
+      - recreate_or_restart_container
+      - reload_container
       - remove_container
+      - remove_image
+      - remove_volume
       - restart_container
       - start_container
       - stop_and_remove_container
       - stop_container
   name:
     description:
-      - The container's name or its id, of which the first 12 characters do.
-      - For V(stop_container), V(stop_and_remove_container) and V(drain_status) a list of them. They are stopped side
-        by side, each to a verdict of its own; one that fails does not stop the others.
+      - The container's name or its id, of which the first 12 characters do; for V(create_volume) and V(remove_volume)
+        the volume's. Actions on images take none.
+      - For V(stop_container), V(stop_and_remove_container), V(reload_container) and V(drain_status) a list of
+        them. They are stopped side by side, each to a verdict of its own; one that fails does not stop the others.
     type: list
     elements: str
-    required: true
   graceful_shutdown:
     description:
       - With V(false) the engine's plain stop is used, with O(graceful_shutdown_timeout), and no evidence is read.
@@ -59,8 +88,10 @@ options:
     description:
       - Seconds from the start of the stop to its deadline, at least 1.
       - A stop that is under way keeps its deadline, unless a longer time is asked for here.
+      - A new container also gets it as its StopTimeout, so that the engine's plain stop and a shutdown of the host give
+        its work the same time. A container that differs in that alone is not another one and is not made anew for it.
+      - V(180) if neither it nor O(common_options) says so.
     type: int
-    default: 180
     aliases: [graceful_timeout]
   on_timeout:
     description:
@@ -88,7 +119,10 @@ options:
         Not set, no container is ever killed before its deadline.
     type: float
   stop_signal:
-    description: The signal to send. By default the container's own StopSignal, or SIGTERM where it has none.
+    description:
+      - The signal to send. By default the container's own StopSignal, or SIGTERM where it has none.
+      - A new container also gets it as its StopSignal, by default that of its image, or SIGTERM. A container with
+        another one differs, if it is given.
     type: str
   service:
     description:
@@ -165,14 +199,136 @@ options:
     type: bool
     default: false
   client_timeout:
-    description: Seconds that the engine is given for calls that may take long, such as a removal.
+    description:
+      - Seconds that the engine is given for calls that may take long, such as a removal or the next piece of a pull.
+      - V(120) if neither it nor O(common_options) says so.
     type: int
-    default: 120
   container_engine:
-    description: The container engine.
+    description: The container engine, V(docker) if neither it nor O(common_options) says so.
     type: str
     choices: [docker]
-    default: docker
+  common_options:
+    description:
+      - Options that many tasks share, such as Kolla's C(kolla_container_engine_common_options). Any option that has no
+        default here, but O(action), O(name), O(image) and itself.
+      - What the task gives itself wins. O(environment), O(labels) and O(dimensions) are merged key by key.
+      - Kolla's C(auth_email), C(api_version) and C(tls_verify), C(tls_cert), C(tls_key), C(tls_cacert) are taken and
+        mean nothing here.
+    type: dict
+  image:
+    description:
+      - The image of the container, C(latest) if it has no tag. Images are told apart by their ids, so a tag that has
+        moved is a difference and another name of the same image is none.
+      - Required to create or compare, and for the actions on images.
+    type: str
+  command:
+    description: The command, a string that is split as a shell would or a list; by default the image's.
+    type: raw
+  environment:
+    description:
+      - Variables. Those of the image stay. Null is the empty value.
+      - C(KOLLA_SERVICE_NAME) is always set, from O(name), as Kolla's images expect.
+    type: dict
+  labels:
+    description: Labels beside those of the image. Names that begin with C(kolla-drain.) are the module's own.
+    type: dict
+  volumes:
+    description:
+      - Volumes by name, C(NAME:/PATH), folders of the host, C(/PATH:/PATH), each with modes if any, such as V(:ro),
+        V(:shared) or V(:z); or a path in the container alone, for a volume without a name.
+      - Volumes by name are created if they are missing. Empty entries are left out.
+    type: list
+    elements: str
+  volumes_from:
+    description: Containers whose volumes are mounted too.
+    type: list
+    elements: str
+  tmpfs:
+    description: Paths in the container to mount as tmpfs, with options if any, such as V(/run:size=64m).
+    type: list
+    elements: str
+  dimensions:
+    description:
+      - Limits. C(mem_limit), C(mem_reservation), C(memswap_limit) and C(kernel_memory) are sizes such as V(1g);
+        C(cpu_period), C(cpu_quota), C(cpu_shares) and C(blkio_weight) numbers; C(cpuset_cpus) and C(cpuset_mems) lists
+        such as V(0-3); C(ulimits) a dictionary of names, each with C(soft) and C(hard).
+      - What is not given is the engine's default. A limit that the engine dropped, for its kernel has none of the
+        kind, is no difference.
+    type: dict
+  healthcheck:
+    description:
+      - C(test), C(interval), C(timeout), C(start_period) and C(retries), the times in seconds. V(NONE) as C(test) means
+        no check; without this option the image's counts.
+    type: dict
+  privileged:
+    description: Whether the container has all rights on the host, V(false) if not given.
+    type: bool
+  cap_add:
+    description: Capabilities to add, as V(SYS_ADMIN) or V(CAP_SYS_ADMIN).
+    type: list
+    elements: str
+  security_opt:
+    description: Security options, such as V(label=disable).
+    type: list
+    elements: str
+  ipc_mode:
+    description: The IPC namespace, V(host), V(private), V(shareable), V(none) or V(container:NAME).
+    type: str
+  pid_mode:
+    description: The process namespace, V(host), V(private) or V(container:NAME).
+    type: str
+  cgroupns_mode:
+    description: The cgroup namespace, V(host) or V(private).
+    type: str
+  tty:
+    description: Whether the container has a terminal, V(false) if not given.
+    type: bool
+  user:
+    description: The user that the container's process runs as; by default the image's.
+    type: str
+  restart_policy:
+    description:
+      - When the engine starts the container again by itself, V(no) if not given. V(oneshot) is Kolla's word for never.
+    type: str
+    choices: ["no", on-failure, oneshot, always, unless-stopped]
+  restart_retries:
+    description: How often with O(restart_policy=on-failure), V(10) if not given. Without that policy it is an error.
+    type: int
+  detach:
+    description:
+      - With V(false) O(action=start_container) runs the container to its end, returns RV(rc), RV(stdout) and
+        RV(stderr), and fails if its exit code is not 0.
+      - It waits as long as the container takes, which no option limits, for what was begun (a database migration) must
+        not be cut; use Ansible's C(async) or C(timeout) where the task must come back. The run goes on then, and the
+        next one of the same name refuses until it has ended.
+      - What an interrupted run left is removed by the next one.
+      - O(restart_policy) of O(common_options) does not count here.
+      - V(true) if not given.
+    type: bool
+  remove_on_exit:
+    description: Whether a container of O(detach=false) is removed when it has ended, V(true) if not given.
+    type: bool
+  auth_registry:
+    description:
+      - The registry that O(auth_username) and O(auth_password) are for; the engine's default one if not given. They are
+        never sent to another.
+    type: str
+  auth_username:
+    description: The account at the registry.
+    type: str
+  auth_password:
+    description: Its password.
+    type: str
+  ready_timeout:
+    description: Seconds that a new, restarted or reloaded container is given until it serves.
+    type: float
+    default: 120.0
+  reload_fallback:
+    description:
+      - What to do where the process does not handle the reload signal. V(fail) says so, V(restart) restarts gracefully.
+    type: str
+    choices: [fail, restart]
+    default: fail
 requirements:
   - On the managed host Python 3.9 or later with docker, and for evidence PyMySQL and oslo.config.
   - The rights of root on the managed host, for the engine and C(/run/kolla-drain).
@@ -181,7 +337,8 @@ attributes:
     description: Changes nothing and returns the plan, what is in flight now, and what preflight finds.
     support: full
   diff_mode:
-    description: Shows the container's state before and after.
+    description:
+      - Shows the container's state before and after, or each setting that differs, old and new. Secrets are masked.
     support: full
 author:
   - The kolla-drain developers
@@ -220,6 +377,61 @@ EXAMPLES = r"""
       name: nova
       user: drain
       password: "{{ drain_database_password }}"
+
+- name: Would anything change?
+  kolla_docker: &cinder_volume
+    action: compare_container
+    name: cinder_volume
+    image: registry.example.org:4000/kolla/cinder-volume:2026.1
+    privileged: true
+    ipc_mode: host
+    environment:
+      KOLLA_CONFIG_STRATEGY: COPY_ALWAYS
+    volumes:
+      - /etc/kolla/cinder-volume/:/var/lib/kolla/config_files/:ro
+      - /run:/run:shared
+      - cinder:/var/lib/cinder
+    dimensions:
+      mem_limit: 4g
+      ulimits:
+        nofile:
+          soft: 131072
+          hard: 131072
+    healthcheck:
+      test: ["CMD-SHELL", "healthcheck_port cinder-volume 5672"]
+      interval: 30
+      timeout: 30
+      start_period: 5
+      retries: 3
+    common_options:
+      restart_policy: unless-stopped
+  check_mode: true
+  diff: true
+
+- name: Create the container if it is missing, and start it
+  kolla_docker:
+    <<: *cinder_volume
+    action: start_container
+
+- name: Bring the schema up to date, in a container that is run once
+  kolla_docker:
+    action: start_container
+    name: bootstrap_cinder
+    image: registry.example.org:4000/kolla/cinder-api:2026.1
+    command: cinder-manage db sync
+    detach: false
+    environment:
+      KOLLA_BOOTSTRAP: ""
+    volumes:
+      - /etc/kolla/cinder-api/:/var/lib/kolla/config_files/:ro
+
+- name: Fetch the image before anything is stopped
+  kolla_docker:
+    action: pull_image
+    image: registry.example.org:4000/kolla/cinder-volume:2026.1
+    auth_registry: registry.example.org:4000
+    auth_username: kolla
+    auth_password: "{{ docker_registry_password }}"
 
 - name: Restart a container that has no evidence
   kolla_docker:
@@ -290,12 +502,49 @@ containers:
       type: float
     gap:
       description: Seconds from the old process's exit to the new one's start, by the engine's clock.
-      returned: for O(action=restart_container)
+      returned: for O(action=restart_container) and O(action=recreate_or_restart_container)
       type: float
     removed:
       description: Whether the container was removed.
       returned: for O(action=stop_and_remove_container)
       type: bool
+    ready_after:
+      description: Seconds from its start, or from the reload signal, until it served.
+      returned: after a start that was proved
+      type: float
+    ready_by:
+      description: What proved that it serves, such as its heartbeat.
+      returned: after a start that was proved
+      type: str
+    rolled_back:
+      description: Whether the old container was put back and serves again, because the new one did not serve.
+      returned: for O(action=recreate_or_restart_container), when it was replaced
+      type: bool
+    resumed:
+      description: Whether an exchange that an earlier run had begun was brought to its end.
+      returned: for O(action=recreate_or_restart_container) and O(action=start_container), when it was
+      type: bool
+    would:
+      description: What would be done, such as recreate, restart or reload.
+      returned: in check mode, for O(action=recreate_or_restart_container) and O(action=reload_container)
+      type: str
+    how:
+      description: V(reload) or V(restart).
+      returned: for O(action=reload_container)
+      type: str
+    reloaded:
+      description: Whether it took the reload signal and serves on.
+      returned: for O(action=reload_container)
+      type: bool
+    restarted:
+      description: Whether it was restarted instead.
+      returned: for O(action=reload_container)
+      type: bool
+    differences:
+      description: As RV(differences).
+      returned: for O(action=recreate_or_restart_container)
+      type: list
+      elements: dict
     plan:
       description: How the budget is divided, with the reason, and which signal is sent.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
@@ -383,14 +632,65 @@ env:
   description: The container's environment; values of variables that are named like a secret are masked.
   returned: for O(action=get_container_env)
   type: dict
+differences:
+  description:
+    - The settings in which the container is not as asked for, with their old and new values. Secrets are masked.
+    - Empty when it is missing; RV(status) says so.
+  returned: for O(action=compare_container) and O(action=compare_image)
+  type: list
+  elements: dict
+  sample:
+    - setting: dimensions.mem_limit
+      old: 0
+      new: 1073741824
+status:
+  description: The container's status in the engine, V(absent) if there is none.
+  returned: for O(action=compare_container) and O(action=compare_image)
+  type: str
+notes:
+  description: What is not as asked for and still no difference, such as the StopTimeout, each with a code and a text.
+  returned: for O(action=compare_container)
+  type: list
+  elements: dict
+created:
+  description: Whether the container was created.
+  returned: for O(action=start_container), when it was
+  type: bool
+image_pulled:
+  description: Whether the image was pulled for it.
+  returned: for O(action=start_container), when the container was created
+  type: bool
+rc:
+  description: The exit code of a container that was run to its end.
+  returned: for O(detach=false)
+  type: int
+stdout:
+  description: The last 256 KiB of what it wrote to its standard output.
+  returned: for O(detach=false)
+  type: str
+stderr:
+  description: The last 256 KiB of what it wrote to its standard error.
+  returned: for O(detach=false)
+  type: str
+image:
+  description: The image with its tag.
+  returned: for the actions on images
+  type: str
+image_id:
+  description: The image's id, empty if the host has none.
+  returned: for the actions on images
+  type: str
 """
 
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible.module_utils.kolla_drain import actions
-from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.container_spec import CONTAINER_OPTIONS, Login, merged
+from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
+from ansible.module_utils.kolla_drain.masking import masked
 from ansible.module_utils.kolla_drain.model import OnTimeout, Quiesce, StopRequest
 
 
@@ -401,19 +701,28 @@ def argument_spec():
             "type": "str",
             "required": True,
             "choices": [
+                "compare_container",
+                "compare_image",
+                "create_volume",
                 "drain_status",
+                "ensure_image",
                 "get_container_env",
                 "get_container_state",
+                "pull_image",
+                "recreate_or_restart_container",
+                "reload_container",
                 "remove_container",
+                "remove_image",
+                "remove_volume",
                 "restart_container",
                 "start_container",
                 "stop_and_remove_container",
                 "stop_container",
             ],
         },
-        "name": {"type": "list", "elements": "str", "required": True},
+        "name": {"type": "list", "elements": "str"},
         "graceful_shutdown": {"type": "bool", "default": True},
-        "graceful_shutdown_timeout": {"type": "int", "default": 180, "aliases": ["graceful_timeout"]},
+        "graceful_shutdown_timeout": {"type": "int", "aliases": ["graceful_timeout"]},
         "on_timeout": {"type": "str", "choices": ["kill", "leave"], "default": "kill"},
         "quiesce": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
         "poll_interval": {"type": "float", "default": 2.0},
@@ -442,19 +751,100 @@ def argument_spec():
         },
         "preflight": {"type": "str", "choices": ["warn", "strict", "off"], "default": "warn"},
         "ignore_missing": {"type": "bool", "default": False},
-        "client_timeout": {"type": "int", "default": 120},
-        "container_engine": {"type": "str", "choices": ["docker"], "default": "docker"},
+        "client_timeout": {"type": "int"},
+        "container_engine": {"type": "str", "choices": ["docker"]},
+        "common_options": {"type": "dict"},
+        "image": {"type": "str"},
+        "command": {"type": "raw"},
+        "environment": {"type": "dict"},
+        "labels": {"type": "dict"},
+        "volumes": {"type": "list", "elements": "str"},
+        "volumes_from": {"type": "list", "elements": "str"},
+        "tmpfs": {"type": "list", "elements": "str"},
+        "dimensions": {"type": "dict"},
+        "healthcheck": {"type": "dict"},
+        "privileged": {"type": "bool"},
+        "cap_add": {"type": "list", "elements": "str"},
+        "security_opt": {"type": "list", "elements": "str"},
+        "ipc_mode": {"type": "str"},
+        "pid_mode": {"type": "str"},
+        "cgroupns_mode": {"type": "str"},
+        "tty": {"type": "bool"},
+        "user": {"type": "str"},
+        "restart_policy": {
+            "type": "str",
+            "choices": ["no", "on-failure", "oneshot", "always", "unless-stopped"],
+        },
+        "restart_retries": {"type": "int"},
+        "detach": {"type": "bool"},
+        "remove_on_exit": {"type": "bool"},
+        "auth_registry": {"type": "str"},
+        "auth_username": {"type": "str"},
+        "auth_password": {"type": "str", "no_log": True},
+        "ready_timeout": {"type": "float", "default": 120.0},
+        "reload_fallback": {"type": "str", "choices": ["fail", "restart"], "default": "fail"},
     }
 
 
+def common_spec():
+    """What common_options may hold: the same options, but for those with a default, which would never count."""
+    taken = {
+        name: option
+        for name, option in argument_spec().items()
+        if "default" not in option and name not in ("action", "name", "image", "common_options")
+    }
+    ignored = ("auth_email", "api_version", "tls_verify", "tls_cert", "tls_key", "tls_cacert")
+    return {**taken, **{name: {"type": "raw", "no_log": False} for name in ignored}}
+
+
+def together(params):
+    """The task's own options and the common ones in one. Raises Refused."""
+    checked = ArgumentSpecValidator(common_spec()).validate(params["common_options"] or {})
+    unknown = sorted(str(name) for name in checked.unsupported_parameters)
+    if unknown:
+        raise Refused(
+            f"common_options holds {unknown[0]}, which is no option that tasks can share; take it out, or give it to "
+            "the task itself."
+        )
+    if checked.error_messages:
+        raise Refused(f"common_options cannot be used: {checked.error_messages[0].rstrip('.')}.")
+    common = {name: checked.validated_parameters.get(name) for name in common_spec()}
+    return merged(params, {name: value for name, value in common.items() if value is not None})
+
+
+def secrets_of(params):
+    """Values that no log and no result may hold, in the common options and in environments."""
+    common = params.get("common_options")
+    common = common if isinstance(common, dict) else {}
+    database = common.get("database") if isinstance(common.get("database"), dict) else {}
+    given = (common.get("auth_password"), database.get("password"), database.get("url"))
+    found = {str(value) for value in given if value}
+    for environment in (params.get("environment"), common.get("environment")):
+        for name, value in (environment if isinstance(environment, dict) else {}).items():
+            text = "" if value is None else str(value)
+            # A switch or a single letter would be masked wherever it stands, in every word.
+            if len(text) > 3 and text.lower() not in ("true", "false") and masked(str(name), text) != text:
+                found.add(text)
+    return found
+
+
+class KollaModule(AnsibleModule):
+    """Knows secrets that stand in free dictionaries before anything is logged."""
+
+    def _log_invocation(self):
+        self.no_log_values.update(secrets_of(self.params))
+        super()._log_invocation()
+
+
 def options_of(params, check_mode):
-    """Options as the core knows them, from the module's parameters."""
+    """Options as the core knows them, from the module's parameters and the common ones together."""
     database = {key: value for key, value in (params["database"] or {}).items() if value is not None}
+    timeout, client_timeout = params["graceful_shutdown_timeout"], params["client_timeout"]
     return actions.Options(
         action=params["action"],
-        names=tuple(params["name"]),
+        names=tuple(params["name"] or ()),
         request=StopRequest(
-            timeout=float(params["graceful_shutdown_timeout"]),
+            timeout=180.0 if timeout is None else float(timeout),
             on_timeout=OnTimeout(params["on_timeout"]),
             quiesce=Quiesce(params["quiesce"]),
             poll_interval=params["poll_interval"],
@@ -467,16 +857,35 @@ def options_of(params, check_mode):
         database=database,
         preflight=params["preflight"],
         ignore_missing=params["ignore_missing"],
-        client_timeout=params["client_timeout"],
+        client_timeout=120 if client_timeout is None else client_timeout,
         check_mode=check_mode,
+        image=params["image"] or "",
+        container={name: params[name] for name in CONTAINER_OPTIONS},
+        login=login_of(params),
+        detach=params["detach"] is not False,
+        remove_on_exit=params["remove_on_exit"] is not False,
+        ready_timeout=params["ready_timeout"],
+        reload_fallback=params["reload_fallback"],
     )
+
+
+def login_of(params):
+    """The login for the registry, if one is given. Raises Refused for half of one."""
+    username, password = params["auth_username"] or "", params["auth_password"] or ""
+    registry = params["auth_registry"] or ""
+    if not username and not password:
+        return None
+    if not (username and password):
+        raise Refused("auth_username and auth_password go together; give both, or none.")
+    return Login(username, password, registry)
 
 
 def main():
     """Read the options, act, and answer Ansible."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module.no_log_values.update(secrets_of(module.params))
     try:
-        result = actions.run(options_of(module.params, module.check_mode))
+        result = actions.run(options_of(together(module.params), module.check_mode))
     except KollaDrainError as exc:
         module.fail_json(msg=str(exc), exception=traceback.format_exc())
     for text in result.pop("warnings"):

@@ -69,7 +69,7 @@ class ModuleRun:
                 raise AssertionError(f"no JSON from {self.args}:\n{out}\n{err}") from None
             answer["warnings"] = [_text(warning) for warning in answer.get("warnings", ())]
             answer["seconds"] = time.monotonic() - self.started
-            answer["rc"] = self.process.returncode
+            answer.setdefault("rc", self.process.returncode)  # a container that was run once has its own
             self._result = answer
         return self._result
 

@@ -81,7 +81,8 @@ def test_every_option_reaches_the_core(module: ModuleType) -> None:
     given.update(action="stop_container", name=["c"], poll_interval=2.0)
     module.options_of(Params(given), check_mode=False)
 
-    assert set(given) - asked == {"container_engine"}, "it has one choice"
+    left = {"container_engine": "it has one choice", "common_options": "merged before"}
+    assert set(given) - asked == set(left)
 
 
 def test_every_action_is_documented_and_known(module: ModuleType) -> None:
@@ -92,13 +93,15 @@ def test_every_action_is_documented_and_known(module: ModuleType) -> None:
 
 def test_secrets_are_kept_from_logs_one_by_one(module: ModuleType) -> None:
     """On the whole dictionary, no_log would mask the database's name wherever it appears."""
-    database = module.argument_spec()["database"]
+    spec = module.argument_spec()
+    database = spec["database"]
 
     assert "no_log" not in database
     assert {name for name, option in database["options"].items() if option.get("no_log")} == {
         "url",
         "password",
     }
+    assert {name for name, option in spec.items() if option.get("no_log")} == {"auth_password"}
 
 
 def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
@@ -109,7 +112,10 @@ def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
     stopped = report.stop_result(StopResult("c", "id", model.Verdict.DRAINED, "why"))
     planned = {"status", "draining", "service", "plan", "preflight", "notes", *report.reading(None)}
 
-    assert set(stopped) | planned | {"notes", "removed", "gap"} == known | {"changed", "failed"}
+    started = {"ready_after", "ready_by", "rolled_back", "resumed", "would", "differences"}
+    reloaded = {"reloaded", "restarted", "how"}
+    others = {"notes", "removed", "gap", *started, *reloaded}
+    assert set(stopped) | planned | others == known | {"changed", "failed"}
     assert set(actions.MANY) <= set(module.argument_spec()["action"]["choices"])
     assert {verdict.value for verdict in model.Verdict} <= set(_words(module.RETURN))
 

@@ -111,6 +111,16 @@ def image_difference(reference: str, image: Image | None, found: Found) -> tuple
     return tuple(_image(reference, image, found))
 
 
+def config_difference(exit_code: int | None) -> tuple[Difference, ...]:
+    """What Kolla's own check in the container says: 1 for a configuration that has changed since it was copied.
+
+    An image without that check, and one whose check fails, do not tell, so nothing is made anew for it.
+    """
+    if exit_code != 1:
+        return ()
+    return (Difference("config", "as it was when the container started", "changed on the host since"),)
+
+
 def notes(spec: ContainerSpec, found: Found) -> tuple[Finding, ...]:
     """What is not as asked for and no reason to make the container anew."""
     has = found.config.get("StopTimeout")
@@ -366,7 +376,9 @@ def _sets(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[D
     for setting, (entries, wanted) in pairs.items():
         yield from _set(setting, entries, wanted)
     # The engine adds this by itself to what shares the host's namespaces.
-    by_engine = {"label=disable"} if spec.privileged or "host" in (spec.ipc_mode, spec.pid_mode) else set()
+    shared = spec.privileged or found.host.get("Privileged")
+    modes = (spec.ipc_mode, spec.pid_mode, found.host.get("IpcMode"), found.host.get("PidMode"))
+    by_engine = {"label=disable"} if shared or "host" in modes else set()
     has = set(map(security_option, found.host.get("SecurityOpt") or ()))
     yield from _set("security_opt", has - by_engine, spec.security_opt - by_engine)
 

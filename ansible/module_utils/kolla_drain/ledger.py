@@ -130,6 +130,23 @@ class Ledger:
         finally:
             os.close(fd)
 
+    @contextlib.contextmanager
+    def exchanging(self, name: str) -> Iterator[None]:
+        """Hold a name while its container is replaced; freed by the kernel when the run dies. Raises LedgerBusy."""
+        path = self._path(name, "exchange")
+        try:
+            fd = self._lock(path)
+        except LedgerBusy as exc:
+            raise LedgerBusy(
+                f"Another run is replacing or starting {name} just now; wait for it, then run this again "
+                f"(find it with 'fuser {path}')."
+            ) from exc
+        try:
+            yield
+        finally:
+            self._unlink(path)  # under the lock, as in forget
+            os.close(fd)
+
     def read(self, container_id: str) -> Entry | None:
         """The entry of a container, or None if no stop of it is known."""
         path = self._path(container_id, "json")

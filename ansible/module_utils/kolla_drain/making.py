@@ -13,9 +13,13 @@ from .engine.docker import DockerEngine
 from .engine.docker_make import DockerMaker, full_reference
 from .errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from .masking import masked
-from .model import NO_PROFILE, Container
+from .model import NO_PROFILE, Container, ContainerStatus
 from .outcome import Each, Options, difference
 from .starting import run_again, start_existing
+
+# Containers of Kolla's images copy their configuration when they start, and can tell whether it has changed since.
+_STRATEGY = "KOLLA_CONFIG_STRATEGY"
+_CHECK_CONFIG = ["/usr/local/bin/kolla_set_configs", "--check"]
 
 # A one-off container is looked at so often, in seconds.
 _LOOK = 0.3
@@ -64,6 +68,8 @@ def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
     maker = _maker(options, engine)
     there = maker.found(container.id)
     found = compare.differences(spec, maker.image(spec.image), there)
+    if container.status is ContainerStatus.RUNNING and _STRATEGY in container.env:
+        found += compare.config_difference(maker.exit_code_within(container.id, _CHECK_CONFIG))
     return _result(
         name,
         bool(found),

@@ -84,6 +84,17 @@ class DockerMaker:
         self.warnings += [f"{name}: {text}" for text in made.get("Warnings") or ()]
         return str(made["Id"])
 
+    def exit_code_within(self, container_id: str, command: list[str]) -> int | None:
+        """Run a command as root in a container that runs; None when it cannot be run there."""
+        try:
+            with _translated():
+                job = self._slow.exec_create(container_id, command, user="root")
+                self._slow.exec_start(job)
+                code: int | None = self._slow.exec_inspect(job)["ExitCode"]
+        except (NotRunning, NoSuchContainer):  # it has stopped meanwhile
+            return None
+        return code
+
     def output(self, container_id: str) -> tuple[str, str]:
         """The last of what a container wrote to its standard output and error."""
         return self._log(container_id, stdout=True), self._log(container_id, stdout=False)

@@ -1,0 +1,129 @@
+"""Starts containers that exist, restarts them, and sees that they serve."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from . import lookup, stopping
+from .engine.docker import DockerEngine, epoch
+from .errors import KollaDrainError
+from .ledger import Ledger
+from .model import Container, ContainerStatus, Reading
+from .outcome import Each, Options, compose
+from .ready import Readiness, await_ready
+from .report import heartbeat
+
+
+def start_existing(options: Options, engine: DockerEngine, container: Container) -> dict[str, Any]:
+    """Let it run: start it, or thaw it; one that runs is left as it is."""
+    each = Each(
+        {"name": container.name, "id": container.id, "changed": False, "failed": False}, container=container
+    )
+    if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
+        return compose([each])
+    each.result["changed"], each.after = True, ContainerStatus.RUNNING.value
+    if not options.check_mode:
+        if container.status is ContainerStatus.PAUSED:
+            engine.thaw(container.id)
+        else:
+            run_again(options, engine, container, each)
+    return compose([each])
+
+
+def restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
+    """Stop it gracefully, and start the same container again."""
+    (each,) = stopping.stop_each(options, engine, "restart")
+    if each.container is None or each.failure:
+        return compose([each])
+    each.result["changed"], each.after = True, "restarted"
+    if not options.check_mode:
+        was_read = each.result.get("evidence") != "unavailable"
+        if run_again(options, engine, each.container, each, evidence_was_read=was_read):
+            now = engine.inspect(each.container.id)
+            if now is not None:
+                note_gap(options, engine, each, now.finished_at, now)
+    return compose([each])
+
+
+def run_again(
+    options: Options,
+    engine: DockerEngine,
+    container: Container,
+    each: Each,
+    *,
+    evidence_was_read: bool = True,
+) -> bool:
+    """Start a stopped container and see that it serves; true if it does."""
+    name = container.name
+    try:
+        engine.start(container.id)
+        found = prove(options, engine, container.id)
+    except KollaDrainError as exc:
+        each.failure = f"{name} is stopped and could not be started: {exc}"
+    else:
+        if not note_readiness(each, name, found, evidence_was_read=evidence_was_read):
+            each.failure = f"{name} was started and {found.why}; see why with 'docker logs {name}'."
+    if each.failure:
+        now = engine.inspect(container.id)
+        each.result["failed"] = True
+        each.after = now.status.value if now else "removed"
+    return not each.failure
+
+
+def prove(
+    options: Options, engine: DockerEngine, container_id: str, since: Container | None = None
+) -> Readiness:
+    """Wait until a started container serves. Raises KollaDrainError."""
+    container = engine.inspect(container_id)
+    known = None
+    if container is not None:
+        known = lookup.look(options.given, options.request, engine, Ledger(), container, checked=False)
+
+    def read() -> Reading:
+        assert known is not None
+        return lookup.readings([known])[container_id]
+
+    return await_ready(
+        container_id,
+        engine=engine,
+        read=read if known is not None and known.source is not None else None,
+        timeout=options.ready_timeout,
+        poll_interval=min(options.request.poll_interval, options.ready_timeout / 10),
+        clock=time.monotonic,
+        wait=time.sleep,
+        since=since,
+    )
+
+
+def note_readiness(each: Each, name: str, found: Readiness, *, evidence_was_read: bool) -> bool:
+    """Keep in the result how it was proved; true if it serves, or if nothing more could ever have told.
+
+    Evidence that could not be read before cannot be held against the container that was started now.
+    """
+    blind = found.unread and not evidence_was_read
+    if found.heartbeats:
+        each.result["heartbeat"] = heartbeat(found.heartbeats)
+    if found.ready or blind:
+        how = f"it {found.why}" if blind else found.how
+        each.result.update(ready_after=round(found.seconds, 1), ready_by=how)
+        if blind:
+            each.warnings.append(f"{name}: whether it serves was not proved: {how}.")
+    return found.ready or blind
+
+
+def note_gap(
+    options: Options, engine: DockerEngine, each: Each, finished_at: str, started: Container
+) -> None:
+    """Keep the seconds from the old process's exit to the new one's start, and warn when they were many."""
+    if not epoch(finished_at):
+        return
+    gap = max(0.0, round(epoch(started.started_at) - epoch(finished_at), 2))
+    each.result["gap"] = gap
+    known = lookup.look(options.given, options.request, engine, Ledger(), started, checked=False)
+    limit = known.config.service_down_time if known.config is not None else None
+    if limit is not None and gap > limit:
+        each.warnings.append(
+            f"{started.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s: others took "
+            "it for dead meanwhile."
+        )

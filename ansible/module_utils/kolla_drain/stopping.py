@@ -1,0 +1,264 @@
+"""Stops containers, each to a verdict of its own, or tells what a stop would do. No Ansible in here."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import lookup, report
+from .drain import StopResult, stop_all
+from .engine.docker import DockerEngine
+from .errors import KollaDrainError, Refused
+from .evidence.batch import Batch
+from .ledger import Ledger, boot_clock
+from .lookup import Known
+from .model import Container, ContainerStatus, Reading, Verdict
+from .outcome import Each, Options, compose, missing
+from .policy import Plan
+
+
+def stop(options: Options, engine: DockerEngine) -> dict[str, Any]:
+    return compose(stop_each(options, engine))
+
+
+def stop_each(options: Options, engine: DockerEngine, wanted_for: str = "stop") -> list[Each]:
+    ledger = Ledger()
+    found, known = look_at(options, engine, ledger)
+    strict = options.preflight == "strict"
+    readings = lookup.readings(known) if options.check_mode or strict else {}
+    if strict:
+        _refuse_by_preflight(known, readings)
+    if options.check_mode:
+        outcomes = [_plan(options, one, readings.get(one.container.id)) for one in known]
+    else:
+        with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
+            ledger.sweep(lambda container_id: engine.inspect(container_id) is not None)
+        outcomes = (_drain if options.graceful_shutdown else _plain_stops)(options, engine, ledger, known)
+    return in_order(options, found, outcomes, wanted_for)
+
+
+def look_at(
+    options: Options, engine: DockerEngine, ledger: Ledger
+) -> tuple[dict[str, Container | None], list[Known]]:
+    """Every container by its name, and all that is known of those that are there."""
+    found = {name: engine.inspect(name) for name in options.names}
+    there = [one for one in found.values() if one is not None]
+    _refuse_aliases(found)
+    options.given.check(there)
+    known = []
+    for one in there:
+        try:
+            known.append(
+                lookup.look(
+                    options.given,
+                    options.request,
+                    engine,
+                    ledger,
+                    one,
+                    checked=options.preflight != "off",
+                )
+            )
+        except KollaDrainError as exc:
+            would_touch = options.action != "drain_status"
+            raise lookup.refused(one, exc, would_touch=would_touch) from exc
+    return found, known
+
+
+def _refuse_aliases(found: Mapping[str, Container | None]) -> None:
+    """One container under two names, say its name and its id, would be stopped twice."""
+    by_id: dict[str, str] = {}
+    for name, one in found.items():
+        if one is not None and by_id.setdefault(one.id, name) != name:
+            raise Refused(f"{by_id[one.id]} and {name} are the same container; name it once.")
+
+
+def _refuse_by_preflight(known: Sequence[Known], readings: Mapping[str, Reading]) -> None:
+    found = [
+        finding.text
+        for one in known
+        for finding in (*one.findings, *lookup.unreadable(one, readings.get(one.container.id)))
+    ]
+    if found:
+        faults = f"{len(found)} fault{'s' if len(found) > 1 else ''}"
+        raise Refused(f"Preflight found {faults}, and nothing was touched: {' '.join(found)}")
+
+
+def in_order(
+    options: Options, found: Mapping[str, Container | None], outcomes: Sequence[Each], wanted_for: str
+) -> list[Each]:
+    """The outcomes in the order of the names, with those that are absent."""
+    by_id = {each.result["id"]: each for each in outcomes}
+    return [
+        by_id[one.id] if one is not None else absent(options, name, wanted_for) for name, one in found.items()
+    ]
+
+
+def absent(options: Options, name: str, wanted_for: str) -> Each:
+    """A container that is not there: what stop_and_remove_container wants, and else an error."""
+    result = {"name": name, "id": "", "changed": False, "failed": False, "verdict": Verdict.ABSENT.value}
+    result["reason"] = "the engine has no such container"
+    if options.ignore_missing or options.action == "stop_and_remove_container":
+        return Each(result)
+    result.update(failed=True, verdict=None)
+    return Each(result, failure=missing(name, wanted_for))
+
+
+def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]) -> list[Each]:
+    woken = threading.Event()
+    sources = {one.container.id: one.source for one in known if one.source is not None}
+    batch = Batch(sources, woken.set)
+    watcher = engine.watch([one.container.id for one in known], woken.set)
+
+    def wait(seconds: float) -> None:
+        woken.wait(seconds)
+        woken.clear()
+
+    try:
+        results = stop_all(
+            [one.target(options.request) for one in known],
+            engine=engine,
+            evidence=batch,
+            ledger=ledger,
+            clock=boot_clock,
+            wait=wait,
+        )
+    finally:
+        watcher.close()
+        batch.close()
+    return [_drained(one, result) for one, result in zip(known, results)]
+
+
+def _drained(known: Known, result: StopResult) -> Each:
+    said = report.stop_result(result)
+    said["notes"] = report.findings(known.notes)
+    warnings = [finding.text for finding in known.findings] + report.warnings(result)
+    each = Each(said, warnings, report.failure(result) if result.failed else "", known.container)
+    if each.at_rest and result.changed:
+        each.after = ContainerStatus.EXITED.value
+    return each
+
+
+# --- the engine's plain stop
+
+
+def _plain_stops(
+    options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]
+) -> list[Each]:
+    with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
+        return list(pool.map(lambda one: _plain_stop(options, engine, ledger, one), known))
+
+
+def _plain_stop(options: Options, engine: DockerEngine, ledger: Ledger, known: Known) -> Each:
+    """The engine's own stop: no evidence is read, so none is judged by. It signals once, too."""
+    container, timeout = known.container, options.request.timeout
+    result: dict[str, Any] = {"name": container.name, "id": container.id, "failed": False, "changed": False}
+    if container.at_rest:
+        result.update(
+            verdict=Verdict.ALREADY_STOPPED.value, reason=f"the container is {container.status.value}"
+        )
+        return Each(result, container=container)
+    begun = time.monotonic()
+    try:
+        _announce(ledger, known, timeout)
+        result["changed"] = True
+        engine.stop(container.id, int(timeout))
+        after = engine.inspect(container.id)
+    except KollaDrainError as exc:
+        result.update(failed=True, verdict=None, reason=str(exc))
+        return Each(result, failure=f"{container.name} could not be stopped: {exc}", container=container)
+    with contextlib.suppress(KollaDrainError):  # its process life is over: a later run sweeps the entry
+        ledger.forget(container.id, container.life)
+    code = after.exit_code if after else None
+    killed = code == 137 and after is not None and not after.oom_killed
+    result.update(
+        verdict=(Verdict.KILLED if killed else Verdict.UNVERIFIED).value,
+        reason=f"the engine's plain stop, exit code {code}; graceful_shutdown is off, so nothing was verified",
+        exit_code=code,
+        drained=round(time.monotonic() - begun, 1),
+        timeout=timeout,
+    )
+    warnings = [f"{container.name}: {result['reason']}."] if killed else []
+    return Each(result, warnings, container=container, after=ContainerStatus.EXITED.value)
+
+
+def _announce(ledger: Ledger, known: Known, timeout: float) -> None:
+    """Keep that the engine is about to signal it, unless a stop is under way already."""
+    under_way = known.draining
+    if not under_way:  # what is refused leaves nothing in the ledger, and makes no deadline longer
+        entry, joined = ledger.begin(known.container, timeout, _own_signal(known.container))
+        under_way = "by another run" if joined else ""
+    if under_way:
+        raise Refused(
+            f"it is being stopped already ({under_way}), and a second signal would cut its work; "
+            "join that stop with graceful_shutdown=true, or wait for it to end."
+        )
+    with ledger.held(known.container.id):
+        ledger.intend(entry)
+
+
+def _own_signal(container: Container) -> str:
+    return container.stop_signal or "SIGTERM"
+
+
+# --- the plan: check mode and drain_status
+
+
+def status(options: Options, engine: DockerEngine) -> dict[str, Any]:
+    found, known = look_at(options, engine, Ledger())
+    readings = lookup.readings(known)
+    plans = [_plan(options, one, readings.get(one.container.id)) for one in known]
+    for each in plans:
+        each.result["changed"], each.after = False, ""
+    return compose(in_order(options, found, plans, "look into"))
+
+
+def _plan(options: Options, known: Known, reading: Reading | None) -> Each:
+    """What would be done, what is in flight now, and what preflight finds; nothing is touched."""
+    container = known.container
+    plan = known.plan if options.graceful_shutdown else _plain_plan(known, options.request.timeout)
+    result = {
+        "name": container.name,
+        "id": container.id,
+        "changed": not container.at_rest,
+        "failed": False,
+        "status": container.status.value,
+        "draining": known.draining,
+        "service": known.profile.name,
+        "plan": report.plan(plan),
+        "preflight": report.findings(known.findings),
+        "notes": report.findings(known.notes),
+        **report.reading(reading, known.missing),
+    }
+    if container.at_rest:
+        result["plan"] = {}
+        if options.action != "drain_status":
+            result["verdict"] = Verdict.ALREADY_STOPPED.value
+    after = "" if container.at_rest else ContainerStatus.EXITED.value
+    return Each(result, [finding.text for finding in known.findings], container=container, after=after)
+
+
+def _plain_plan(known: Known, timeout: float) -> Plan:
+    why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {timeout:g} s whatever is in flight"
+    return Plan(_own_signal(known.container), timeout, 0.0, timeout, why)
+
+
+def stop_and_remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
+    each_one = stop_each(options, engine)
+    for each in each_one:
+        if each.container is None or each.failure:
+            continue
+        if options.check_mode:
+            each.result["changed"], each.after = True, "removed"
+        elif each.at_rest:
+            try:
+                engine.remove(each.container.id)
+                each.result.update(changed=True, removed=True)
+                each.after = "removed"
+            except KollaDrainError as exc:
+                each.result.update(failed=True, removed=False)
+                each.failure = f"{each.container.name} was stopped but could not be removed: {exc}"
+    return compose(each_one)

@@ -200,7 +200,7 @@ class _Renewal:
                 self.swap.put_back(old)
         except KollaDrainError as exc:
             each.failure = (
-                f"{failure}, and the old one could not be put back: {exc} Run this again, which will try anew."
+                f"{failure}, and the old one could not be put back: {exc} Run this again to try anew."
             )
             return
         if not stopped.at_rest:

@@ -434,7 +434,6 @@ def test_unfence_by_the_second_way(
     [
         (backup("a", **held()), "auto"),
         (volume("a@x", up=False, **held()), "auto"),
-        (volume("a@x", frozen=True, **held()), "auto"),
         (volume("a@x", **held()), "none"),
         (volume("a@x", **held()), "database"),
     ],

@@ -18,6 +18,8 @@ def plan(
     now: list[Answer],
     compared: list[Answer],
     own_times: list[Answer],
+    no_fence: str = "",
+    left_fenced: list[dict[str, str]] | None = None,
 ) -> list[str]:
     """The lines that a person reads before they say yes: a few for each service."""
     by_name = {one["item"]: one for one in compared if "item" in one}
@@ -27,6 +29,12 @@ def plan(
         what = _what(intent, answer, by_name.get(name, {}), times.get(name, {}))
         lines.append(f"{name} ({services[name]['container_name']}): {what}")
         lines += [f"  {line}" for line in _details(answer, times.get(name, {}))]
+    lines += [
+        f"{one['service']} on {one['host']} was left fenced by an earlier run; it will be unfenced"
+        for one in left_fenced or []
+    ]
+    if no_fence:
+        lines.append(f"nothing will be fenced: {no_fence}")
     return lines or ["nothing of it runs here"]
 
 
@@ -104,6 +112,13 @@ def targets(names: list[str], services: dict[str, Answer], now: list[Answer]) ->
     return found
 
 
+def left(answers: list[Answer]) -> list[dict[str, str]]:
+    """The targets that are fenced by us, before this run has fenced anything."""
+    return [
+        one["item"] for one in answers if any(row.get("fenced_by_us") for row in one.get("services") or [])
+    ]
+
+
 def why(result: Answer) -> str:
     """The words of a failed task; of one with items, those of the items that failed."""
     items = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
@@ -128,10 +143,13 @@ def became(result: Answer) -> str:
 def _done(result: Answer) -> str:
     if result.get("reloaded"):
         return f"reloaded by {result.get('signal')}"
-    for key in ("created", "replaced", "recreated", "restarted"):
-        if result.get(key):
-            return key
-    return "" if result.get("verdict") else ("changed" if result.get("changed") else "nothing to do")
+    if result.get("created"):
+        return "made"
+    if result.get("differences"):
+        return "replaced"
+    if result.get("restarted") or result.get("gap") is not None:
+        return "restarted"
+    return "" if result.get("verdict") else ("started" if result.get("changed") else "nothing to do")
 
 
 def undo(fence: Answer) -> str:
@@ -239,12 +257,14 @@ class FilterModule:
             blind,
             newer,
             targets,
+            left,
             why,
             became,
             undo,
             rows,
             orphans,
             versions,
+            versions_line,
             mixed,
             failed_checks,
         )

@@ -1,0 +1,293 @@
+"""The plays over the test stack: an upgrade under load, its plan, its second run, and one whose image is broken.
+
+The tests follow each other: the stack that the first has upgraded is what the others look at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed import upgrades
+from testbed.stack import CINDER, EngineEvent, Stack
+from testbed.waiting import wait_until
+
+from .conftest import ROOT
+
+TERM = 15
+ORDER = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
+# Longer than a service's turn takes without them, so that it has to wait for them.
+SECONDS = 12.0
+CHUNKS = 16  # of a backup of 1 GiB
+IN_FLIGHT = (
+    "creating",
+    "deleting",
+    "downloading",
+    "extending",
+    "backing-up",
+    "restoring-backup",
+    "restoring",
+)
+
+
+class Play:
+    """One run of a play; what it prints is read as it comes."""
+
+    def __init__(self, inventory: Path, *arguments: str, play: str = "upgrade.yml") -> None:
+        self._heard: dict[str, Callable[[], None]] = {}
+        self._lines: list[str] = []
+        self.errors: list[BaseException] = []
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        self._process = subprocess.Popen(
+            [*command, str(ROOT / "ansible" / play), *arguments],
+            cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def when(self, words: str, do: Callable[[], None]) -> Play:
+        """Do this once, as soon as the play says so."""
+        self._heard[words] = do
+        return self
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+            for words in [words for words in self._heard if words in line]:
+                try:
+                    self._heard.pop(words)()
+                except BaseException as error:  # noqa: BLE001 - raised by end() in the test's own thread
+                    self.errors.append(error)
+
+    def end(self, limit: float = 300) -> Play:
+        """Wait for its end; what it printed is in ``output``."""
+        try:
+            self.code = self._process.wait(limit)
+        finally:
+            self._process.kill()
+            self._reader.join()
+            self.output = "".join(self._lines)
+            print(self.output)
+        assert not self._heard, f"the play never said {', '.join(self._heard)}"
+        if self.errors:
+            raise self.errors[0]
+        return self
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, as the recap has it."""
+        return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
+
+
+def settle(stack: Stack) -> None:
+    """No operation of an earlier test is left: rows of work that died are waited for in vain."""
+    states = "', '".join(IN_FLIGHT)
+    for table in ("volumes", "snapshots", "backups"):
+        stack.mariadb.execute(
+            f"UPDATE {table} SET status = 'error' WHERE deleted = 0 AND status IN ('{states}')",  # noqa: S608
+            database="cinder",
+        )
+    stack.mariadb.execute("DELETE FROM workers WHERE resource_type <> 'SENTINEL'", database="cinder")
+
+
+@pytest.fixture(scope="module")
+def site(any_stack: Stack) -> Iterator[Stack]:
+    """The stack on eventlet with its own containers, before and after."""
+    any_stack.up(mode="eventlet")
+    any_stack.clear_pauses()
+    settle(any_stack)
+    yield any_stack
+    any_stack.clear_pauses()
+    any_stack.mariadb.execute(
+        "UPDATE services SET disabled = 0, disabled_reason = NULL WHERE deleted = 0", database="cinder"
+    )
+    for name in (f"{one}.failed" for one in CINDER):
+        for container in any_stack.client.containers.list(all=True, filters={"name": f"^/{name}$"}):
+            container.remove(force=True, v=True)
+    any_stack.up()
+
+
+@pytest.fixture(scope="module")
+def to_next(site: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as it should be after the upgrade."""
+    image = upgrades.cinder_image(site.client, "next")
+    return upgrades.write_inventory(site, tmp_path_factory.mktemp("site") / "next.json", image)
+
+
+@pytest.fixture(scope="module")
+def to_stock(site: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as it was: another release to go to, from the upgraded one."""
+    return upgrades.write_inventory(site, tmp_path_factory.mktemp("site") / "stock.json")
+
+
+class Load:
+    """Operations of each kind, and what should become of them."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.api, self.stack = stack.api, stack
+        self.expected: dict[tuple[str, str], str] = {}
+        self.kinds: list[str] = []
+        volumes = {
+            what: self.api.create_volume(1, what)["id"]
+            for what in ("extend", "snapshot", "clone", "backup", "restore")
+        }
+        for volume in volumes.values():
+            self.api.wait_status("volume", volume, "available")
+        self.volumes = volumes
+        self.backup = self.api.create_backup(volumes["restore"])["id"]
+        self.api.wait_status("backup", self.backup, "available", timeout=90)
+        for operation in ("volume_create", "volume_extend", "volume_clone", "snapshot_create"):
+            stack.set_pause(operation, SECONDS)
+        for operation in ("backup_chunk", "restore_chunk"):
+            stack.set_pause(operation, SECONDS / CHUNKS)
+
+    def volume_work(self) -> None:
+        """What cinder-volume does, the create through the scheduler."""
+        self._expect("volume", self.api.create_volume(1, "created")["id"])
+        self.api.extend_volume(self.volumes["extend"], 2)
+        self._expect("volume", self.volumes["extend"])
+        self._expect("snapshot", self.api.create_snapshot(self.volumes["snapshot"])["id"])
+        self._expect("volume", self.api.create_volume(1, "cloned", source_volid=self.volumes["clone"])["id"])
+        self.kinds += ["volume_create", "volume_extend", "snapshot_create"]
+
+    def backup_work(self) -> None:
+        """What cinder-backup does."""
+        self._expect("backup", self.api.create_backup(self.volumes["backup"])["id"])
+        self.api.restore_backup(self.backup, self.volumes["restore"])
+        self._expect("backup", self.backup)
+        self._expect("volume", self.volumes["restore"])
+        self._expect("volume", self.volumes["backup"])
+        self.kinds += ["backup_create", "backup_restore"]
+
+    def _expect(self, resource: str, resource_id: str) -> None:
+        self.expected[(resource, resource_id)] = "available"
+
+    def ended(self) -> None:
+        """Each ended as it does without an upgrade."""
+        for (resource, resource_id), status in self.expected.items():
+            self.api.wait_status(resource, resource_id, status, timeout=60)
+        assert self.api.get("volume", self.volumes["extend"])["size"] == 2
+
+
+def terminated(stack: Stack, since: float) -> dict[str, list[EngineEvent]]:
+    """The signals that each service's container was sent."""
+    return {
+        name: [event for event in stack.engine_events(name, since) if event.action == "kill"]
+        for name in ORDER
+    }
+
+
+def images_of(stack: Stack) -> set[str]:
+    return {stack.container(name).attrs["Config"]["Image"] for name in ORDER}
+
+
+def all_up_and_enabled(stack: Stack) -> bool:
+    seen = [(one["binary"], one["state"], one["status"]) for one in stack.api.services()]
+    bad = [one for one in seen if one[1:] != ("up", "enabled")]
+    assert not bad, bad
+    return bool(seen)
+
+
+@pytest.mark.timeout(900)
+def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None:
+    load = Load(site)
+    begun = time.time()
+
+    play = (
+        Play(to_next)
+        .when("PLAY [The next service of the order, cinder 1]", load.volume_work)
+        .when("PLAY [The next service of the order, cinder 3]", load.backup_work)
+        .end(600)
+    )
+
+    assert play.code == 0
+    load.ended()
+    assert len(images_of(site)) == 1
+    assert images_of(site).pop().endswith("-next")
+    wait_until(lambda: all_up_and_enabled(site), 60, "every service up and enabled")
+    signals = terminated(site, begun)
+    sent = {name: [event.signal for event in events] for name, events in signals.items()}
+    assert sent == {name: [TERM] for name in ORDER}
+    assert sorted(ORDER, key=lambda name: signals[name][0].time) == list(ORDER)
+    assert site.state.endpoints.database_password not in play.output
+
+
+def test_a_second_run_changes_nothing(site: Stack, to_next: Path) -> None:
+    begun = time.time()
+
+    play = Play(to_next).end()
+
+    assert play.code == 0
+    assert play.changed == 0
+    assert {name: site.engine_events(name, begun) for name in ORDER} == {name: [] for name in ORDER}
+
+
+def files() -> dict[str, tuple[float, bytes]]:
+    """What is in Kolla's folders, and since when."""
+    found = [path for path in Path("/etc/kolla").rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime, path.read_bytes()) for path in found}
+
+
+def rows(stack: Stack) -> list[Any]:
+    return stack.mariadb.execute(
+        "SELECT id, disabled, disabled_reason FROM services ORDER BY id", database="cinder"
+    )
+
+
+def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_stock: Path) -> None:
+    site.set_pause("volume_create", 30)
+    volume = site.api.create_volume(1, "in flight")["id"]
+    wait_until(lambda: site.api.status("volume", volume) == "creating", 30, "the volume in creation")
+    before = (files(), rows(site), sorted(image.id for image in site.client.images.list()))
+    names = {one.name for one in site.client.containers.list(all=True)}
+    begun = time.time()
+
+    play = Play(to_stock, "--check", "--diff", "-e", "service_timeouts=write").end()
+
+    assert play.code == 0
+    assert f"in flight: volume_create {volume} (creating" in play.output
+    assert "cinder-volume (cinder_volume): to be replaced, for it differs in image" in play.output
+    assert re.search(r"\+image: .*cinder:\w+\"?$", play.output, re.MULTILINE), "the diff"
+    assert "+graceful_shutdown_timeout = 150" in play.output, (
+        "the time-out of the scheduler that would be written"
+    )
+    assert (files(), rows(site), sorted(image.id for image in site.client.images.list())) == before
+    assert {one.name for one in site.client.containers.list(all=True)} == names
+    assert {name: site.engine_events(name, begun) for name in ORDER} == {name: [] for name in ORDER}
+    site.clear_pauses()
+    site.api.wait_status("volume", volume, "available", timeout=60)
+
+
+def test_an_image_that_does_not_start_is_rolled_back(site: Stack, to_next: Path) -> None:
+    site.set_pause("volume_create", 25)
+    volume = site.api.create_volume(1, "in flight")["id"]
+    broken = upgrades.cinder_image(site.client, "broken")
+    before = site.container("cinder_volume").id
+
+    play = Play(
+        to_next,
+        *("--tags", "cinder-volume", "-e", "fence=always"),
+        *("-e", json.dumps({"cinder_volume_image_full": broken, "ready_timeout": 40})),
+    ).end(400)
+
+    assert play.code != 0
+    assert re.search(
+        r"cinder-volume on \S+: cinder_volume could not be replaced: .*the old one serves again", play.output
+    )
+    assert "Traceback" not in play.output
+    site.api.wait_status("volume", volume, "available")
+    assert site.container("cinder_volume").id == before
+    assert site.container("cinder_volume").status == "running"
+    wait_until(lambda: all_up_and_enabled(site), 60, "cinder-volume up again, and unfenced")

@@ -1,0 +1,74 @@
+"""One container as an operator describes it to the module: made, replaced and removed by that description."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from .workloads import LABEL, SCRIPT, Workload, Workloads, _session
+
+
+class Service:
+    """A name, and the options that the module is given for it."""
+
+    def __init__(self, workloads: Workloads) -> None:
+        self.name = f"kd_test_{secrets.token_hex(4)}"
+        self.folder = Path(tempfile.mkdtemp(prefix="kolla-drain-test-"))
+        self._workloads = workloads
+
+    def args(self, action: str, *behaviour: str, command: str = "", **options: Any) -> dict[str, Any]:
+        """The module's arguments; ``behaviour`` is workload.py's, ``command`` runs something else."""
+        words = ["python3", "-u", "/workload.py", "--record", "/record/events", *behaviour]
+        return {
+            "action": action,
+            "name": self.name,
+            "image": self._workloads.image,
+            "command": command or words,
+            "labels": {LABEL: _session()},
+            "volumes": [f"{SCRIPT}:/workload.py:ro", f"{self.folder}:/record"],
+            "environment": {"KOLLA_CONFIG_STRATEGY": "COPY_ALWAYS"},
+            "service": "none",
+            **options,
+        }
+
+    def there(self) -> dict[str, str]:
+        """The containers of this name and of those that an exchange makes of it, with their states."""
+        found = {}
+        for end in ("", ".new", ".old", ".failed"):
+            with contextlib.suppress(NotFound):
+                found[f"NAME{end}"] = self.inspect(end)["State"]["Status"]
+        return found
+
+    def inspect(self, end: str = "") -> dict[str, Any]:
+        """``docker inspect`` of one of them. Raises NotFound."""
+        answer: dict[str, Any] = self._workloads.client.api.inspect_container(self.name + end)
+        return answer
+
+    @property
+    def workload(self) -> Workload:
+        """The container that has the name now."""
+        raw = self._workloads.client.containers.get(self.name)
+        return Workload(raw, self.name, self.folder, self._workloads.log)
+
+    def report(self) -> str:
+        """All that helps to understand a failure."""
+        parts = [str(self.there())]
+        for end in ("", ".new", ".old", ".failed"):
+            with contextlib.suppress(NotFound):
+                raw = self._workloads.client.containers.get(self.name + end)
+                parts.append(Workload(raw, self.name + end, self.folder, self._workloads.log).report())
+        return "\n".join(parts)
+
+    def remove(self) -> None:
+        """Gone, all of them."""
+        for end in ("", ".new", ".old", ".failed"):
+            with contextlib.suppress(NotFound, APIError):
+                raw = self._workloads.client.containers.get(self.name + end)
+                Workload(raw, self.name + end, self.folder, self._workloads.log).remove()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -99,6 +99,11 @@ compute = auto
 [glance]
 api_servers = {neighbours}
 
+[quota]
+instances = -1
+cores = -1
+ram = -1
+
 [service_user]
 send_service_user_token = true
 {_admin_token(own, neighbours)}

@@ -64,6 +64,7 @@ class Made:
         if changes:
             lines = "\n".join([f"FROM {reference}", *changes]).encode()
             self.client.images.build(fileobj=io.BytesIO(lines), tag=reference, rm=True)
+        self._images.append(str(self.client.images.get(reference).id))  # its name may move
         return reference
 
     def forget_image(self, reference: str) -> None:
@@ -575,6 +576,40 @@ def test_bad_options(run_module: Any, made: Made, options: dict[str, Any], words
     assert [word for word in words if word not in result["msg"]] == [], result["msg"]
     is_sentence(result["msg"])
     assert not made.exists(name)
+
+
+REFUSED_BY_ENGINE: dict[str, dict[str, Any]] = {
+    "too little memory": {"dimensions": {"mem_limit": "1k"}},
+    "no such cpu": {"dimensions": {"cpuset_cpus": "4095"}},
+    "no such capability": {"cap_add": ["NONE_SUCH"]},
+    "no such container": {"volumes_from": ["kd_test_nobody"]},
+    "a target that is taken": {"volumes": ["/tmp:/x"], "tmpfs": ["/x"]},
+}
+
+
+@pytest.mark.parametrize("options", REFUSED_BY_ENGINE.values(), ids=REFUSED_BY_ENGINE.keys())
+def test_what_the_engine_refuses(
+    run_module: Any, made: Made, bare_image: str, options: dict[str, Any]
+) -> None:
+    name = made.container()
+    result = run_module({"action": "start_container", "name": name, "image": bare_image, **options})
+    assert result["failed"]
+    assert f"The container {name} cannot be created" in result["msg"]
+    is_sentence(result["msg"])
+    assert not made.exists(name)
+
+
+def test_an_id_is_no_name_for_what_is_described(
+    run_module: Any, made: Made, driver: DockerEngine, bare_image: str
+) -> None:
+    name = made.container()
+    made_id = create(driver, name, bare_image)
+    args = {"action": "compare_container", "image": bare_image, "restart_policy": False}
+    result = run_module({**args, "name": made_id[:12]})
+    assert result["failed"]
+    assert f"give {name}." in result["msg"]
+    is_sentence(result["msg"])
+    assert not run_module({**args, "name": name})["changed"], "YAML reads no as false"
 
 
 def test_start_needs_an_image_or_a_container(run_module: Any, made: Made) -> None:

@@ -96,6 +96,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"dimensions": {"ulimits": {"nofile": {"max": 5}}}},
         ("ulimits.nofile", "soft and hard"),
     ),
+    "unknown ulimit": ({"dimensions": {"ulimits": {"files": {"soft": 5}}}}, ("ulimits", "files", "nofile")),
     "ulimits as a list": ({"dimensions": {"ulimits": ["nofile=5"]}}, ("ulimits", "dictionary")),
     "soft above hard": (
         {"dimensions": {"ulimits": {"nofile": {"soft": 5, "hard": 4}}}},
@@ -130,6 +131,7 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("restart_retries", "always", "on-failure"),
     ),
     "negative retries": ({"restart_policy": "on-failure", "restart_retries": -1}, ("restart_retries", "-1")),
+    "command of another kind": ({"command": {"a": 1}}, ("command", "list of words")),
     "open quote": ({"command": "sh -c 'x"}, ("command", "quotes")),
     "variable with =": ({"environment": {"A=B": 1}}, ("environment", "A=B")),
     "our own labels": ({"labels": {"kolla-drain.replaces": "x"}}, ("labels", "kolla-drain.")),

@@ -40,6 +40,8 @@ def run(options: Options) -> dict[str, Any]:
     if not options.graceful_shutdown:
         _check_plain(options.request)
     engine = DockerEngine(options.client_timeout)
+    if options.image and options.names:
+        _check_described(options, engine)
     return ACTIONS[options.action](options, engine)
 
 
@@ -62,6 +64,16 @@ def _check_names(options: Options) -> None:
     if len(names) > 1 and options.action not in MANY:
         raise Refused(
             f"{options.action} takes one container, not {len(names)}; only {', '.join(MANY)} take several."
+        )
+
+
+def _check_described(options: Options, engine: DockerEngine) -> None:
+    """A container that is described is known by its name, which its successor is to have."""
+    name = options.names[0]
+    found = engine.inspect(name)
+    if found is not None and found.name != name:
+        raise Refused(
+            f"{name} is the id of {found.name}, and {options.action} with an image takes a name: give {found.name}."
         )
 
 

@@ -70,6 +70,23 @@ COUNTED = ("cpu_period", "cpu_quota", "cpu_shares", "blkio_weight")
 CPU_SETS = ("cpuset_cpus", "cpuset_mems")
 DIMENSIONS = (*SIZED, *COUNTED, *CPU_SETS, "ulimits")
 
+_ULIMITS = (
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+)
 _HEALTH = ("test", "interval", "timeout", "start_period", "retries")
 
 
@@ -246,6 +263,8 @@ def _list(options: Mapping[str, Any], key: str) -> list[str]:
 def _command(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, (list, tuple)):
         return tuple(str(word) for word in value) or None
+    if isinstance(value, Mapping):
+        raise Refused("command is a dictionary; give a string, or a list of words.")
     if value is None or not str(value).strip():
         return None
     try:
@@ -475,7 +494,12 @@ def _ulimits(given: Any) -> dict[str, tuple[int, int]]:
         raise Refused(
             "dimensions.ulimits is no dictionary; give one such as {nofile: {soft: 1024, hard: 4096}}."
         )
-    return {str(name): _ulimit(f"dimensions.ulimits.{name}", limits) for name, limits in given.items()}
+    unknown = sorted(str(name) for name in set(given) - set(_ULIMITS))
+    if unknown:
+        raise Refused(
+            f"dimensions.ulimits holds {unknown[0]}, which is none; it knows {', '.join(_ULIMITS)}."
+        )
+    return {name: _ulimit(f"dimensions.ulimits.{name}", limits) for name, limits in given.items()}
 
 
 def _ulimit(what: str, limits: Any) -> tuple[int, int]:

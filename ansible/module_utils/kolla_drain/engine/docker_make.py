@@ -79,8 +79,8 @@ class DockerMaker:
         try:
             with _translated():
                 made = self._slow.create_container_from_config(body, name)
-        except NotRunning as exc:  # 409, which here means the name
-            raise EngineError(f"There is a container {name} already: {exc}") from exc
+        except EngineError as exc:
+            raise EngineError(f"The container {name} cannot be created: {exc}") from exc
         self.warnings += [f"{name}: {text}" for text in made.get("Warnings") or ()]
         return str(made["Id"])
 

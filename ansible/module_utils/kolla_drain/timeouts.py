@@ -84,7 +84,7 @@ def apply(files: Sequence[str], changes: Sequence[Change], *, write: bool) -> li
 
 def edited(text: str, option: str, value: int) -> str:
     """The text with [DEFAULT]/option at this value; of several lines the last one, which counts, is changed."""
-    lines = text.splitlines(keepends=True)
+    lines = [f"{line}\n" for line in text.splitlines()]
     section, header, there = (
         "DEFAULT",
         None,

@@ -1,0 +1,209 @@
+"""What the plays say and decide: the filters of the role kolla_drain."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import datetime, timezone
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = ROOT / "roles" / "kolla_drain" / "filter_plugins" / "kolla_drain.py"
+
+_LINE = "{:<16} {:<36} {:<16} {:<10} {:<5} {:<20} {:<12} {:<15} {:<36}"
+_ROWS = (
+    "Binary Host Zone Status State Updated_At RPC_Version Object_Version Cluster",
+    "cinder-backup one nova enabled :-) 2026-11-21_17:50:19 2.4 1.39 _",
+    "cinder-volume one@ceph nova enabled :-) 2026-11-21_17:50:24 3.20 1.39 pool@ceph",
+    "cinder-volume two@ceph nova enabled :-) 2026-11-21_17:50:24 3.9 1.39 _",
+    "cinder-volume gone@ceph nova disabled XXX 2026-11-01_17:50:23 3.17 1.38 _",
+    "cinder-scheduler two nova enabled XXX 2026-11-21_17:40:23 3.12 1.39 _",
+    "cinder-scheduler never a_zone enabled XXX None None None _",
+)
+# In the columns of ``cinder-manage service list``; a _ stands for a space.
+LISTED = "".join(_LINE.format(*row.split(" ")).replace("_", " ") + "\n" for row in _ROWS)
+NOW = datetime(2026, 11, 21, 17, 51, tzinfo=timezone.utc)
+
+CHECKED = """\
++--------------------------------------------------------------------+
+| Upgrade Check Results                                              |
++--------------------------------------------------------------------+
+| Check: Backup Driver Path                                          |
+| Result: Success                                                    |
+| Details: None                                                      |
++--------------------------------------------------------------------+
+| Check: Service UUIDs                                               |
+| Result: Failure                                                    |
+| Details: Services and volumes must have a service UUID. Please fix |
+|   this issue by running Queens online data migrations.             |
++--------------------------------------------------------------------+
+| Check: Use of Policy File                                          |
+| Result: Warning                                                    |
+| Details: Better not.                                               |
++--------------------------------------------------------------------+
+"""
+
+
+@pytest.fixture(scope="module")
+def filters() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("kolla_drain_filters", PLUGIN)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_every_row_of_the_list_is_read(filters: ModuleType) -> None:
+    found = filters.rows("Deprecated: something\n" + LISTED)
+    assert [(row["binary"], row["host"], row["up"]) for row in found] == [
+        ("cinder-backup", "one", True),
+        ("cinder-volume", "one@ceph", True),
+        ("cinder-volume", "two@ceph", True),
+        ("cinder-volume", "gone@ceph", False),
+        ("cinder-scheduler", "two", False),
+        ("cinder-scheduler", "never", False),
+    ]
+    assert [row["cluster"] for row in found][:3] == ["", "pool@ceph", ""]
+
+
+def test_orphans_are_those_that_are_silent_for_long(filters: ModuleType) -> None:
+    found = filters.orphans(filters.rows(LISTED), 1, ["one.example.org", "two"], NOW)
+    assert [row["text"] for row in found] == [
+        "cinder-volume on gone@ceph was last heard of at 2026-11-01 17:50:23 UTC, and its host is not in the inventory",
+        "cinder-scheduler on never has never reported, and its host is not in the inventory",
+    ]
+
+
+def test_versions_count_of_services_that_are_up_and_are_no_decimals(filters: ModuleType) -> None:
+    found = filters.rows(LISTED)
+    assert filters.versions(found) == {
+        "cinder-backup": ["2.4/1.39"],
+        "cinder-volume": ["3.9/1.39", "3.20/1.39"],
+    }
+    assert filters.mixed(found) == ["cinder-volume: 3.9/1.39 on two@ceph, 3.20/1.39 elsewhere"]
+    assert filters.versions_line(found) == "cinder-backup 2.4/1.39, cinder-volume 3.9/1.39 and 3.20/1.39"
+
+
+def test_failed_checks_carry_their_details(filters: ModuleType) -> None:
+    assert filters.failed_checks(CHECKED) == [
+        {
+            "name": "Service UUIDs",
+            "details": "Services and volumes must have a service UUID. Please fix this issue by running Queens online "
+            "data migrations.",
+        }
+    ]
+    assert filters.failed_checks("Traceback ...") == []
+
+
+SERVICES = {
+    "cinder-volume": {"container_name": "cinder_volume", "fence": True},
+    "cinder-api": {"container_name": "cinder_api"},
+}
+
+
+def answer(**more: Any) -> dict[str, Any]:
+    """What drain_status says of cinder-volume, in short."""
+    rows = [{"service": "cinder-volume", "host": f"one@{backend}"} for backend in ("a", "b")]
+    return {
+        "item": "cinder-volume",
+        "status": "running",
+        "evidence": "ok",
+        "operations": [],
+        "heartbeat": {"rows": rows},
+        **more,
+    }
+
+
+DIFFERENCES = [
+    {"setting": "image", "old": "a:1", "new": "a:2"},
+    {"setting": "volumes", "old": [], "new": ["x"]},
+]
+CREATE = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": "2026-11-21T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("intent", "now", "compared", "times", "expected"),
+    [
+        ("upgrade", answer(), {}, {}, ["equal, stays untouched", "  in flight: nothing"]),
+        ("upgrade", answer(), {"differences": DIFFERENCES}, {},
+         ["to be replaced, for it differs in image (a:1 -> a:2), volumes", "  in flight: nothing"]),
+        ("upgrade", answer(operations=[CREATE]), {}, {"newer": True},
+         ["to be restarted, its configuration is newer than its process",
+          "  in flight: volume_create 7d0c (creating, since 2026-11-21T10:00:00Z)"]),
+        ("upgrade", answer(status="exited"), {}, {}, ["to be started, it is exited", "  in flight: nothing"]),
+        ("upgrade", {"item": "cinder-volume", "verdict": "absent"}, {}, {}, ["to be made, it is not there"]),
+        ("stop", answer(evidence="unavailable", evidence_why="no database"), {}, {},
+         ["to be stopped", "  in flight: cannot be seen: no database"]),
+        ("reload", answer(status="exited"), {}, {}, ["is exited", "  in flight: nothing"]),
+        ("upgrade", answer(preflight=[{"code": "pid1", "text": "PID 1 is deaf."}]), {}, {"findings": ["Short."]},
+         ["equal, stays untouched", "  in flight: nothing", "  preflight: PID 1 is deaf.", "  time-outs: Short."]),
+        ("upgrade", answer(preflight=[{"code": "service_timeout_not_below", "text": "Long."}]), {},
+         {"findings": ["Long, too."]}, ["equal, stays untouched", "  in flight: nothing", "  preflight: Long."]),
+    ],
+)  # fmt: skip
+def test_the_plan(
+    filters: ModuleType, intent: str, now: dict, compared: dict, times: dict, expected: list[str]
+) -> None:
+    item = {"item": "cinder-volume"}
+    lines = filters.plan(
+        ["cinder-volume"], SERVICES, intent, [now], [{**item, **compared}], [{**item, **times}]
+    )
+    assert lines == [f"cinder-volume (cinder_volume): {expected[0]}", *expected[1:]]
+
+
+def test_a_host_without_services_is_said(filters: ModuleType) -> None:
+    assert filters.plan([], SERVICES, "upgrade", [], [], []) == ["nothing of it runs here"]
+
+
+def test_targets_are_the_hosts_of_the_heartbeats(filters: ModuleType) -> None:
+    api = {"item": "cinder-api", "heartbeat": {}}
+    assert filters.targets(["cinder-volume", "cinder-api"], SERVICES, [answer(), api]) == [
+        {"service": "cinder-volume", "host": "one", "name": "cinder-volume"}
+    ]
+    assert filters.targets(["cinder-api"], SERVICES, [answer(), api]) == []
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"msg": "It broke."}, "It broke."),
+        ({"msg": "Some failed", "results": [{"msg": "fine"}, {"failed": True, "msg": "It broke."}]}, "It broke."),
+        ({}, "it failed, see above"),
+    ],
+)  # fmt: skip
+def test_why_are_the_words_of_what_failed(filters: ModuleType, result: dict, expected: str) -> None:
+    assert filters.why(result) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"changed": True, "created": True}, "made"),
+        ({"changed": True, "reloaded": True, "signal": "SIGHUP"}, "reloaded by SIGHUP"),
+        ({"changed": True, "restarted": True, "verdict": "drained", "reason": "exit code 0"},
+         "restarted, drained (exit code 0)"),
+        ({"changed": True, "differences": DIFFERENCES, "verdict": "drained", "reason": "exit code 0", "gap": 0.2,
+          "operations": [{"outcome": "finished"}, {"outcome": "finished"}]},
+         "replaced, drained (exit code 0), 2 in flight: finished, gap 0.2 s"),
+        ({"changed": False}, "nothing to do"),
+        ({"changed": False, "verdict": "already_stopped", "reason": "it is exited"}, "already_stopped (it is exited)"),
+    ],
+)  # fmt: skip
+def test_what_became_of_it(filters: ModuleType, result: dict, expected: str) -> None:
+    assert filters.became(result) == expected
+
+
+def test_what_is_left_fenced_and_how_to_undo_it(filters: ModuleType) -> None:
+    target = {"service": "cinder-volume", "host": "one", "name": "cinder-volume"}
+    fenced = {
+        "item": target,
+        "services": [{"fenced_by_us": True}],
+        "undo": ["openstack volume service set --enable one"],
+    }
+    other = {"item": target, "services": [{"fenced_by_us": False}], "undo": []}
+    assert filters.left([fenced, other]) == [target]
+    assert filters.undo({"results": [fenced, other]}) == "openstack volume service set --enable one"

@@ -1,0 +1,55 @@
+"""kolla_timeouts and kolla_haproxy: documentation, argument spec and results are one and the same."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.documented import load, options
+
+
+@pytest.fixture(scope="module", params=["kolla_haproxy", "kolla_timeouts"])
+def module(request: pytest.FixtureRequest) -> ModuleType:
+    return load(request.param)
+
+
+def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+
+    assert options(documented, "suboptions") == options(module.argument_spec(), "options")
+
+
+def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+    name = yaml.safe_load(module.DOCUMENTATION)["module"]
+    for task in yaml.safe_load(module.EXAMPLES):
+        checked = ArgumentSpecValidator(module.argument_spec()).validate(task[name])
+        assert not checked.error_messages, task["name"]
+
+
+def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, Any]:
+    if module.__name__ == "kolla_haproxy":
+        row = {"backend": "a", "status": "UP", "sessions": 0}
+        monkeypatch.setattr(module, "servers", lambda *_: [row])
+        given = {"socket": "s", "backends": ["a"], "server": "x", "state": "ready", "timeout": 1}
+        return dict(module.act(given, check_mode=True))
+    pytest.importorskip("oslo_config")
+    (tmp_path / "cinder.conf").write_text("[DEFAULT]\n")
+    given = {"service": "cinder-volume", "files": [str(tmp_path / "cinder.conf")]}
+    return dict(module.look({**defaults(module), **given, "graceful_shutdown_timeout": 90}, check_mode=True))
+
+
+def defaults(module: ModuleType) -> dict[str, Any]:
+    return {name: option.get("default") for name, option in module.argument_spec().items()}
+
+
+def test_documented_results_are_those_of_the_module(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    result = results_of(module, monkeypatch, tmp_path)
+
+    assert set(result) == set(yaml.safe_load(module.RETURN)) | {"changed", "diff"}

@@ -13,6 +13,7 @@ description:
   - Speaks to HAProxy by its stats socket, on the host that has it. The socket needs the level admin.
   - V(drain) gives the server no new connections, and waits until those that it has have ended. V(ready) puts it back,
     and waits until HAProxy finds it up.
+  - A server that somebody has put into maintenance stays there.
 options:
   socket:
     description: The stats socket.
@@ -117,8 +118,13 @@ def servers(path, backends, server):
 
 
 def is_in_state(row, state):
-    """Whether the server is where it should be; a DRAIN may carry a note behind it."""
-    return row["status"].startswith("DRAIN") == (state == "drain")
+    """Whether the server is where it should be, or not ours to move; a status may carry a note behind it."""
+    return in_maintenance(row) or row["status"].startswith("DRAIN") == (state == "drain")
+
+
+def in_maintenance(row):
+    """Whether a person took it out."""
+    return row["status"].startswith("MAINT")
 
 
 def set_state(path, rows, server, state):
@@ -133,7 +139,7 @@ def settled(rows, state):
     """Whether nothing is left to wait for."""
     if state == "drain":
         return all(row["sessions"] == 0 for row in rows)
-    return all(row["status"].startswith(("UP", "no check")) for row in rows)
+    return all(row["status"].startswith(("UP", "no check", "MAINT")) for row in rows)
 
 
 def wait(params):

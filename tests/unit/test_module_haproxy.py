@@ -109,6 +109,18 @@ def test_what_is_so_is_left_alone(module: ModuleType, haproxy: tuple[FakeHaproxy
     assert fake.commands == []
 
 
+@pytest.mark.parametrize("state", ["drain", "ready"])
+def test_what_a_person_took_out_stays_out(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str], state: str
+) -> None:
+    fake, path = haproxy
+    for backend in ("a_back", "b_back"):
+        fake.servers[backend, "one"][0] = "MAINT"
+
+    assert module.act(options(path, state), check_mode=False)["changed"] is False
+    assert fake.commands == []
+
+
 def test_check_mode_only_looks(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 

@@ -436,6 +436,62 @@ def test_another_name_and_labels(driver: DockerEngine, made: Made, bare_image: s
     assert not compare(driver, name, bare_image, environment={"A": 1})["changed"]
 
 
+def test_a_container_that_kolla_ansible_made(driver: DockerEngine, made: Made, rich_image: str) -> None:
+    """Taken over as it is: only the time-out is noted, and the policy, which Kolla leaves to systemd, is another."""
+    name, volume, api = made.container(), made.volume(), made.client.api
+    host = api.create_host_config(
+        network_mode="host",
+        ipc_mode="host",
+        privileged=True,
+        cap_add=["SYS_ADMIN"],
+        security_opt=["label:disable"],
+        tmpfs=["/scratch"],
+        mem_limit="1g",
+        ulimits=[docker.types.Ulimit(name="nofile", soft=10, hard=20)],
+        binds={
+            "/etc/kolla/x/": {"bind": "/var/lib/kolla/config_files/", "mode": "ro"},
+            "/run": {"bind": "/run", "mode": "shared"},
+            volume: {"bind": "/var/log/kolla/", "mode": "rw"},
+        },
+    )
+    seconds = 10**9
+    check = {"interval": 30 * seconds, "timeout": 30 * seconds, "start_period": 5 * seconds, "retries": 3}
+    api.create_container(
+        rich_image,
+        "kolla start",
+        name=name,
+        host_config=host,
+        environment={"KOLLA_SERVICE_NAME": name.replace("_", "-"), "A": "1", "N": ""},
+        labels={"x": "y"},
+        volumes=["/var/lib/kolla/config_files/", "/run", "/var/log/kolla/"],
+        healthcheck={"test": ["CMD-SHELL", "true"], **check},
+        tty=False,
+    )
+    given = {
+        "command": "kolla start",
+        "environment": {"A": 1, "N": None},
+        "labels": {"x": "y"},
+        "volumes": [
+            "/etc/kolla/x/:/var/lib/kolla/config_files/:ro",
+            "",
+            f"{volume}:/var/log/kolla/",
+            "/run:/run:shared",
+        ],
+        "dimensions": {"mem_limit": "1g", "ulimits": {"nofile": {"soft": 10, "hard": 20}}},
+        "privileged": True,
+        "ipc_mode": "host",
+        "cap_add": ["SYS_ADMIN"],
+        "security_opt": ["label:disable"],
+        "healthcheck": {**CHECK, "interval": "30", "timeout": "30", "start_period": "5", "retries": "3"},
+        "tmpfs": ["/scratch", ""],
+    }
+    result = compare(driver, name, rich_image, **given)
+    assert result["differences"] == []
+    assert [note["code"] for note in result["notes"]] == ["stop_timeout_differs"]
+    (only,) = compare(driver, name, rich_image, **given, restart_policy="always")["differences"]
+    assert (only["setting"], only["old"], only["new"]) == ("restart_policy", "no", "always")
+
+
 @pytest.mark.parametrize(("code", "settings"), [(0, []), (1, ["config"]), (2, []), (None, [])])
 def test_configuration_that_changed(
     driver: DockerEngine,

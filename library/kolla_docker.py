@@ -662,15 +662,15 @@ image_pulled:
   type: bool
 rc:
   description: The exit code of a container that was run to its end.
-  returned: for O(detach=false)
+  returned: for O(detach=false), but not in check mode
   type: int
 stdout:
   description: The last 256 KiB of what it wrote to its standard output.
-  returned: for O(detach=false)
+  returned: for O(detach=false), but not in check mode
   type: str
 stderr:
   description: The last 256 KiB of what it wrote to its standard error.
-  returned: for O(detach=false)
+  returned: for O(detach=false), but not in check mode
   type: str
 image:
   description: The image with its tag.

@@ -10,6 +10,7 @@ Real: Nova and Placement. Stand-ins: the Image and Network API and who asks (no 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -123,9 +124,7 @@ class NovaStack:
 
     def down(self) -> None:
         """Remove Nova and its databases; MariaDB and RabbitMQ stay for the others."""
-        for container in containers.ours(self.client, self.name):
-            say(f"removing container {container.name}")
-            containers.remove(self.client, str(container.name))
+        self._remove_containers()
         server = containers.find(self.client, MARIADB)
         if server is not None and server.status == "running":
             for database in DATABASES:
@@ -174,6 +173,7 @@ class NovaStack:
         """Schemas first and the mapping of the cells last, so that with these all is there."""
         if self._mapped():
             return
+        self._forget_before()
         server, own = self.mariadb, self.state.ends
         for database in ("nova_api", "nova_cell0", "nova"):
             server.load_schema(database)
@@ -182,6 +182,18 @@ class NovaStack:
         for database in ("nova_api", "nova_cell0", "nova"):
             server.execute(f"GRANT ALL ON {database}.* TO nova@`%`")
         self._map_cells()
+
+    def _forget_before(self) -> None:
+        """Nothing of a Nova whose databases are gone: a new nova-compute refuses guests and an identity of old."""
+        self._remove_containers()
+        for file in NOVA_DIR.glob("*"):
+            if file.is_file():
+                file.unlink()
+
+    def _remove_containers(self) -> None:
+        for container in containers.ours(self.client, self.name):
+            say(f"removing container {container.name}")
+            containers.remove(self.client, str(container.name))
 
     def _mapped(self) -> bool:
         there = {name for (name,) in self.mariadb.execute("SHOW DATABASES")}
@@ -361,7 +373,8 @@ class NovaStack:
         """Delete every instance, and wait until all are gone."""
         servers = [one["id"] for one in self.api.servers()]
         for server in servers:
-            self.api.delete_server(server)
+            with contextlib.suppress(TestbedError):  # gone by itself since; else the wait below says so
+                self.api.delete_server(server)
         for server in servers:
             self.api.wait_status(server, GONE, timeout)
 

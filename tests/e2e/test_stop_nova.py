@@ -25,16 +25,20 @@ def nova_up(any_stack: Stack) -> Iterator[NovaStack]:
     nova = NovaStack(any_stack)
     was_up = any(one.state == "running" for one in nova.status())
     yield nova
-    nova.clear_pauses() if was_up else nova.down()
+    clean(nova) if was_up else nova.down()
+
+
+def clean(nova: NovaStack) -> None:
+    """Every service up, no pause set, no instance left."""
+    nova.up().clear_pauses()
+    nova.delete_servers()
 
 
 @pytest.fixture
-def nova(nova_up: NovaStack) -> Iterator[NovaStack]:
-    """Every service up and no pause set before each test; no instance left after it."""
-    nova_up.up().clear_pauses()
-    yield nova_up
-    nova_up.up().clear_pauses()
-    nova_up.delete_servers()
+def nova(nova_up: NovaStack) -> NovaStack:
+    """As new before each test."""
+    clean(nova_up)
+    return nova_up
 
 
 def spawning(nova: NovaStack, seconds: float) -> str:
@@ -54,7 +58,7 @@ def test_evidence_of_every_service_is_read(nova: NovaStack) -> None:
 
 def test_a_spawn_in_flight_is_drained(nova: NovaStack) -> None:
     begun = time.time()
-    server = spawning(nova, 10)
+    server = spawning(nova, 6)
 
     result = ad_hoc(f"action=stop_container name={COMPUTE} graceful_shutdown_timeout={LONG}")
 

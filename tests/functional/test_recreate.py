@@ -226,6 +226,27 @@ def test_two_runs_at_once(service: Service, start_module: Any, run_module: Any) 
     assert service.there() == {"NAME": "running"}
 
 
+def test_what_an_interrupted_exchange_left_is_told_by_other_actions(
+    served: Service, run_module: Any, workloads: Workloads
+) -> None:
+    old = served.workload
+    old.raw.kill("SIGTERM")
+    old.wait_status("exited")
+    workloads.create(name=served.name + ".new", labels={LABEL: f"{old.id} always 0"})
+    old.raw.rename(served.name + ".old")
+    for action in ("stop_container", "restart_container", "reload_container", "drain_status"):
+        result = run_module({"action": action, "name": served.name})
+        assert result["failed"]
+        is_sentence(result["msg"])
+        assert f"{served.name}.old: action=start_container puts it right" in result["msg"]
+    gone = run_module({"action": "stop_container", "name": served.name, "ignore_missing": True})
+    assert any("puts it right" in text for text in gone["warnings"])
+    again = run_module({"action": "start_container", "name": served.name})
+    assert not again.get("failed"), again
+    assert served.workload.id == old.id
+    assert served.there() == {"NAME": "running"}
+
+
 # --- check mode
 
 

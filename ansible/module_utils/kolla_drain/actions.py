@@ -122,7 +122,7 @@ def _remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
     name = options.names[0]
     container = engine.inspect(name)
     if container is None:
-        return compose([stopping.absent(replace(options, ignore_missing=True), name, "remove")])
+        return compose([stopping.absent(replace(options, ignore_missing=True), engine, name, "remove")])
     if not container.at_rest:
         raise Refused(
             f"{name} is {container.status.value} and is not removed, for that would kill its work; "

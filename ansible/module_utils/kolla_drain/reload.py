@@ -29,7 +29,7 @@ def reload_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
     with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
         reloads = [_Reload(options, engine, one, readings.get(one.container.id)) for one in known]
         outcomes = list(pool.map(_Reload.run, reloads))
-    return compose(stopping.in_order(options, found, outcomes, "reload"))
+    return compose(stopping.in_order(options, engine, found, outcomes, "reload"))
 
 
 class _Reload:

@@ -19,6 +19,7 @@ from .lookup import Known
 from .model import Container, ContainerStatus, Reading, Verdict
 from .outcome import Each, Options, compose, missing
 from .policy import Plan
+from .swap import Swap
 
 
 def stop(options: Options, engine: DockerEngine) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def stop_each(options: Options, engine: DockerEngine, wanted_for: str = "stop") 
         with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
             ledger.sweep(lambda container_id: engine.inspect(container_id) is not None)
         outcomes = (_drain if options.graceful_shutdown else _plain_stops)(options, engine, ledger, known)
-    return in_order(options, found, outcomes, wanted_for)
+    return in_order(options, engine, found, outcomes, wanted_for)
 
 
 def look_at(
@@ -88,23 +89,33 @@ def _refuse_by_preflight(known: Sequence[Known], readings: Mapping[str, Reading]
 
 
 def in_order(
-    options: Options, found: Mapping[str, Container | None], outcomes: Sequence[Each], wanted_for: str
+    options: Options,
+    engine: DockerEngine,
+    found: Mapping[str, Container | None],
+    outcomes: Sequence[Each],
+    wanted_for: str,
 ) -> list[Each]:
     """The outcomes in the order of the names, with those that are absent."""
     by_id = {each.result["id"]: each for each in outcomes}
     return [
-        by_id[one.id] if one is not None else absent(options, name, wanted_for) for name, one in found.items()
+        by_id[one.id] if one is not None else absent(options, engine, name, wanted_for)
+        for name, one in found.items()
     ]
 
 
-def absent(options: Options, name: str, wanted_for: str) -> Each:
+def absent(options: Options, engine: DockerEngine, name: str, wanted_for: str) -> Each:
     """A container that is not there: what stop_and_remove_container wants, and else an error."""
     result = {"name": name, "id": "", "changed": False, "failed": False, "verdict": Verdict.ABSENT.value}
     result["reason"] = "the engine has no such container"
+    left = Swap(name, engine).left_behind()
+    hint = f"{left}: action=start_container puts it right" if left else ""
     if options.ignore_missing or options.action == "stop_and_remove_container":
-        return Each(result)
+        return Each(result, [f"There is no container {name}, but {hint}."] if hint else [])
     result.update(failed=True, verdict=None)
-    return Each(result, failure=missing(name, wanted_for))
+    failure = (
+        f"There is no container {name} to {wanted_for}, but {hint}." if hint else missing(name, wanted_for)
+    )
+    return Each(result, failure=failure)
 
 
 def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]) -> list[Each]:
@@ -213,7 +224,7 @@ def status(options: Options, engine: DockerEngine) -> dict[str, Any]:
     plans = [_plan(options, one, readings.get(one.container.id)) for one in known]
     for each in plans:
         each.result["changed"], each.after = False, ""
-    return compose(in_order(options, found, plans, "look into"))
+    return compose(in_order(options, engine, found, plans, "look into"))
 
 
 def _plan(options: Options, known: Known, reading: Reading | None) -> Each:

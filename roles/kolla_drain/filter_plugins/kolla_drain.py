@@ -119,11 +119,16 @@ def left(answers: list[Answer]) -> list[dict[str, str]]:
     ]
 
 
+def unanswered(answers: list[Answer]) -> str:
+    """Why the API did not say anything, if it did not."""
+    return " ".join(dict.fromkeys(str(one.get("msg", "")) for one in answers if "services" not in one))
+
+
 def why(result: Answer) -> str:
     """The words of a failed task; of one with items, those of the items that failed."""
     items = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
     texts = [str(one.get("msg", "")).strip() for one in items or [result]]
-    return " ".join(text for text in texts if text) or "it failed, see above"
+    return " ".join(dict.fromkeys(text for text in texts if text)) or "it failed, see above"
 
 
 def became(result: Answer) -> str:
@@ -131,10 +136,6 @@ def became(result: Answer) -> str:
     parts = [_done(result)]
     if result.get("verdict"):
         parts.append(f"{result['verdict']} ({result.get('reason')})")
-    operations = result.get("operations") or []
-    if operations:
-        outcomes = sorted({str(one.get("outcome")) for one in operations})
-        parts.append(f"{len(operations)} in flight: {', '.join(outcomes)}")
     if result.get("gap") is not None:
         parts.append(f"gap {result['gap']} s")
     return ", ".join(part for part in parts if part)
@@ -248,6 +249,11 @@ def failed_checks(text: str) -> list[dict[str, str]]:
     ]
 
 
+def checks_line(checks: list[dict[str, str]]) -> str:
+    """The failed checks in a line."""
+    return "; ".join(f"{one['name']}: {one['details']}" for one in checks)
+
+
 class FilterModule:
     """Ansible's way to find them."""
 
@@ -258,6 +264,7 @@ class FilterModule:
             newer,
             targets,
             left,
+            unanswered,
             why,
             became,
             undo,
@@ -267,5 +274,6 @@ class FilterModule:
             versions_line,
             mixed,
             failed_checks,
+            checks_line,
         )
         return {f"kolla_drain_{one.__name__}": one for one in found}

@@ -1,0 +1,64 @@
+"""An action plugin that stands in for a module of ours in tests of the plays: it notes the call, and answers as told.
+
+The test copies it under the module's name. What it answers is in $STUB_WORLD/answers.json, by "<what> <whom>" or
+"<what>"; of a list the next one each time, the last one for good. Calls go to $STUB_WORLD/calls, a line each.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """Every module of ours."""
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        module, given = Path(__file__).stem, dict(self._task.args)
+        what, whom = _named(module, given)
+        world = Path(os.environ["STUB_WORLD"])
+        call = {
+            "what": what,
+            "whom": whom,
+            "host": task_vars["inventory_hostname"],
+            "given": given,
+            "check": self._task.check_mode,
+        }
+        with (world / "calls").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            before = [json.loads(line) for line in file]
+            answer = _answer(world, call, before)
+            file.write(json.dumps(call, default=str) + "\n")
+        if answer.pop("unreachable", False):
+            raise AnsibleConnectionFailure("the connection was lost")
+        return {"changed": False, **answer}
+
+
+def _named(module: str, given: dict[str, Any]) -> tuple[str, str]:
+    if module == "kolla_service":
+        return str(given["state"]), f"{given['service']}@{given['host']}"
+    if module == "kolla_haproxy":
+        return f"haproxy-{given['state']}", str(given["server"])
+    if module == "kolla_timeouts":
+        return "timeouts", str(given["service"])
+    if given.get("detach") is False:
+        return "run", str(given["command"][2])
+    return str(given["action"]), str(given.get("name", given.get("image")))
+
+
+def _answer(world: Path, call: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
+    answers = json.loads((world / "answers.json").read_text())
+    keys = (f"{call['what']} {call['whom']} {call['host']}", f"{call['what']} {call['whom']}", call["what"])
+    found = next((answers[key] for key in keys if key in answers), {})
+    if isinstance(found, list):
+        same = [one for one in before if all(one[key] == call[key] for key in ("what", "whom", "host"))]
+        found = found[min(len(same), len(found) - 1)]
+    return dict(found)

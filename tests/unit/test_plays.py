@@ -1,0 +1,413 @@
+"""The plays over several hosts, with stand-ins for the modules: order, limits, and every way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STUB = ROOT / "tests" / "support" / "stub_action.py"
+MODULES = ("kolla_docker", "kolla_service", "kolla_haproxy", "kolla_timeouts")
+PROGRAM = Path(sys.executable).with_name("ansible-playbook")
+
+# Not just "ansible": that is also a folder of this project.
+pytest.importorskip("ansible.release", reason="no ansible-core for this Python")
+
+INVENTORY = """
+[cinder-api]
+control
+[cinder-scheduler]
+control
+[cinder-volume]
+storage1
+storage2
+[cinder-backup]
+storage1
+storage2
+[all:vars]
+ansible_connection=local
+"""
+LIST = (
+    "cinder-volume storage1@ceph nova enabled :-) 2026-11-21 17:50:24 3.20 1.39\n"
+    "cinder-scheduler control nova enabled :-) 2026-11-21 17:50:24 3.12 1.39\n"
+)
+ORPHAN = "cinder-volume gone@ceph nova enabled XXX 2026-11-01 17:50:24 3.17 1.38\n"
+UPGRADED = LIST.replace("3.20", "3.21")
+SERVICES_BY_TURN = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
+
+
+def reading(binary: str, host: str) -> dict[str, Any]:
+    rows = [{"service": binary, "host": f"{host}@ceph"}]
+    return {
+        "status": "running", "evidence": "ok", "operations": [], "preflight": [],
+        "heartbeat": {"up": True, "rows": rows},
+    }  # fmt: skip
+
+
+def usual() -> dict[str, Any]:
+    """A site on which every container differs, and all goes well."""
+    readings = {
+        f"drain_status {name} {host}": reading(name.replace("_", "-"), host)
+        for name in ("cinder_volume", "cinder_backup")
+        for host in ("storage1", "storage2")
+    }
+    return {
+        **readings,
+        "drain_status": {"status": "running", "evidence": "none", "operations": [], "preflight": [], "heartbeat": {}},
+        "get_container_state": {"state": {"StartedAt": "2026-11-21T10:00:00Z"}},
+        "timeouts": {"findings": [], "newer": False},
+        "compare_container": {"changed": True, "differences": [{"setting": "image", "old": "a:1", "new": "a:2"}]},
+        "recreate_or_restart_container": {"changed": True, "differences": [{"setting": "image"}]},
+        "stop_container": {"changed": True, "verdict": "drained", "reason": "exit code 0"},
+        "reload_container": {"changed": True, "reloaded": True, "signal": "SIGHUP"},
+        "status": {"services": [], "undo": []},
+        "fenced": {"changed": True, "services": [], "undo": []},
+        "unfenced": {"changed": True, "services": [], "undo": []},
+        "run": {"rc": 0, "stdout": "before: a\nafter: b\n"},
+        "run cinder-manage service list": {"rc": 0, "stdout": LIST},
+    }  # fmt: skip
+
+
+class Site:
+    """Answers, and what came of a play."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.answers = folder, usual()
+        (folder / "hosts").write_text(INVENTORY)
+        (folder / "action_plugins").mkdir()
+        for module in MODULES:
+            shutil.copy(STUB, folder / "action_plugins" / f"{module}.py")
+
+    def play(self, name: str, *arguments: str) -> Site:
+        (self.folder / "answers.json").write_text(json.dumps(self.answers))
+        (self.folder / "calls").write_text("")
+        variables = {
+            "kolla_one_off_setup": "", "ansible_become": False, "cinder_api_healthcheck_url": "",
+            "ansible_python_interpreter": sys.executable,
+        }  # fmt: skip
+        command = [
+            PROGRAM,
+            "-i",
+            self.folder / "hosts",
+            ROOT / "ansible" / name,
+            "-e",
+            json.dumps(variables),
+            *arguments,
+        ]
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_ACTION_PLUGINS": str(self.folder / "action_plugins"),
+            "ANSIBLE_NOCOLOR": "1",
+            "STUB_WORLD": str(self.folder),
+        }
+        ran = subprocess.run(
+            [str(part) for part in command],
+            cwd=self.folder, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.code, self.output = ran.returncode, ran.stdout + ran.stderr
+        self.calls = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        print(self.output)
+        return self
+
+    def did(self, *what: str) -> list[tuple[str, str, str]]:
+        """The calls of these kinds in their order: what, whom, on which host."""
+        return [(one["what"], one["whom"], one["host"]) for one in self.calls if one["what"] in what]
+
+    @property
+    def runs(self) -> list[str]:
+        return [whom for _, whom, _ in self.did("run")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    return Site(tmp_path)
+
+
+DOES = ("recreate_or_restart_container", "stop_container", "reload_container")
+
+
+def test_the_documented_order(site: Site) -> None:
+    site.play("upgrade.yml")
+
+    assert site.code == 0
+    assert [(whom, host) for _, whom, host in site.did(*DOES)] == [
+        ("cinder_scheduler", "control"),
+        ("cinder_volume", "storage1"),
+        ("cinder_volume", "storage2"),
+        ("cinder_backup", "storage1"),
+        ("cinder_backup", "storage2"),
+        ("cinder_api", "control"),
+    ]
+    sync = site.runs[2]
+    assert "cinder-manage db sync" in sync
+    assert site.runs == [
+        "cinder-manage service list",
+        "cinder-status upgrade check",
+        sync,
+        "cinder-manage service list",
+        "cinder-manage db online_data_migrations --max_count 1000",
+        "cinder-manage service list",
+    ]
+    steps = [one["what"] for one in site.calls]
+    assert steps.index("ensure_image") < steps.index("run") < steps.index("recreate_or_restart_container")
+    assert max(place for place, what in enumerate(steps) if what == "ensure_image") < steps.index("run")
+
+
+def test_each_is_fenced_just_around_its_turn(site: Site) -> None:
+    site.play("upgrade.yml", "--tags", "cinder-volume")
+
+    assert site.code == 0
+    assert site.did("fenced", "unfenced", *DOES) == [
+        (what, whom, host)
+        for host in ("storage1", "storage2")
+        for what, whom in (
+            ("fenced", f"cinder-volume@{host}"),
+            ("recreate_or_restart_container", "cinder_volume"),
+            ("unfenced", f"cinder-volume@{host}"),
+        )
+    ]
+    assert site.runs == []
+
+
+@pytest.mark.parametrize("serial", [1, 2])
+@pytest.mark.parametrize("failure", [{"failed": True, "msg": "It did not come up."}, {"unreachable": True}])
+def test_a_host_that_fails_ends_it_and_all_is_unfenced(
+    site: Site, serial: int, failure: dict[str, Any]
+) -> None:
+    site.answers["recreate_or_restart_container cinder_volume storage1"] = failure
+
+    site.play("upgrade.yml", "-e", json.dumps({"kolla_serial": serial}))
+
+    assert site.code != 0
+    touched = ["storage1", "storage2"][:serial]
+    assert sorted(host for what, whom, host in site.did("fenced")) == touched
+    assert sorted(host for what, whom, host in site.did("unfenced")) == touched
+    assert sorted(host for _, whom, host in site.did(*DOES) if whom == "cinder_volume") == touched
+    assert "cinder_api" not in [whom for _, whom, _ in site.did(*DOES)]
+    said = failure.get("msg", "the connection to storage1 was lost")
+    assert f"cinder-volume on storage1: {said}" in site.output
+    assert "undefined" not in site.output
+
+
+def test_what_cannot_be_unfenced_is_named_with_the_command(site: Site) -> None:
+    undo = ["openstack volume service set --enable storage1@ceph cinder-volume"]
+    site.answers["unfenced"] = {"failed": True, "msg": "It is disabled still.", "undo": undo}
+
+    site.play("upgrade.yml", "--limit", "storage1", "--tags", "cinder-volume")
+
+    assert site.code != 0
+    assert re.search(
+        r"cinder-volume on storage1: .*could not be unfenced.*It is disabled still\. .*Enable it with: openstack",
+        site.output,
+    )
+
+
+def test_what_an_interrupted_run_left_fenced_is_unfenced(site: Site) -> None:
+    site.answers["compare_container"] = {"changed": False, "differences": []}
+    site.answers["status cinder-volume@storage2"] = {"services": [{"fenced_by_us": True}], "undo": []}
+
+    site.play("upgrade.yml", "--tags", "cinder-volume")
+
+    assert site.code == 0
+    assert site.did("fenced", "unfenced", *DOES) == [("unfenced", "cinder-volume@storage2", "storage2")]
+
+
+def test_check_mode_only_looks(site: Site) -> None:
+    operation = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": "now"}
+    site.answers["drain_status cinder_volume storage1"]["operations"] = [operation]
+
+    site.play("upgrade.yml", "--check", "--diff")
+
+    assert site.code == 0
+    assert {one["what"] for one in site.calls} == {
+        "drain_status", "compare_container", "get_container_state", "timeouts", "status",
+    }  # fmt: skip
+    assert "in flight: volume_create 7d0c (creating, since now)" in site.output
+
+
+def test_an_equal_site_is_left_alone(site: Site) -> None:
+    site.answers["compare_container"] = {"changed": False, "differences": []}
+    site.answers["run"]["stdout"] = "before: a\nafter: a\n"
+
+    site.play("upgrade.yml")
+
+    assert site.code == 0
+    assert site.did(*DOES, "fenced", "unfenced") == []
+    assert set(re.findall(r"changed=(\d+)", site.output)) == {"0"}
+
+
+def test_a_newer_configuration_restarts_an_equal_container(site: Site) -> None:
+    site.answers["compare_container"] = {"changed": False, "differences": []}
+    site.answers["timeouts cinder-backup storage2"] = {"findings": [], "newer": True}
+
+    site.play("upgrade.yml")
+
+    assert [(whom, host) for _, whom, host in site.did(*DOES)] == [("cinder_backup", "storage2")]
+
+
+@pytest.mark.parametrize("variables", [{"enable_cinder": False}, {"enable_cinder": "no"}])
+def test_a_service_that_is_off_is_left_out(site: Site, variables: dict[str, Any]) -> None:
+    site.play("upgrade.yml", "-e", json.dumps(variables))
+
+    assert site.code == 0
+    assert site.calls == []
+
+
+def test_backup_that_is_off_is_left_out(site: Site) -> None:
+    site.play("upgrade.yml", "-e", "enable_cinder_backup=false")
+
+    assert site.code == 0
+    assert {whom for _, whom, _ in site.did(*DOES)} == set(SERVICES_BY_TURN) - {"cinder_backup"}
+
+
+def test_limit_leaves_the_others_and_the_database_alone(site: Site) -> None:
+    site.play("upgrade.yml", "--limit", "storage2")
+
+    assert site.code == 0
+    assert {one["host"] for one in site.calls} == {"storage2"}
+    assert site.runs == []
+
+
+def test_the_order_is_a_variable(site: Site) -> None:
+    order = ["cinder-backup", "cinder-volume"]
+
+    site.play("upgrade.yml", "-e", json.dumps({"cinder_upgrade_order": order}), "--limit", "storage1")
+
+    assert [whom for _, whom, _ in site.did(*DOES)] == ["cinder_backup", "cinder_volume"]
+
+
+def test_work_that_cannot_be_seen_ends_it_before_anything_is_touched(site: Site) -> None:
+    site.answers["drain_status cinder_volume storage2"] |= {
+        "evidence": "unavailable",
+        "evidence_why": "no way in",
+    }
+
+    site.play("upgrade.yml")
+
+    assert site.code != 0
+    assert "cinder-volume: no way in" in site.output
+    assert site.did(*DOES, "run", "ensure_image") == []
+    assert site.play("upgrade.yml", "-e", "without_evidence=warn").code == 0
+
+
+@pytest.mark.parametrize(("fence", "ends_well"), [("auto", True), ("always", False), ("never", True)])
+def test_an_api_that_is_away(site: Site, fence: str, ends_well: bool) -> None:
+    site.answers["status"] = {"failed": True, "msg": "Cinder's API cannot be reached."}
+
+    site.play("upgrade.yml", "-e", f"fence={fence}")
+
+    assert (site.code == 0) is ends_well
+    assert site.did("fenced", "unfenced") == []
+    assert bool(site.did(*DOES)) is ends_well
+    assert ("Cinder's API cannot be reached." in site.output) is (fence != "never")
+
+
+FAILED_CHECK = """\
++-------------------------+
+| Check: {}     |
+| Result: Failure         |
+| Details: Not good.      |
++-------------------------+
+"""
+
+
+@pytest.mark.parametrize(("check", "ends_well"), [("Removed Drivers", False), ("Service UUIDs", True)])
+def test_a_failed_upgrade_check(site: Site, check: str, ends_well: bool) -> None:
+    site.answers["run cinder-status upgrade check"] = {
+        "rc": 2, "failed": True, "msg": "ended with exit code 2", "stdout": FAILED_CHECK.format(check),
+    }  # fmt: skip
+
+    site.play("upgrade.yml")
+
+    assert (site.code == 0) is ends_well
+    assert bool(site.did(*DOES)) is ends_well
+    assert ("Removed Drivers: Not good." in site.output) is not ends_well
+
+
+@pytest.mark.parametrize(
+    ("codes", "rounds", "said"),
+    [([1, 1, 0], 3, ""), ([1, 2], 2, "needs a person"), ([1], 4, "there is still data to migrate")],
+)
+def test_migrations_go_on_as_their_exit_code_says(
+    site: Site, codes: list[int], rounds: int, said: str
+) -> None:
+    name = "run cinder-manage db online_data_migrations --max_count 50"
+    site.answers[name] = [{"rc": code, "failed": code != 0, "stdout": ""} for code in codes]
+    limits = {"online_migrations_max_count": 50, "online_migrations_max_rounds": 3}
+
+    site.play("upgrade.yml", "--tags", "migrations", "-e", json.dumps(limits))
+
+    assert (site.code == 0) is (not said)
+    assert said in site.output
+    assert len(site.runs) == rounds
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_orphans_are_listed_and_removed_when_asked(site: Site, remove: bool) -> None:
+    site.answers["run cinder-manage service list"]["stdout"] = LIST + ORPHAN
+
+    site.play("upgrade.yml", "--tags", "orphans", "-e", json.dumps({"remove_orphaned_services": remove}))
+
+    assert "cinder-volume on gone@ceph was last heard of at 2026-11-01" in site.output
+    assert ("cinder-manage service remove cinder-volume gone@ceph" in site.runs) is remove
+
+
+def test_pins_of_old_versions_are_dropped_by_a_reload(site: Site) -> None:
+    site.answers["run cinder-manage service list"] = [
+        {"rc": 0, "stdout": LIST},
+        {"rc": 0, "stdout": UPGRADED},
+    ]
+
+    site.play("upgrade.yml")
+
+    assert site.code == 0
+    reloaded = [(whom, host) for what, whom, host in site.did(*DOES) if what == "reload_container"]
+    assert sorted(reloaded) == sorted({(whom, host) for what, whom, host in site.did(*DOES)})
+
+
+def test_an_api_is_out_of_haproxy_while_it_is_replaced(site: Site) -> None:
+    site.answers["recreate_or_restart_container cinder_api"] = {"failed": True, "msg": "It did not come up."}
+
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"haproxy_hosts": ["control"]}')
+
+    assert site.code != 0
+    assert [what for what, _, _ in site.did("haproxy-drain", "haproxy-ready", *DOES)] == [
+        "haproxy-drain", "recreate_or_restart_container", "haproxy-ready",
+    ]  # fmt: skip
+
+
+def test_stop_goes_by_its_own_order(site: Site) -> None:
+    site.play("stop.yml")
+
+    assert site.code == 0
+    assert [(whom, host) for _, whom, host in site.did(*DOES)] == [
+        ("cinder_api", "control"),
+        ("cinder_backup", "storage1"),
+        ("cinder_backup", "storage2"),
+        ("cinder_volume", "storage1"),
+        ("cinder_volume", "storage2"),
+        ("cinder_scheduler", "control"),
+    ]
+    assert site.runs == []
+
+
+def test_reload_takes_one_host_after_the_other(site: Site) -> None:
+    site.play("reload.yml", "--tags", "cinder-volume,cinder-backup")
+
+    assert site.code == 0
+    assert [(whom, host) for _, whom, host in site.did(*DOES)] == [
+        ("cinder_volume", "storage1"),
+        ("cinder_backup", "storage1"),
+        ("cinder_volume", "storage2"),
+        ("cinder_backup", "storage2"),
+    ]

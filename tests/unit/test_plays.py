@@ -411,3 +411,35 @@ def test_reload_takes_one_host_after_the_other(site: Site) -> None:
         ("cinder_volume", "storage2"),
         ("cinder_backup", "storage2"),
     ]
+
+
+DUMPS = {
+    "whole": "cat > {0}/credentials; echo 'CREATE TABLE x'; echo '-- Dump completed on 2026-11-21'",
+    "cut": "cat > {0}/credentials; echo 'CREATE TABLE x'",
+    "refused": "echo 'Access denied' >&2; exit 2",
+}
+
+
+@pytest.mark.parametrize("kind", DUMPS)
+def test_a_dump_is_whole_and_keeps_the_secret(site: Site, kind: str) -> None:
+    variables = {
+        "cinder_database_connection": "mysql+pymysql://cinder:se%40cret@192.0.2.1:3307/cinder?charset=utf8",
+        "database_backup_path": str(site.folder / "dumps"),
+        "database_backup_command": ["sh", "-c", DUMPS[kind].format(site.folder)],
+    }
+
+    site.play("upgrade.yml", "--tags", "database-backup", "-vvv", "-e", json.dumps(variables))
+
+    left = list((site.folder / "dumps").iterdir())
+    assert (site.code == 0) is (kind == "whole")
+    assert len(left) == (kind == "whole")
+    assert not {"se@cret", "password="} & set(re.findall(r"se@cret|password=", site.output))
+    if kind == "refused":
+        assert "Access denied" in site.output
+        return
+    credentials = (site.folder / "credentials").read_text()
+    assert 'password="se@cret"' in credentials
+    assert "port=3307" in credentials
+    for file in left:
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text().startswith("CREATE TABLE")

@@ -103,7 +103,7 @@ options:
   quiesce:
     description:
       - Whether to wait for empty evidence before the signal.
-      - V(auto) does as the service's profile says, which is to wait for every Cinder service.
+      - V(auto) does as the service's profile says, which is to wait for every Cinder service and nova-compute.
     type: str
     choices: [auto, always, never]
     default: auto

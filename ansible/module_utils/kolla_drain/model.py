@@ -184,6 +184,7 @@ class Profile:
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
     reload_keeps_work: bool = True  # work in flight goes on after that
+    no_reload: str = ""  # why that signal must not be sent although its process handles it; a clause
     manager_shutdown_counts: bool = False  # its exit takes manager_shutdown_timeout, idle or not
 
 

@@ -78,7 +78,8 @@ class _Reload:
 
     def _reload_or_restart(self) -> None:
         process = preflight.read_process(self._container)
-        unhandled = preflight.unhandled(self._container, self._signal, process)
+        unhandled = self._known.profile.no_reload
+        unhandled = unhandled or preflight.unhandled(self._container, self._signal, process)
         restarts = bool(unhandled) and self._options.reload_fallback == "restart"
         self._each.result["would" if self._options.check_mode else "how"] = (
             "restart" if restarts else "reload"

@@ -35,11 +35,26 @@ def test_cinder_is_quiesced_and_its_heartbeat_stops(service):
     )
 
 
-@pytest.mark.parametrize("service", ["nova-compute", "nova-conductor", "nova-scheduler"])
-def test_novas_heartbeat_goes_on(service):
+@pytest.mark.parametrize(
+    ("service", "quiesce"), [("nova-compute", True), ("nova-conductor", False), ("nova-scheduler", False)]
+)
+def test_novas_heartbeat_goes_on(service, quiesce):
     profile = evidence.profile_for(service, {THREADS: "1"})
-    assert (profile.quiesce, profile.heartbeat_while_draining, profile.keeps_work) == (False, True, True)
+    assert (profile.quiesce, profile.heartbeat_while_draining, profile.keeps_work) == (quiesce, True, True)
     assert profile.manager_shutdown_counts
+
+
+@pytest.mark.parametrize(
+    ("service", "backend", "refused"),
+    [
+        ("nova-compute", None, True), ("nova-compute", "1", True), ("nova-compute", "0", False),
+        ("nova-conductor", None, True), ("nova-conductor", "no", False),
+        ("nova-scheduler", None, False), ("nova-scheduler", "true", False),
+    ],
+)  # fmt: skip
+def test_nova_takes_no_reload_on_threads_which_are_its_default(service, backend, refused):
+    env = {} if backend is None else {"OS_NOVA_DISABLE_EVENTLET_PATCHING": backend}
+    assert bool(evidence.profile_for(service, env).no_reload) is refused
 
 
 @pytest.mark.parametrize("service", ["cinder-volume", "cinder-scheduler"])
@@ -51,7 +66,8 @@ def test_novas_heartbeat_goes_on(service):
     ],
 )  # fmt: skip
 def test_on_threads_cinder_drops_its_work(service, value, keeps):
-    assert evidence.profile_for(service, {THREADS: value}).keeps_work is keeps
+    profile = evidence.profile_for(service, {THREADS: value})
+    assert (profile.keeps_work, profile.reload_keeps_work) == (keeps, keeps)
 
 
 def test_backup_never_keeps_its_work():

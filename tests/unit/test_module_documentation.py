@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,59 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.documented import ROOT, load, options
 
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    """library/kolla_docker.py, imported as Ansible would see it."""
-    import ansible.module_utils
-
-    added = str(ROOT / "ansible" / "module_utils")
-    if added not in ansible.module_utils.__path__:
-        ansible.module_utils.__path__.append(added)
-    spec = importlib.util.spec_from_file_location("kolla_docker", ROOT / "library" / "kolla_docker.py")
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-def documented(options: dict[str, Any]) -> dict[str, Any]:
-    """The documentation's options, with what matters to the argument spec."""
-    return {
-        name: {
-            "type": option["type"],
-            "elements": option.get("elements"),
-            "choices": option.get("choices"),
-            "default": option.get("default"),
-            "required": option.get("required", False),
-            "aliases": option.get("aliases", []),
-            "options": documented(option["suboptions"]) if "suboptions" in option else None,
-        }
-        for name, option in options.items()
-    }
-
-
-def specified(spec: dict[str, Any]) -> dict[str, Any]:
-    """The argument spec in the same form."""
-    return {
-        name: {
-            "type": option["type"],
-            "elements": option.get("elements"),
-            "choices": option.get("choices"),
-            "default": option.get("default"),
-            "required": option.get("required", False),
-            "aliases": option.get("aliases", []),
-            "options": specified(option["options"]) if "options" in option else None,
-        }
-        for name, option in spec.items()
-    }
+    return load("kolla_docker")
 
 
 def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
-    assert documented(yaml.safe_load(module.DOCUMENTATION)["options"]) == specified(module.argument_spec())
+    documented = yaml.safe_load(module.DOCUMENTATION)["options"]
+
+    assert options(documented, "suboptions") == options(module.argument_spec(), "options")
 
 
 def test_every_option_reaches_the_core(module: ModuleType) -> None:

@@ -57,8 +57,8 @@ def _build(client: docker.DockerClient, stock: Image, image: Image, instruction:
 def inventory(stack: Stack, image: str | None = None) -> dict[str, Any]:
     """The stack as the plays of ansible/ know a site: one host, Kolla's groups, and what its containers are made of.
 
-    With the stock image the containers that ``up`` made differ from these by their StopTimeout alone, which ``up``
-    does not set, so the first upgrade replaces them all.
+    With the stock image the containers that ``up`` made differ from these by the label that holds their spec's digest,
+    so the first upgrade replaces them all.
     """
     host = _host(stack)
     groups = [*(name.replace("_", "-") for name in CINDER), "mariadb"]

@@ -72,6 +72,23 @@ def test_an_equal_one_is_restarted(served: Service, run_module: Any) -> None:
     assert result["gap"] < 5
 
 
+def test_without_an_image_it_is_restarted(served: Service, run_module: Any) -> None:
+    before = served.workload
+    args = {"action": RECREATE, "name": served.name, "service": "none"}
+    assert run_module(args, check=True)["would"] == "restart"
+    assert run_module(args)["changed"]
+    assert served.workload.id == before.id
+    before.wait_line("ready", 2)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_without_an_image_a_missing_one_is_refused(run_module: Any, check: bool) -> None:
+    result = run_module({"action": RECREATE, "name": "kd_test_nobody"}, check=check)
+    assert result["failed"]
+    is_sentence(result["msg"])
+    assert "give image" in result["msg"]
+
+
 def test_with_copy_once_an_equal_one_is_replaced(service: Service, run_module: Any) -> None:
     once = {"KOLLA_CONFIG_STRATEGY": "COPY_ONCE"}
     run_module(service.args("start_container", environment=once))

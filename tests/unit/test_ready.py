@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from kolla_drain.errors import EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus, EvidenceState, Heartbeat, Reading
 from kolla_drain.ready import SETTLE, Readiness, await_ready
 
@@ -144,3 +145,22 @@ def test_a_healthcheck_is_the_proof_where_there_is_no_evidence(
 def test_it_has_to_be_the_process_of_before() -> None:
     found = World().ready(since=replace(RUNNING, started_at="0"))
     assert not found.ready
+
+
+def test_an_engine_that_is_silent_for_a_while() -> None:
+    def look(at: float) -> Container:
+        if 0.5 < at < 12:
+            raise EngineUnreachable("The Docker Engine does not answer.")
+        return RUNNING
+
+    assert World(look).ready().ready
+
+
+def test_an_engine_that_stays_silent() -> None:
+    def look(at: float) -> Container:
+        raise EngineUnreachable("The Docker Engine does not answer.")
+
+    found = World(look).ready()
+    assert not found.ready
+    assert "does not answer" in found.why
+    assert 30 <= found.seconds < 31

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .errors import EngineUnreachable
 from .model import Container, ContainerStatus, EvidenceState, Heartbeat, Reading
 
 # What is broken mostly ends at once: for this long, in seconds, a process must have run to count as running. Heartbeats
@@ -72,14 +73,23 @@ def await_ready(
 
     With ``read`` its service's evidence is the proof: every row's report_count has to move. Without it the
     container's own healthcheck is, or, where it has none, that its process stays. ``since`` is a look from before,
-    whose process life must be the one that serves. Raises EngineError.
+    whose process life must be the one that serves. A silent engine is borne with. Raises EngineError.
     """
     begun = clock()
-    first = since or engine.inspect(container_id)
-    beat, reading, next_reading = _Beat(), None, SETTLE
+    first, beat, reading, next_reading = since, _Beat(), None, SETTLE
     while True:
-        now = engine.inspect(container_id)
+        try:
+            now = engine.inspect(container_id)
+        except EngineUnreachable as exc:  # a daemon that restarts says nothing of the container
+            spent = clock() - begun
+            if spent >= timeout:
+                return Readiness(
+                    False, spent, why=f"cannot be looked at: {str(exc).rstrip('.')}", heartbeats=beat.rows
+                )
+            wait(LOOK_EVERY)
+            continue
         spent = clock() - begun
+        first = first or now
         ended = _ended(first, now)
         if ended:
             return Readiness(False, spent, why=ended, heartbeats=beat.rows)

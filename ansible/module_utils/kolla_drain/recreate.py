@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,10 +12,10 @@ from .compare import Difference
 from .container_spec import ContainerSpec
 from .engine.docker import DockerEngine
 from .engine.docker_make import DockerMaker
-from .errors import KollaDrainError
+from .errors import EngineUnreachable, KollaDrainError
 from .ledger import Ledger
 from .model import Container
-from .outcome import Each, Options, compose
+from .outcome import Each, Options, compose, difference
 from .ready import Readiness
 from .swap import Swap
 
@@ -69,14 +70,11 @@ def _plan(options: Options, engine: DockerEngine) -> dict[str, Any]:
     container = engine.inspect(options.names[0])
     left = Swap(options.names[0], engine).left_behind()
     if container is None:
-        result = (
-            making.start(options, engine) if options.image else {"changed": True, "warnings": [], "diff": []}
-        )
-        return {
-            **result,
-            "failed": False,
-            "would": (left and f"{left}, which would be put right first") or "create",
-        }
+        if not left:
+            return {**making.start(options, engine), "would": "create"}
+        each = Each({"name": options.names[0], "id": "", "changed": True, "failed": False})
+        each.result["would"] = f"put right first that {left}"
+        return {**compose([each]), "diff": [difference(options.names[0], left, "put right, and as wanted")]}
     differences = _differences(options, engine, container) if options.image else ()
     (each,) = stopping.stop_each(options, engine, "replace")
     each.result["changed"] = True
@@ -115,13 +113,14 @@ class _Renewal:
             result = self._resume(replaced, container)
             if result["failed"] or spec is None or not making.differences_of(self.maker, spec, container):
                 return result
-        if container is None or spec is None:
-            return making.start(self.options, self.engine)
-        differences = making.differences_of(self.maker, spec, container)
-        once = spec.environment.get(_STRATEGY) == "COPY_ONCE"
-        if differences or (once and restart_equal):
-            return self._replace(container, spec, differences)
-        return (starting.restart if restart_equal else making.start)(self.options, self.engine)
+        if container is not None and spec is not None:
+            differences = making.differences_of(self.maker, spec, container)
+            once = spec.environment.get(_STRATEGY) == "COPY_ONCE"
+            if differences or (once and restart_equal):
+                return self._replace(container, spec, differences)
+        if container is not None and restart_equal:
+            return starting.restart(self.options, self.engine)
+        return making.start(self.options, self.engine)
 
     # --- forward
 
@@ -168,7 +167,10 @@ class _Renewal:
         self, each: Each, old: Container, new: Container, *, was_serving: bool, evidence_was_read: bool
     ) -> None:
         try:
-            self.engine.start(new.id)
+            with contextlib.suppress(
+                EngineUnreachable
+            ):  # it may have been started all the same: the proof tells
+                self.engine.start(new.id)
             found = starting.prove(self.options, self.engine, new.id)
         except KollaDrainError as exc:
             found = Readiness(False, 0.0, why=f"could not be started: {exc}".rstrip("."))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 from . import lookup, stopping
 from .engine.docker import DockerEngine, epoch
-from .errors import KollaDrainError
+from .errors import EngineUnreachable, KollaDrainError
 from .ledger import Ledger
 from .model import Container, ContainerStatus, Reading
 from .outcome import Each, Options, compose
@@ -57,7 +58,8 @@ def run_again(
     """Start a stopped container and see that it serves; true if it does."""
     name = container.name
     try:
-        engine.start(container.id)
+        with contextlib.suppress(EngineUnreachable):  # it may have been started all the same: the proof tells
+            engine.start(container.id)
         found = prove(options, engine, container.id)
     except KollaDrainError as exc:
         each.failure = f"{name} is stopped and could not be started: {exc}"

@@ -124,6 +124,11 @@ def unanswered(answers: list[Answer]) -> str:
     return " ".join(dict.fromkeys(str(one.get("msg", "")) for one in answers if "services" not in one))
 
 
+def answered(answers: list[Answer]) -> list[dict[str, str]]:
+    """The targets that the API has answered for."""
+    return [one["item"] for one in answers if "services" in one]
+
+
 def why(result: Answer) -> str:
     """The words of a failed task; of one with items, those of the items that failed."""
     items = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
@@ -264,6 +269,7 @@ class FilterModule:
             newer,
             targets,
             left,
+            answered,
             unanswered,
             why,
             became,

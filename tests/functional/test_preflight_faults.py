@@ -134,7 +134,7 @@ def test_paused(workloads: Workloads) -> None:
 
 def test_restarting(workloads: Workloads) -> None:
     workload = workloads.start("--exit-after", "0", "--exit-code", "1", restart="always", ready="exit")
-    workload.wait_status("restarting")
+    workload.wait_between_restarts()
     assert faults(workload) == ["restarting"]
 
 

@@ -368,7 +368,7 @@ def test_evidence_that_could_not_be_read_before_is_not_held_against_the_new_one(
         "1",
         service_config=[str(wrong)],
         ready_timeout=3,
-        graceful_shutdown_timeout=8,
+        graceful_shutdown_timeout=3,
     )
     assert not result.get("failed"), result
     assert any("not proved" in text for text in result["warnings"])

@@ -72,9 +72,7 @@ def test_paused_is_thawed_and_drains(stop: Any, workloads: Workloads) -> None:
 
 def test_restarting_is_ended(stop: Any, workloads: Workloads) -> None:
     workload = workloads.start("--exit-after", "0", "--exit-code", "1", restart="always", ready="exit")
-    # The engine doubles its pause with each restart: after five it is 3.2 s long.
-    wait_until(lambda: workload.inspect()["RestartCount"] >= 5, 60, "five restarts", interval=0.05)
-    workload.wait_status("restarting")
+    workload.wait_between_restarts()
     result = stop(workload, graceful_shutdown_timeout=60)
     assert not result.get("failed"), result["msg"]
     assert result["changed"]

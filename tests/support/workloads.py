@@ -124,6 +124,20 @@ class Workload:
             on_timeout=self.report,
         )
 
+    def wait_between_restarts(self) -> None:
+        """Until its restart policy waits for long before it starts it again.
+
+        The engine doubles its pause with each restart: after five it is 3.2 s, time enough to look at it.
+        """
+        wait_until(
+            lambda: self.inspect()["RestartCount"] >= 5,
+            PATIENCE,
+            f"five restarts of {self.name}",
+            interval=0.05,
+            on_timeout=self.report,
+        )
+        self.wait_status("restarting")
+
     def model(self) -> Container:
         """It as the core sees it, for tests of parts that need no engine driver."""
         answer = self.inspect()

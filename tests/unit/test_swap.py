@@ -115,6 +115,9 @@ def check(engine: FakeEngine) -> None:
     names = {one.name for one in engine.there.values()}
     assert names & {NAME, f"{NAME}.old"}, names
     assert sum(one.alive for one in engine.there.values()) <= 1, engine.there
+    named, old = engine.inspect(NAME), engine.inspect(f"{NAME}.old")
+    if named is not None and named.alive and old is not None:
+        assert old.restart_policy == "no", "else a restart of the engine would start both"
 
 
 def engine_with_old() -> FakeEngine:

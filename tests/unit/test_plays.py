@@ -314,7 +314,10 @@ def test_an_api_that_is_away(site: Site, fence: str, ends_well: bool) -> None:
 
 def test_an_api_that_is_away_in_the_middle_does_not_hold_up_a_stop(site: Site) -> None:
     """stop.yml stops it first."""
-    site.answers["fenced"] = site.answers["unfenced"] = {"failed": True, "msg": "Cinder's API cannot be reached."}
+    site.answers["fenced"] = site.answers["unfenced"] = {
+        "failed": True,
+        "msg": "Cinder's API cannot be reached.",
+    }
 
     site.play("stop.yml")
 

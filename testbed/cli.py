@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from testbed import state, upgrades
 from testbed.console import say
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     inventory = commands.add_parser(
         "inventory", help="print the stack as an Ansible inventory, for ansible/*.yml"
     )
+    inventory.add_argument("--nova", action="store_true", help="of Nova instead of Cinder")
     inventory.add_argument(
         "--image", choices=sorted(upgrades.VARIANTS), help="with this variant of the image, to upgrade to"
     )
@@ -62,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.down(images_too=chosen.images)
             say("all removed")
         elif chosen.command == "inventory":
-            image = upgrades.cinder_image(stack.client, chosen.image or "")
-            print(json.dumps(upgrades.inventory(stack, image), indent=2))
+            print(json.dumps(_inventory(stack, chosen), indent=2))
         else:
             return _print_status(stack)
     except TestbedError as error:
@@ -101,6 +102,14 @@ def _up(stack: Stack, chosen: argparse.Namespace) -> None:
         NovaStack(stack).up(timeout=chosen.timeout)
     say("the stack is ready")
     _print_status(stack)
+
+
+def _inventory(stack: Stack, chosen: argparse.Namespace) -> dict[str, Any]:
+    if not chosen.nova:
+        return upgrades.inventory(stack, upgrades.cinder_image(stack.client, chosen.image or ""))
+    if chosen.image == "broken":
+        raise TestbedError("There is no broken image of Nova; leave out --nova, or take --image next.")
+    return upgrades.nova_inventory(NovaStack(stack), upgrades.nova_image(stack.client, chosen.image or ""))
 
 
 def _print_status(stack: Stack) -> int:

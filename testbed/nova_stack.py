@@ -235,9 +235,10 @@ class NovaStack:
         (NOVA_DIR / "tmp").mkdir(parents=True, exist_ok=True)
 
     def _ensure(self, name: str, image: str) -> str:
-        return containers.ensure(self.client, self._spec(name, image))
+        return containers.ensure(self.client, self.spec(name, image))
 
-    def _spec(self, name: str, image: str) -> Spec:
+    def spec(self, name: str, image: str) -> Spec:
+        """What one of the containers is made of, with that image; writes its configuration."""
         files = self._files(name)
         prints = [cinder_config.write(name, file, text) for file, text in files.items()]
         cinder_config.write(name, MARKER, "")
@@ -386,7 +387,7 @@ class NovaStack:
 
     def run(self, service: str, *command: str) -> tuple[int, str]:
         """A one-off container with a service's image and configuration: exit code and what it printed."""
-        spec = self._spec(service, images.ensure(self.client, "nova")["nova"].reference)
+        spec = self.spec(service, images.ensure(self.client, "nova")["nova"].reference)
         container = self.client.containers.run(
             spec.image,
             list(command),

@@ -13,9 +13,11 @@ from docker.errors import BuildError
 
 from testbed import images
 from testbed.cinder_config import folder_of
+from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.images import Image
 from testbed.locks import locked
+from testbed.nova_stack import NOVA, NovaStack
 from testbed.paths import LABEL, MODE_LABEL
 from testbed.stack import CINDER, MARIADB, Stack
 
@@ -34,7 +36,16 @@ PYTHON = "{{ ansible_playbook_python }}"
 
 def cinder_image(client: docker.DockerClient, variant: str = "") -> str:
     """The reference of the stack's Cinder image, or of a variant of it that is made when it is not there."""
-    stock = images.ensure(client, "cinder")["cinder"]
+    return _image(client, "cinder", variant)
+
+
+def nova_image(client: docker.DockerClient, variant: str = "") -> str:
+    """The same for Nova's; the variant ``broken`` is Cinder's alone."""
+    return _image(client, "nova", variant)
+
+
+def _image(client: docker.DockerClient, project: str, variant: str) -> str:
+    stock = images.ensure(client, project)[project]
     if not variant:
         return stock.reference
     image = Image(stock.name, f"{stock.tag}-{variant}")
@@ -74,33 +85,42 @@ def _host(stack: Stack) -> str:
 
 
 def _variables(stack: Stack, image: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    found = _common(_host(stack)) | {
+        "cinder_api_listen_port": stack.state.endpoints.api_port,
+        "cinder_privileged": False,
+        "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode},
+        "fence_api": _api(stack),
+    }
+    for name in CINDER:
+        spec = stack.cinder_spec(name, image)
+        found |= _described(name, spec)
+        if spec.cap_add:
+            found["cinder_capabilities"] = list(spec.cap_add)
+    return found
+
+
+def _common(host: str) -> dict[str, Any]:
+    return {
         "ansible_connection": "local",
         "ansible_python_interpreter": PYTHON,
         "ansible_become": False,  # the testbed is root's anyway
-        "fence_delegate": _host(stack),
+        "fence_delegate": host,
         "docker_restart_policy": "no",
         "enable_container_healthchecks": False,
         "kolla_one_off_setup": "",
         "default_container_dimensions": {},
         "api_interface_address": "127.0.0.1",
-        "cinder_api_listen_port": stack.state.endpoints.api_port,
-        "cinder_privileged": False,
-        "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode},
         "database_backup_command": ["docker", "exec", "-i", MARIADB, "mariadb-dump"],
-        "fence_api": _api(stack),
     }
-    for name in CINDER:
-        spec = stack.cinder_spec(name, image)
-        found |= {
-            f"{name}_image_full": image,
-            f"{name}_command": " ".join(spec.command),
-            f"{name}_environment": spec.environment,
-            f"{name}_default_volumes": list(spec.volumes),
-        }
-        if spec.cap_add:
-            found["cinder_capabilities"] = list(spec.cap_add)
-    return found
+
+
+def _described(name: str, spec: Spec) -> dict[str, Any]:
+    return {
+        f"{name}_image_full": spec.image,
+        f"{name}_command": " ".join(spec.command),
+        f"{name}_environment": spec.environment,
+        f"{name}_default_volumes": list(spec.volumes),
+    }
 
 
 def _api(stack: Stack) -> dict[str, Any]:
@@ -113,9 +133,43 @@ def _api(stack: Stack) -> dict[str, Any]:
     }
 
 
+def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
+    """The same for Nova alone, on one host that has all of it."""
+    found = _common(nova.host) | {
+        "nova_api_listen_port": nova.state.ends.api_port,
+        "nova_privileged": False,
+        "nova_console": "none",
+        "nova_labels": {LABEL: nova.name, MODE_LABEL: nova.state.settings.mode},
+        "fence_api": {
+            "auth_type": "none",
+            "auth": {"token": nova.state.ends.token},
+            "endpoint_overrides": {"nova": nova.api.base},
+        },
+    }
+    for name in NOVA:
+        spec = nova.spec(name, image or nova_image(nova.client))
+        found |= _described(name, spec)
+    groups = ["nova-conductor", "nova-scheduler", "nova-api", "compute", "mariadb"]
+    return {
+        "all": {
+            "children": {group: {"hosts": {nova.host: {}}} for group in groups},
+            "hosts": {nova.host: found},
+        }
+    }
+
+
+def write_nova_inventory(nova: NovaStack, path: Path, image: str | None = None) -> Path:
+    """Nova's as a file."""
+    return _write(nova_inventory(nova, image), path)
+
+
 def write_inventory(stack: Stack, path: Path, image: str | None = None) -> Path:
     """The inventory as a file for its owner alone; JSON is YAML, so its name may end in .yml or .json."""
+    return _write(inventory(stack, image), path)
+
+
+def _write(found: dict[str, Any], path: Path) -> Path:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(inventory(stack, image), file, indent=2)
+        json.dump(found, file, indent=2)
     return path

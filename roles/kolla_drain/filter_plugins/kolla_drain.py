@@ -112,6 +112,13 @@ def targets(names: list[str], services: dict[str, Answer], now: list[Answer]) ->
     return found
 
 
+def busy(result: Answer) -> str:
+    """What is under way in the services that were waited for; where that is not known, why."""
+    operations = [one for each in result.get("results", []) for one in each.get("operations") or []]
+    named = ", ".join(f"{one['kind']} {one['id']} ({one['status']})" for one in operations)
+    return named or why(result).rstrip(".")
+
+
 def left(answers: list[Answer]) -> list[dict[str, str]]:
     """The targets that are fenced by us, before this run has fenced anything."""
     return [
@@ -214,8 +221,13 @@ def versions(found: list[Answer]) -> dict[str, list[str]]:
     each: dict[str, set[str]] = {}
     for row in found:
         if row["up"]:
-            each.setdefault(row["binary"], set()).add(f"{row['rpc']}/{row['object']}")
+            each.setdefault(row["binary"], set()).add(_version(row))
     return {binary: sorted(several, key=_numbers) for binary, several in sorted(each.items())}
+
+
+def _version(row: Answer) -> str:
+    """RPC and object version; Nova has one for both."""
+    return str(row["rpc"]) if row["object"] == "-" else f"{row['rpc']}/{row['object']}"
 
 
 def versions_line(found: list[Answer]) -> str:
@@ -228,7 +240,7 @@ def mixed(found: list[Answer]) -> list[str]:
     said = []
     for binary, several in versions(found).items():
         old = [row["host"] for row in found if row["up"] and row["binary"] == binary
-               and f"{row['rpc']}/{row['object']}" == several[0]]  # fmt: skip
+               and _version(row) == several[0]]  # fmt: skip
         if len(several) > 1:
             said.append(f"{binary}: {several[0]} on {', '.join(old)}, {several[-1]} elsewhere")
     return said
@@ -268,6 +280,7 @@ class FilterModule:
             blind,
             newer,
             targets,
+            busy,
             left,
             answered,
             unanswered,

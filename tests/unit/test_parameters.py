@@ -58,6 +58,7 @@ def test_what_the_docs_name_is_there() -> None:
         "plan",
         "pull",
         "cinder",
+        "nova",
         "restart",
         "reload",
         "migrations",

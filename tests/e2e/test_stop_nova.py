@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from testbed.nova_stack import NovaStack
 from testbed.stack import Stack
 from testbed.waiting import wait_until
+from tests.support.module_run import ROOT, run_module
 
 from .conftest import ad_hoc, kills
 
@@ -81,3 +83,31 @@ def test_idle_services_end_by_themselves_side_by_side(nova: NovaStack) -> None:
         assert one["verdict"] == "unverified", "no row tells of what they do"
         assert (one["evidence"], one["exit_code"]) == ("ok", 0), one["reason"]
         assert kills(nova.stack, begun, one["name"]) == [TERM]
+
+
+def test_nova_compute_is_fenced_and_unfenced_through_the_api(nova: NovaStack) -> None:
+    def call(state: str, mode: str = "auto") -> dict[str, Any]:
+        asked = {
+            "service": "nova-compute",
+            "host": nova.host,
+            "state": state,
+            "fence": mode,
+            "auth_type": "none",
+            "endpoint_override": nova.api.base,
+            "auth": {"token": nova.state.ends.token},
+        }
+        return run_module(asked, module=ROOT / "library" / "kolla_service.py")
+
+    alone = call("fenced")
+    assert (alone["changed"], alone["fenced"]) == (False, False)
+    assert "no other enabled and living nova-compute" in alone["reason"]
+    try:
+        fenced = call("fenced", "always")
+        assert (fenced["changed"], fenced["fenced"], fenced["method"]) == (True, True, "api")
+        row = nova.api.service("nova-compute")
+        assert row["status"] == "disabled"
+        assert row["disabled_reason"].startswith("kolla-drain: fenced")
+    finally:
+        unfenced = call("unfenced")
+    assert (unfenced["changed"], unfenced["fenced"], unfenced["method"]) == (True, False, "api")
+    assert nova.api.service("nova-compute")["status"] == "enabled"

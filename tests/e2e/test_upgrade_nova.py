@@ -23,7 +23,7 @@ from .test_upgrade import Play, files
 TERM = 15
 ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
 # Longer than it takes from where an instance is asked for to the step that has to wait for it.
-SECONDS = 20.0
+SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,8 @@ def test_a_second_run_changes_nothing(site: NovaStack, to_next: Path) -> None:
 
 
 def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: NovaStack, to_stock: Path) -> None:
-    site.set_pause("instance_spawn", 30)
     load = Load(site)
+    site.set_pause("instance_spawn", 30)
     load.spawn()
     services = "SELECT id, disabled, disabled_reason, version FROM services ORDER BY id"
     before = (files(), site.mariadb.execute(services, database="nova"))

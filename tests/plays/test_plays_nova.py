@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_plays import DOES, ROOT, Site, reading
+from tests.plays.site import DOES, ROOT, Site, reading
 
 # "edge" is a cell of its own, and the one host with both a conductor and a compute.
 INVENTORY = """

@@ -183,14 +183,15 @@ class Load:
 
 
 class Recorder:
-    """What the engine says of the services' containers while it is open: action, name of the time, signal.
+    """What the engine says of a project's containers while it is open: action, name of the time, signal.
 
     Live: the engine remembers the last 256 events only.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, client: Any, project: str) -> None:
         self.events: list[tuple[str, str, str]] = []
-        self._stream = stack.client.api.events(filters={"type": "container"}, decode=True)
+        self._project = project
+        self._stream = client.api.events(filters={"type": "container"}, decode=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Recorder:
@@ -204,7 +205,7 @@ class Recorder:
     def _read(self) -> None:
         for one in self._stream:
             of = one["Actor"]["Attributes"]
-            if of["name"].startswith("cinder_") and not one["Action"].startswith("exec_"):
+            if of["name"].startswith(f"{self._project}_") and not one["Action"].startswith("exec_"):
                 self.events.append((one["Action"], of["name"], of.get("signal", "")))
 
     @property
@@ -213,7 +214,7 @@ class Recorder:
 
     @property
     def of_services(self) -> list[tuple[str, str, str]]:
-        return [event for event in self.events if event[1] != "cinder_one_off"]
+        return [event for event in self.events if not event[1].endswith("_one_off")]
 
 
 def images_of(stack: Stack) -> set[str]:
@@ -231,7 +232,7 @@ def all_up_and_enabled(stack: Stack) -> bool:
 def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None:
     load = Load(site)
 
-    with Recorder(site) as recorder:
+    with Recorder(site.client, "cinder") as recorder:
         play = (
             Play(to_next)
             .when("PLAY [The next service of the order, cinder 2]", load.volume_work)
@@ -251,7 +252,7 @@ def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None
 
 
 def test_a_second_run_changes_nothing(site: Stack, to_next: Path) -> None:
-    with Recorder(site) as recorder:
+    with Recorder(site.client, "cinder") as recorder:
         play = Play(to_next).end()
 
     assert play.code == 0
@@ -278,7 +279,7 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_
     before = (files(), rows(site), sorted(image.id for image in site.client.images.list()))
     names = {one.name for one in site.client.containers.list(all=True)}
 
-    with Recorder(site) as recorder:
+    with Recorder(site.client, "cinder") as recorder:
         play = Play(to_stock, "--check", "--diff", "-e", "service_timeouts=write").end()
 
     assert play.code == 0

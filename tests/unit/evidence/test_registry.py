@@ -48,7 +48,7 @@ def test_novas_heartbeat_goes_on(service, quiesce):
     ("service", "backend", "refused"),
     [
         ("nova-compute", None, True), ("nova-compute", "1", True), ("nova-compute", "0", False),
-        ("nova-conductor", None, True), ("nova-conductor", "no", False),
+        ("nova-conductor", None, True), ("nova-conductor", "no", True),
         ("nova-scheduler", None, False), ("nova-scheduler", "true", False),
     ],
 )  # fmt: skip

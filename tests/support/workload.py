@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -227,7 +228,11 @@ class Workload:
     def __init__(self, options):
         self.options = options
         self.record = Recorder(options.record)
-        self.woken = threading.Event()
+        # A pipe that every signal writes to: a lock of a threading.Event could be held by whom the handler interrupts.
+        self.wakes, write_end = os.pipe()
+        for end in (self.wakes, write_end):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         self.stopped_at = None
         self.cinder = None
         self.ballast = []
@@ -237,7 +242,6 @@ class Workload:
         if self.stopped_at is not None:
             self.leave(143)
         self.stopped_at = time.monotonic()
-        self.woken.set()
 
     def on_other(self, number, _frame):
         self.record("signal", signal.Signals(number).name)
@@ -264,8 +268,8 @@ class Workload:
             if self.cinder:
                 self.cinder.work(now, self.stopped_at is not None)
             self.maybe_leave(now, started)
-            self.woken.clear()
-            self.woken.wait(0.05 if self.cinder or self.stopped_at else 0.5)
+            if select.select([self.wakes], [], [], 0.05 if self.cinder or self.stopped_at else 0.5)[0]:
+                os.read(self.wakes, 512)
 
     def maybe_leave(self, now, started):
         if self.options.exit_after is not None and now - started >= self.options.exit_after:

@@ -110,15 +110,15 @@ def check(found: Interrupted) -> None:
     assert list(found.left.values()).count("running") <= 1, found
 
 
-def settle(found: Interrupted, interrupted_with: dict[str, Any], next_with: dict[str, Any]) -> None:
+def settle(found: Interrupted, options: dict[str, Any]) -> None:
     """The next run puts it right."""
-    result = ModuleRun(found.service.args(RECREATE, **next_with)).result()
+    result = ModuleRun(found.service.args(RECREATE, **options)).result()
     there = found.service.there()
     told = f"killed before {found.change}, leaving {found.left}; then {there}: {result.get('msg')}"
     assert there.pop("NAME") == "running", told
     assert set(there) <= {"NAME.failed"}, told
     generation = [item for item in found.service.inspect()["Config"]["Env"] if item.startswith("GENERATION")]
-    if next_with is GOOD:
+    if options is GOOD:
         assert not result.get("failed"), told
         assert generation == ["GENERATION=2"], told
     else:
@@ -128,21 +128,22 @@ def settle(found: Interrupted, interrupted_with: dict[str, Any], next_with: dict
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("first", "then"), [(GOOD, GOOD), (BAD, BAD)], ids=["a good one", "one that cannot start"]
-)
-def test_killed_at_any_step_the_next_run_puts_it_right(
-    interrupter: Interrupter, first: dict[str, Any], then: dict[str, Any]
-) -> None:
-    changes = interrupter.changes(first)
-    print("\n".join(changes))
-    assert len(changes) >= 7, "create, signal, three for the names, start, remove"
+def test_killed_at_any_step_the_next_run_puts_it_right(interrupter: Interrupter) -> None:
+    """With a successor that is good, and with one that cannot start and is taken back; all at once, for each waits."""
+    cases = []
+    for options in (GOOD, BAD):
+        changes = interrupter.changes(options)
+        print("\n".join(changes))
+        assert len(changes) >= 7, "create, signal, three for the names, start, remove"
+        cases += [(options, number) for number in range(1, len(changes) + 1)]
 
-    def one(number: int) -> None:
-        found = interrupter.interrupt(first, number)
+    def one(case: tuple[dict[str, Any], int]) -> None:
+        options, number = case
+        found = interrupter.interrupt(options, number)
         print(f"killed before {number}. {found.change}: {found.left}")
         check(found)
-        settle(found, first, then)
+        settle(found, options)
 
     with ThreadPoolExecutor(max_workers=6) as pool:
-        list(pool.map(one, range(1, len(changes) + 1)))
+        # What waits for longest goes first: the signal that was about to be sent.
+        list(pool.map(one, sorted(cases, key=lambda case: abs(case[1] - 2))))

@@ -20,12 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 VOLUME = "cinder_volume"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder is e2e, and may take minutes."""
-    for item in items:
-        if Path(item.fspath).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.timeout(600))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """All of this folder is e2e, and may take minutes. What does not depend on the mode runs in one."""
+    ours = [item for item in items if Path(item.fspath).is_relative_to(Path(__file__).parent)]
+    for item in ours:
+        item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.timeout(600))
+    again = [item for item in ours if item.get_closest_marker("any_mode") and _mode(item) != MODES[0]]
+    config.hook.pytest_deselected(items=again)
+    items[:] = [item for item in items if item not in again]
+
+
+def _mode(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("stack_in_mode", MODES[0])) if callspec else MODES[0]
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from testbed.stack import Stack
 from testbed.waiting import wait_until
 
@@ -65,6 +67,7 @@ def test_over_the_deadline_it_is_killed_and_says_what_was_lost(stack: Stack) -> 
     stack.api.wait_status("volume", volume, "error")  # as the fate says
 
 
+@pytest.mark.any_mode
 def test_leave_fails_and_a_second_call_joins(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 35)
@@ -106,6 +109,7 @@ def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     assert kills(stack, begun) == [TERM]
 
 
+@pytest.mark.any_mode
 def test_check_mode_names_what_is_in_flight_and_touches_nothing(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 20)
@@ -120,6 +124,7 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(stack: Stack) ->
     stack.api.wait_status("volume", volume, "available")
 
 
+@pytest.mark.any_mode
 def test_no_secret_is_printed(stack: Stack) -> None:
     run = AdHoc(f"action=drain_status name={VOLUME},cinder_backup,cinder_scheduler", "-vvv")
 

@@ -99,13 +99,8 @@ def look(
     checked: bool = True,
 ) -> Known:
     """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
-    service = given.service_of(container)
-    config, missing, source = None, "", None
-    profile = evidence.profile_for(service, container.env)
-    if service != NO_PROFILE.name:
-        config, missing = _configuration(given.service_config, container, service)
-    if config is not None:
-        source, missing = _source(given.database, service, config)
+    profile = evidence.profile_for(given.service_of(container), container.env)
+    config, source, missing = evidence_for(given, container)
     manager = config.manager_shutdown_timeout if config else None
     plan = policy.plan(request, profile, container.stop_signal, manager)
     draining = _draining(engine, ledger, container)
@@ -121,6 +116,18 @@ def look(
     )
     findings, notes = (preflight.check(facts), preflight.inform(facts)) if checked else ((), ())
     return Known(container, profile, plan, config, source, missing, findings, notes, draining)
+
+
+def evidence_for(given: Given, container: Container) -> tuple[ServiceConfig | None, Source | None, str]:
+    """The service's configuration and where its evidence is read, or why there is none. Raises KollaDrainError."""
+    service = given.service_of(container)
+    config, missing, source = None, "", None
+    if service != NO_PROFILE.name:
+        evidence.evidence_of(service)  # one that is not known is an error, with or without configuration
+        config, missing = _configuration(given.service_config, container, service)
+    if config is not None:
+        source, missing = _source(given.database, service, config)
+    return config, source, missing
 
 
 def _certain(config: ServiceConfig | None, name: str) -> float | None:
@@ -184,7 +191,11 @@ def _draining(engine: DockerEngine, ledger: Ledger, container: Container) -> str
 
 def readings(known: Iterable[Known]) -> dict[str, Reading]:
     """What is in flight now, by container id; nothing for those without evidence."""
-    sources = {one.container.id: one.source for one in known if one.source is not None}
+    return read({one.container.id: one.source for one in known if one.source is not None})
+
+
+def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
+    """One reading of each source, by its key."""
     if not sources:
         return {}
     batch = Batch(sources)

@@ -158,6 +158,11 @@ class Reading:
     heartbeats: tuple[Heartbeat, ...] = ()
     operations: tuple[Operation, ...] = ()
 
+    @property
+    def working(self) -> tuple[Operation, ...]:
+        """The operations that are waited for, without those that only inform."""
+        return tuple(op for op in self.operations if not op.informs)
+
 
 @dataclass(frozen=True)
 class Answer:

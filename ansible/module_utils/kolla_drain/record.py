@@ -62,7 +62,7 @@ class Record:
 
     def overhear(self, reading: Reading) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
-        self._operations([op for op in reading.operations if not op.informs], late=False)
+        self._operations(reading.working, late=False)
 
     def somebody_had_signalled(self) -> None:
         """It comes out that what ended in error may have done so for a signal."""
@@ -95,7 +95,7 @@ class Record:
             self._outage = None
             self._note("evidence can be read again")
         self.pulse.update(answer.reading.heartbeats, now)
-        working = [op for op in answer.reading.operations if not op.informs]
+        working = answer.reading.working
         self._freshness.update(working, now)
         self._operations(working, late=moment is Moment.EXITED)
         self._endings(answer.endings, {op.key for op in working}, moment)

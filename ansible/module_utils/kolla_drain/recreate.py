@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from .compare import Difference
 from .container_spec import ContainerSpec
 from .engine.docker import DockerEngine
 from .engine.docker_make import DockerMaker
-from .errors import EngineUnreachable, KollaDrainError
+from .errors import KollaDrainError
 from .ledger import Ledger
 from .model import Container
 from .outcome import Each, Options, compose, difference
@@ -109,12 +108,14 @@ class _Renewal:
         spec = making.spec_of(self.options) if self.options.image else None
         replaced = self.swap.resume()
         container = self.engine.inspect(self.name)
-        if replaced is not None and container is not None:
-            result = self._resume(replaced, container)
-            if result["failed"] or spec is None or not making.differences_of(self.maker, spec, container):
-                return result
+        differences: tuple[Difference, ...] = ()
         if container is not None and spec is not None:
             differences = making.differences_of(self.maker, spec, container)
+        if replaced is not None and container is not None:
+            result = self._resume(replaced, container)
+            if result["failed"] or not differences:
+                return result
+        if container is not None and spec is not None:
             once = spec.environment.get(_STRATEGY) == "COPY_ONCE"
             if differences or (once and restart_equal):
                 return self._replace(container, spec, differences)
@@ -167,11 +168,7 @@ class _Renewal:
         self, each: Each, old: Container, new: Container, *, was_serving: bool, evidence_was_read: bool
     ) -> None:
         try:
-            with contextlib.suppress(
-                EngineUnreachable
-            ):  # it may have been started all the same: the proof tells
-                self.engine.start(new.id)
-            found = starting.prove(self.options, self.engine, new.id)
+            found = starting.start_and_prove(self.options, self.engine, new.id)
         except KollaDrainError as exc:
             found = Readiness(False, 0.0, why=f"could not be started: {exc}".rstrip("."))
         if not starting.note_readiness(each, self.name, found, evidence_was_read=evidence_was_read):
@@ -180,7 +177,7 @@ class _Renewal:
         each.result["id"] = new.id
         started, before = self.engine.inspect(new.id), self.engine.inspect(old.id)
         if was_serving and started is not None and before is not None:
-            starting.note_gap(self.options, self.engine, each, before.finished_at, started)
+            starting.note_gap(self.options, each, before.finished_at, started)
         try:
             self.swap.finish(old)
         except KollaDrainError as exc:
@@ -238,5 +235,5 @@ class _Renewal:
             return f"the old one is back under its name and does not serve: {again.failure.rstrip('.')}"
         now = self.engine.inspect(old.id)
         if now is not None:
-            starting.note_gap(self.options, self.engine, each, now.finished_at, now)
+            starting.note_gap(self.options, each, now.finished_at, now)
         return "the old one serves again"

@@ -124,7 +124,7 @@ class _Reload:
                 self._fail(f"{before.name} was not reloaded: {busy}")
                 return
         elif self._reading is not None:
-            in_flight = tuple(op for op in self._reading.operations if not op.informs)
+            in_flight = self._reading.working
         self._engine.signal(before.id, self._signal)
         self._each.result.update(changed=True, signal=self._signal)
         self._each.result["operations"] = [report.operation(op) for op in in_flight]
@@ -146,22 +146,19 @@ class _Reload:
         timeout = self._options.request.timeout
         deadline, empty = time.monotonic() + timeout, 0
         reading = self._reading
-        while empty < EMPTY_READINGS:
-            if reading is not None and reading.state is EvidenceState.OK:
-                busy = [op for op in reading.operations if not op.informs]
-                empty = 0 if busy else empty + 1
-            else:
-                busy, empty = [], 0
+        while True:
+            busy = reading.working if reading is not None else ()
+            read = reading is not None and reading.state is EvidenceState.OK
+            empty = empty + 1 if read and not busy else 0
             if empty >= EMPTY_READINGS:
-                break
+                return ""
             if time.monotonic() >= deadline:
                 return f"{drops} {self._why_not_empty(reading, busy, timeout)}"
             time.sleep(min(self._options.request.poll_interval, 1.0 if empty else timeout / 10))
             reading = lookup.readings([self._known])[self._container.id]
-        return ""
 
     @staticmethod
-    def _why_not_empty(reading: Reading | None, busy: list[Operation], timeout: float) -> str:
+    def _why_not_empty(reading: Reading | None, busy: tuple[Operation, ...], timeout: float) -> str:
         if busy:
             named = ", ".join(f"{op.kind} {op.id}" for op in busy)
             return f"after {timeout:g} s there is still in flight: {named}; give it a longer graceful_shutdown_timeout."

@@ -103,7 +103,7 @@ def reading(seen: Reading | None, missing: str = "") -> dict[str, Any]:
     return {
         "evidence": seen.state.value,
         "evidence_why": seen.why,
-        "operations": [operation(op) for op in seen.operations if not op.informs],
+        "operations": [operation(op) for op in seen.working],
         "standing": [operation(op) for op in seen.operations if op.informs],
         "heartbeat": heartbeat(seen.heartbeats),
     }

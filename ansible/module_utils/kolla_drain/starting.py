@@ -9,7 +9,6 @@ from typing import Any
 from . import lookup, stopping
 from .engine.docker import DockerEngine, epoch
 from .errors import EngineUnreachable, KollaDrainError
-from .ledger import Ledger
 from .model import Container, ContainerStatus, Reading
 from .outcome import Each, Options, compose
 from .ready import Readiness, await_ready
@@ -43,7 +42,7 @@ def restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
         if run_again(options, engine, each.container, each, evidence_was_read=was_read):
             now = engine.inspect(each.container.id)
             if now is not None:
-                note_gap(options, engine, each, now.finished_at, now)
+                note_gap(options, each, now.finished_at, now)
     return compose([each])
 
 
@@ -58,9 +57,7 @@ def run_again(
     """Start a stopped container and see that it serves; true if it does."""
     name = container.name
     try:
-        with contextlib.suppress(EngineUnreachable):  # it may have been started all the same: the proof tells
-            engine.start(container.id)
-        found = prove(options, engine, container.id)
+        found = start_and_prove(options, engine, container.id)
     except KollaDrainError as exc:
         each.failure = f"{name} is stopped and could not be started: {exc}"
     else:
@@ -73,23 +70,29 @@ def run_again(
     return not each.failure
 
 
+def start_and_prove(options: Options, engine: DockerEngine, container_id: str) -> Readiness:
+    """Start it and wait until it serves. Raises KollaDrainError."""
+    # It may have been started although no answer came: the proof tells.
+    with contextlib.suppress(EngineUnreachable):
+        engine.start(container_id)
+    return prove(options, engine, container_id)
+
+
 def prove(
     options: Options, engine: DockerEngine, container_id: str, since: Container | None = None
 ) -> Readiness:
     """Wait until a started container serves. Raises KollaDrainError."""
     container = engine.inspect(container_id)
-    known = None
-    if container is not None:
-        known = lookup.look(options.given, options.request, engine, Ledger(), container, checked=False)
+    source = lookup.evidence_for(options.given, container)[1] if container is not None else None
 
     def read() -> Reading:
-        assert known is not None
-        return lookup.readings([known])[container_id]
+        assert source is not None
+        return lookup.read({container_id: source})[container_id]
 
     return await_ready(
         container_id,
         engine=engine,
-        read=read if known is not None and known.source is not None else None,
+        read=read if source is not None else None,
         timeout=options.ready_timeout,
         poll_interval=min(options.request.poll_interval, options.ready_timeout / 10),
         clock=time.monotonic,
@@ -114,16 +117,14 @@ def note_readiness(each: Each, name: str, found: Readiness, *, evidence_was_read
     return found.ready or blind
 
 
-def note_gap(
-    options: Options, engine: DockerEngine, each: Each, finished_at: str, started: Container
-) -> None:
+def note_gap(options: Options, each: Each, finished_at: str, started: Container) -> None:
     """Keep the seconds from the old process's exit to the new one's start, and warn when they were many."""
     if not epoch(finished_at):
         return
     gap = max(0.0, round(epoch(started.started_at) - epoch(finished_at), 2))
     each.result["gap"] = gap
-    known = lookup.look(options.given, options.request, engine, Ledger(), started, checked=False)
-    limit = known.config.service_down_time if known.config is not None else None
+    config = lookup.evidence_for(options.given, started)[0]
+    limit = config.service_down_time if config is not None else None
     if limit is not None and gap > limit:
         each.warnings.append(
             f"{started.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s: others took "

@@ -106,13 +106,13 @@ def look(params, check_mode):
     config = service_config.load(files, service)
     changes = timeouts.wanted(config, params["graceful_shutdown_timeout"], params["margin"])
     write = params["write"]
-    lines = timeouts.apply(files, changes, write=write and not check_mode) if changes else []
+    path = timeouts.apply(files, changes, write=write and not check_mode) if changes else ""
     return {
         "changed": bool(write and changes),
         "findings": [change.text(service) for change in changes],
         "wrong": any(change.wrong for change in changes),
         "newer": _newer(files, params["started_at"]),
-        "diff": [_difference(path, line) for path, line in lines] if write else [],
+        "diff": [_difference(path, change) for change in changes] if write else [],
     }
 
 
@@ -121,14 +121,12 @@ def _newer(files, started_at):
     return bool(started) and any(os.stat(path).st_mtime > started for path in files)
 
 
-def _difference(path, line):
-    option, _, values = line.partition(" = ")
-    before, _, after = values.partition(" -> ")
+def _difference(path, change):
     return {
         "before_header": path,
         "after_header": path,
-        "before": f"{option} = {before}\n",
-        "after": f"{option} = {after}\n",
+        "before": f"{change.option} = {change.now}\n",
+        "after": f"{change.option} = {change.wanted}\n",
     }
 
 

@@ -64,8 +64,8 @@ def _manager(config: ServiceConfig, graceful: int) -> list[Change]:
     return [Change(MANAGER, now, max(1, graceful - min(MANAGER_MARGIN, graceful // 2)), why, wrong=True)]
 
 
-def apply(files: Sequence[str], changes: Sequence[Change], *, write: bool) -> list[tuple[str, str]]:
-    """Make the changes; returns (file, option before and after). In place: a mounted file must keep its inode."""
+def apply(files: Sequence[str], changes: Sequence[Change], *, write: bool) -> str:
+    """Make the changes; returns the file that they are for. In place: a mounted file must keep its inode."""
     path = Path(files[-1])  # of an option set twice the later file wins
     try:
         text = path.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def apply(files: Sequence[str], changes: Sequence[Change], *, write: bool) -> li
     except (OSError, UnicodeDecodeError) as exc:
         why = getattr(exc, "strerror", None) or type(exc).__name__
         raise ConfigError(f"{path} could not be changed: {why}; set the time-outs there by hand") from None
-    return [(str(path), f"{change.option} = {change.now} -> {change.wanted}") for change in changes]
+    return str(path)
 
 
 def edited(text: str, option: str, value: int) -> str:

@@ -5,44 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import requests
-
+from testbed.api_client import ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.waiting import wait_until
 
 MICROVERSION = "volume 3.70"
 GONE = "gone"
-Resource = dict[str, Any]
 PLURALS = {"volume": "volumes", "snapshot": "snapshots", "backup": "backups"}
 
 
-class CinderApi:
-    """Every method returns what the API calls the resource: a plain dictionary."""
+class CinderApi(ApiClient):
+    """The Block Storage API."""
 
     def __init__(self, port: int, project_id: str, host: str = "127.0.0.1") -> None:
-        self.root = f"http://{host}:{port}"
-        self.base = f"{self.root}/v3/{project_id}"
-        self.session = requests.Session()
-        self.session.trust_env = False  # no proxy for our own machine
-        self.session.headers.update(
-            {"X-Auth-Token": f"{project_id}:{project_id}", "OpenStack-API-Version": MICROVERSION}
-        )
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request; an error of the API is a TestbedError with its text."""
-        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
-        if answer.status_code >= 400:
-            raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
-        return answer.json() if answer.content else {}
+        root = f"http://{host}:{port}"
+        super().__init__(root, f"{root}/v3/{project_id}", f"{project_id}:{project_id}", MICROVERSION)
 
     def healthy(self) -> bool:
         """Whether the API answers its health check."""
         return self.session.get(f"{self.root}/healthcheck", timeout=5).status_code == 200
-
-    def services(self) -> list[Resource]:
-        """The API's list of services."""
-        found: list[Resource] = self.call("GET", "os-services")["services"]
-        return found
 
     # -- volumes
 

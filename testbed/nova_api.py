@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import requests
-
+from testbed.api_client import ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.waiting import wait_until
 
@@ -14,36 +13,20 @@ MICROVERSION = "compute 2.96"
 GONE = "gone"
 IMAGE = "11111111-1111-4111-8111-111111111111"
 FLAVOR = "testbed"
-Resource = dict[str, Any]
 
 
-class NovaApi:
-    """Every method returns what the API calls the resource: a plain dictionary."""
+class NovaApi(ApiClient):
+    """The Compute API."""
 
     def __init__(self, port: int, token: str, host: str = "127.0.0.1") -> None:
-        self.root = f"http://{host}:{port}"
-        self.base = f"{self.root}/v2.1"
-        self.session = requests.Session()
-        self.session.trust_env = False  # no proxy for our own machine
-        self.session.headers.update({"X-Auth-Token": token, "OpenStack-API-Version": MICROVERSION})
-
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request; an error of the API is a TestbedError with its text."""
-        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
-        if answer.status_code >= 400:
-            raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
-        return answer.json() if answer.content else {}
+        root = f"http://{host}:{port}"
+        super().__init__(root, f"{root}/v2.1", token, MICROVERSION)
 
     def healthy(self) -> bool:
         """Whether the API answers a question that needs its databases."""
         return self.session.get(f"{self.base}/os-services", timeout=10).status_code == 200
 
     # -- services
-
-    def services(self) -> list[Resource]:
-        """The API's list of services, of every cell."""
-        found: list[Resource] = self.call("GET", "os-services")["services"]
-        return found
 
     def service(self, binary: str) -> Resource:
         """The one service of this binary."""

@@ -1,0 +1,33 @@
+"""What the clients of the stack's APIs have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from testbed.errors import TestbedError
+
+Resource = dict[str, Any]
+
+
+class ApiClient:
+    """An API of this machine. Every method returns what the API calls the resource: a plain dictionary."""
+
+    def __init__(self, root: str, base: str, token: str, microversion: str) -> None:
+        self.root, self.base = root, base
+        self.session = requests.Session()
+        self.session.trust_env = False  # no proxy for our own machine
+        self.session.headers.update({"X-Auth-Token": token, "OpenStack-API-Version": microversion})
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """One request; an error of the API is a TestbedError with its text."""
+        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
+        if answer.status_code >= 400:
+            raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
+        return answer.json() if answer.content else {}
+
+    def services(self) -> list[Resource]:
+        """The API's list of services."""
+        found: list[Resource] = self.call("GET", "os-services")["services"]
+        return found

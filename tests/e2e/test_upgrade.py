@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from testbed import upgrades
+from testbed.nova_stack import NovaStack
 from testbed.stack import CINDER, Stack
 from testbed.waiting import wait_until
 
@@ -221,7 +222,7 @@ def images_of(stack: Stack) -> set[str]:
     return {stack.container(name).attrs["Config"]["Image"] for name in ORDER}
 
 
-def all_up_and_enabled(stack: Stack) -> bool:
+def all_up_and_enabled(stack: Stack | NovaStack) -> bool:
     seen = [(one["binary"], one["state"], one["status"]) for one in stack.api.services()]
     bad = [one for one in seen if one[1:] != ("up", "enabled")]
     assert not bad, bad

@@ -17,7 +17,7 @@ from testbed.stack import Stack
 from testbed.waiting import wait_until
 
 from .test_stop_nova import clean
-from .test_upgrade import Play, Recorder
+from .test_upgrade import Play, Recorder, all_up_and_enabled
 
 TERM = 15
 ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
@@ -58,13 +58,6 @@ class Load:
         server = str(self.nova.api.create_server("upgraded")["id"])
         self.servers.append(server)
         wait_until(lambda: self.nova.task_state(server) == "spawning", 60, f"{server} being spawned")
-
-
-def all_up_and_enabled(nova: NovaStack) -> bool:
-    seen = [(one["binary"], one["state"], one["status"]) for one in nova.api.services()]
-    bad = [one for one in seen if one[1:] != ("up", "enabled")]
-    assert not bad, bad
-    return bool(seen)
 
 
 @pytest.mark.timeout(900)

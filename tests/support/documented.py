@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,3 +43,32 @@ def options(of: dict[str, Any], below: str) -> dict[str, Any]:
         }
         for name, option in of.items()
     }
+
+
+def asked(given: dict[str, Any], *readers: Callable[[Any], Any]) -> set[str]:
+    """Which options these readers of the module's parameters ask for."""
+    names: set[str] = set()
+
+    class Params(dict):  # type: ignore[type-arg]
+        def __getitem__(self, key: str) -> Any:
+            names.add(key)
+            return super().__getitem__(key)
+
+    for read in readers:
+        read(Params(given))
+    return names
+
+
+def shown(name: str) -> dict[str, Any]:
+    """What ``ansible-doc`` says of a module."""
+    program = Path(sys.executable).with_name("ansible-doc")
+    printed = subprocess.run(
+        [str(program), "-M", "library", "-t", "module", "--json", name],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (found,) = json.loads(printed.stdout).values()
+    answer: dict[str, Any] = found
+    return answer

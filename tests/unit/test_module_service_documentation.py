@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.documented import ROOT, load, options
+from tests.support.documented import ROOT, asked, load, options, shown
 from tests.support.module_run import run_module
 
 MODULE = ROOT / "library" / "kolla_service.py"
@@ -32,24 +27,12 @@ def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
 
 def test_every_option_is_read(module: ModuleType) -> None:
     """An option that is read nowhere is a promise not kept."""
-    asked: set[str] = set()
-
-    class Params(dict):  # type: ignore[type-arg]
-        def __getitem__(self, key: str) -> Any:
-            asked.add(key)
-            return super().__getitem__(key)
-
     given = {name: option.get("default") for name, option in module.argument_spec().items()}
     given.update(service="cinder-volume", host="a", state="fenced")
-    readers: tuple[Callable[..., Any], ...] = (
-        module.access_of,
-        module.second_way_of,
-        lambda params: module.wish_of(params, check_mode=False),
+    read = asked(
+        given, module.access_of, module.second_way_of, lambda params: module.wish_of(params, check_mode=False)
     )
-    for read in readers:
-        read(Params(given))
-
-    assert asked == set(given)
+    assert read == set(given)
 
 
 def test_the_services_are_those_of_the_core(module: ModuleType) -> None:
@@ -109,16 +92,7 @@ def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
 
 
 def test_ansible_doc_reads_it() -> None:
-    program = Path(sys.executable).with_name("ansible-doc")
-    shown = subprocess.run(
-        [str(program), "-M", "library", "-t", "module", "--json", "kolla_service"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    (found,) = json.loads(shown.stdout).values()
+    found = shown("kolla_service")
     assert found["doc"]["short_description"].startswith("Fence a Cinder or Nova service")
 
 

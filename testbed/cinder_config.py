@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,9 @@ class Endpoints:
     root_password: str
     database_password: str
     rabbitmq_password: str
+    # 0: a state that was kept before there was such a port; the next ``up`` gives it one.
+    rabbitmq_management_port: int = 0
+    images_port: int = 0
 
     @property
     def database_url(self) -> str:
@@ -46,10 +50,15 @@ class Endpoints:
         return f"rabbit://openstack:{self.rabbitmq_password}@127.0.0.1:{self.rabbitmq_port}//"
 
 
-def cinder_conf(settings: Settings, ends: Endpoints) -> str:
-    """One cinder.conf for every service, as Kolla's are but for the two slow drivers."""
+def cinder_conf(
+    settings: Settings, ends: Endpoints, backends: Sequence[str] = BACKENDS, images_path: str = ""
+) -> str:
+    """One cinder.conf for every service, as Kolla's are but for the two slow drivers and the slow Image API.
+
+    The path tells the Image API who asks, so that it knows how long that one's downloads are told to take.
+    """
     host = f"host = {settings.host}\n" if settings.host else ""
-    backends = "".join(_backend(name) for name in BACKENDS)
+    sections = "".join(_backend(name) for name in backends)
     return f"""[DEFAULT]
 debug = {settings.debug}
 {host}transport_url = {ends.broker_url}
@@ -60,10 +69,13 @@ state_path = /var/lib/cinder
 osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = {ends.api_port}
 osapi_volume_workers = 1
-enabled_backends = {",".join(BACKENDS)}
+enabled_backends = {",".join(backends)}
 graceful_shutdown_timeout = {settings.service_timeout}
 service_down_time = {settings.service_down_time}
 report_interval = {settings.report_interval}
+glance_api_servers = http://127.0.0.1:{ends.images_port}{images_path}
+# Read by the API and the scheduler: a lane's volumes are backed up by the lane's own cinder-backup.
+backup_use_same_host = True
 backup_driver = kolla_drain_testbed.backup.SlowPosixBackupDriver
 backup_posix_path = /var/lib/cinder/backup
 # A volume of 1 GiB is 16 chunks.
@@ -83,7 +95,7 @@ lock_path = /var/lib/cinder/tmp
 [coordination]
 backend_url = file:///var/lib/cinder/coordination
 
-{backends}"""
+{sections}"""
 
 
 def _backend(name: str) -> str:
@@ -100,6 +112,10 @@ def rabbitmq_conf(ends: Endpoints) -> str:
     return f"""listeners.tcp.default = 127.0.0.1:{ends.rabbitmq_port}
 default_user = openstack
 default_pass = {ends.rabbitmq_password}
+# As Kolla tags its user: the management API is open to it.
+default_user_tags.administrator = true
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {ends.rabbitmq_management_port}
 log.console = true
 log.console.level = warning
 log.file = false

@@ -9,10 +9,9 @@ stack.down()
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,7 +33,6 @@ from testbed.mariadb import MariaDB
 from testbed.paths import (
     CACHE_DIR,
     CINDER_DIR,
-    DRIVERS,
     KOLLA_DIR,
     LABEL,
     LOCK_DIR,
@@ -45,6 +43,7 @@ from testbed.paths import (
     STATE_FILE,
 )
 from testbed.pauses import Pauses
+from testbed.service import Service
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
 
@@ -54,10 +53,6 @@ CINDER = ("cinder_scheduler", "cinder_api", "cinder_volume", "cinder_backup")
 SERVICES = (MARIADB, RABBITMQ, *CINDER)
 SHORT_NAMES = {"mariadb": MARIADB, "rabbitmq": RABBITMQ}
 MODES = ("eventlet", "threads")
-# NOTE: cinder-api's command cannot run on native threads; in Kolla it runs under uWSGI.
-SWITCHED = ("cinder_scheduler", "cinder_volume", "cinder_backup")
-# What os-brick's and Cinder's privileged helpers ask for.
-CAPABILITIES = ("SYS_ADMIN", "DAC_READ_SEARCH", "NET_ADMIN")
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ class Stack:
             cinder_config.refuse_strangers(service)
 
     def _next_state(self, **chosen: Any) -> state.State:
-        before = self._state or state.load() or state.fresh()
+        before = (self._state or state.load() or state.fresh()).with_all_ports()
         changes = {key: value for key, value in chosen.items() if value is not None}
         settings = replace(before.settings, **changes)
         if settings.mode not in MODES:
@@ -178,7 +173,7 @@ class Stack:
     # -- the containers
 
     def _make_folders(self) -> None:
-        for folder in ("volumes", "backup", "tmp", "coordination"):
+        for folder in ("volumes", "backup", "tmp", "coordination", "lanes"):
             (CINDER_DIR / folder).mkdir(parents=True, exist_ok=True)
 
     def _start_infrastructure(self, wanted: list[str], base: str) -> None:
@@ -218,6 +213,11 @@ class Stack:
 
     def _ensure_rabbitmq(self, image: str) -> None:
         ends = self.state.endpoints
+        folder = cinder_config.folder_of(RABBITMQ)
+        files = {
+            "rabbitmq.conf": cinder_config.rabbitmq_conf(ends),
+            "enabled_plugins": "[rabbitmq_management].\n",
+        }
         loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
         spec = Spec(
             name=RABBITMQ,
@@ -232,43 +232,20 @@ class Stack:
                 "ERL_EPMD_PORT": str(ends.epmd_port),
                 "ERL_EPMD_ADDRESS": "127.0.0.1",
             },
-            volumes=(f"{cinder_config.folder_of(RABBITMQ)}/rabbitmq.conf:/etc/rabbitmq/rabbitmq.conf:ro",),
+            volumes=tuple(f"{folder}/{file}:/etc/rabbitmq/{file}:ro" for file in files),
             labels={LABEL: self.name},
             few_files=True,
-            fingerprint=cinder_config.write(RABBITMQ, "rabbitmq.conf", cinder_config.rabbitmq_conf(ends)),
+            fingerprint="".join(cinder_config.write(RABBITMQ, file, text) for file, text in files.items()),
         )
         containers.ensure(self.client, spec)
 
+    def service(self, name: str) -> Service:
+        """One of the stack's Cinder services, as its settings want it now."""
+        return Service(name, name.replace("_", "-"), self.settings)
+
     def cinder_spec(self, name: str, image: str) -> Spec:
-        settings = self.state.settings
-        text = cinder_config.cinder_conf(settings, self.state.endpoints)
-        service = name.replace("_", "-")
-        threads = settings.mode == "threads" and name in SWITCHED
-        privileged = name in ("cinder_volume", "cinder_backup")
-        environment = {
-            "KOLLA_CONFIG_STRATEGY": "COPY_ALWAYS",
-            "KOLLA_SERVICE_NAME": service,
-            "PYTHONPATH": "/opt/testbed",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
-        if threads:
-            environment["OS_CINDER_DISABLE_EVENTLET_PATCHING"] = "1"
-        return Spec(
-            name=name,
-            image=image,
-            command=(service, "--config-file", "/etc/cinder/cinder.conf"),
-            environment=environment,
-            volumes=(
-                f"{cinder_config.folder_of(name)}/cinder.conf:/etc/cinder/cinder.conf:ro",
-                f"{CINDER_DIR}:/var/lib/cinder",
-                f"{DRIVERS}:/opt/testbed:ro",
-            ),
-            labels={LABEL: self.name, MODE_LABEL: "threads" if threads else "eventlet"},
-            cap_add=CAPABILITIES if privileged else (),
-            ipc_mode="host" if privileged else None,
-            fingerprint=cinder_config.write(name, "cinder.conf", text),
-        )
+        """What one of the Cinder containers is made of, with that image; writes its configuration."""
+        return self.service(name).spec(image, self.state.endpoints)
 
     def _ensure_cinder(self, name: str, image: str) -> str:
         return containers.ensure(self.client, self.cinder_spec(name, image))
@@ -277,64 +254,64 @@ class Stack:
 
     def _wait_ready(self, names: Iterable[str], timeout: float) -> None:
         cinder = [name for name in names if name in CINDER]
-        if not cinder:
-            return
         deadline = time.monotonic() + timeout
-        queues = [queue for name in cinder for queue in self._queues(name)]
-        if queues:
-            self._wait_consumers(queues, cinder, timeout)
-        wait_until(
-            lambda: self._serving(cinder),
-            max(1.0, deadline - time.monotonic()),
-            f"{', '.join(cinder)}",
-            on_timeout=lambda: self._tails(cinder),
-        )
+        self.wait_serving([self.service(name) for name in cinder], timeout)
         if "cinder_api" in cinder:
+            wait_until(
+                self.api.healthy,
+                max(1.0, deadline - time.monotonic()),
+                "an answer of cinder_api",
+                on_timeout=lambda: self._tails(["cinder_api"]),
+            )
             self.api.ensure_types(BACKENDS)
 
-    def _serving(self, names: list[str]) -> bool:
-        """Running, fresh in the database, and the API answers; raises with what is not."""
-        for name in names:
+    def wait_serving(self, services: Sequence[Service], timeout: float) -> None:
+        """Wait until all run, take work from their queues and are fresh in the database."""
+        deadline = time.monotonic() + timeout
+        names = [one.container for one in services]
+        self._wait_consumers([queue for one in services for queue in one.queues], names, timeout)
+        wait_until(
+            lambda: self._serving(services),
+            max(1.0, deadline - time.monotonic()),
+            ", ".join(names),
+            on_timeout=lambda: self._tails(names),
+        )
+
+    def _serving(self, services: Sequence[Service]) -> bool:
+        """Running, and fresh in the database; raises with what is not."""
+        for name in (one.container for one in services):
             container = self.client.containers.get(name)
             if container.status != "running":
                 raise NotReady(f"{name} is {container.status}.\n{containers.log_tail(self.client, name)}")
-        stale = [host for name in names for host in self._stale_rows(name)]
+        stale = [host for one in services for host in self._stale_rows(one)]
         if stale:
             raise TestbedError(f"no fresh heartbeat of {', '.join(stale)}")
-        return "cinder_api" not in names or self.api.healthy()
+        return True
 
-    def _stale_rows(self, name: str) -> list[str]:
+    def _stale_rows(self, service: Service) -> list[str]:
         """Rows of ``services`` that should be fresh and are not."""
         age = "TIMESTAMPDIFF(SECOND, COALESCE(updated_at, created_at), UTC_TIMESTAMP())"
         rows = self.mariadb.execute(
             f"SELECT host, {age} FROM services WHERE deleted = 0 AND `binary` = %s",  # noqa: S608
-            (name.replace("_", "-"),),
+            (service.binary,),
             "cinder",
         )
         ages = dict(rows)
-        down = self.state.settings.service_down_time
-        return [host for host in self.service_hosts(name) if ages.get(host, down) >= down]
+        down = service.settings.service_down_time
+        return [host for host in service.hosts if ages.get(host, down) >= down]
 
     def service_hosts(self, name: str) -> list[str]:
         """The ``host`` column of each row that the service has in ``services``."""
-        host = self.state.settings.host or os.uname().nodename
-        if name == "cinder_api":
-            return []
-        if name == "cinder_volume":
-            return [f"{host}@{backend}" for backend in BACKENDS]
-        return [host]
+        return self.service(name).hosts
 
-    def _queues(self, name: str) -> list[str]:
-        topic = name.replace("_", "-")
-        return [f"{topic}.{host}" for host in self.service_hosts(name)]
-
-    def _wait_consumers(self, queues: list[str], names: list[str], timeout: float) -> None:
+    def _wait_consumers(self, queues: Sequence[str], names: Sequence[str], timeout: float) -> None:
         """By one helper inside a container that has an AMQP library."""
-        name = names[0]
+        if not queues:
+            return
         script = "/opt/testbed/kolla_drain_testbed/await_queues.py"
         command = ["/opt/cinder/bin/python", script, str(timeout), *queues]
         try:
-            containers.run_inside(self.client.containers.get(name), command, "waiting for the queues")
+            containers.run_inside(self.client.containers.get(names[0]), command, "waiting for the queues")
         except (TestbedError, docker.errors.APIError) as error:
             raise NotReady(f"{error}\n{self._tails([RABBITMQ, *names])}") from error
 
@@ -420,8 +397,7 @@ def _event(raw: dict[str, Any]) -> EngineEvent:
 
 def remove_files(everything: bool) -> None:
     """Configuration, state and volumes; with everything also caches and what lone databases left."""
-    for service in SERVICES:
-        folder = cinder_config.folder_of(service)
+    for folder in (*(cinder_config.folder_of(service) for service in SERVICES), *lane_folders()):
         if (folder / MARKER).exists():
             shutil.rmtree(folder)
     _remove_if_empty(KOLLA_DIR)
@@ -430,6 +406,13 @@ def remove_files(everything: bool) -> None:
     shutil.rmtree(CINDER_DIR, ignore_errors=True)
     STATE_FILE.unlink(missing_ok=True)
     _remove_if_empty(STATE_DIR)
+
+
+def lane_folders(lane: str = "*") -> list[Path]:
+    """The configuration of a lane's containers, or of all lanes'; see lanes.py."""
+    return [
+        folder for name in CINDER for folder in KOLLA_DIR.glob(f"{cinder_config.folder_of(name).name}-{lane}")
+    ]
 
 
 def _remove_if_empty(folder: Path) -> None:

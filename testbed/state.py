@@ -30,6 +30,14 @@ class State:
         """The same stack, set differently."""
         return replace(self, settings=settings)
 
+    def with_all_ports(self) -> State:
+        """The same stack with the ports that a state of an older testbed lacks."""
+        there = vars(self.endpoints)
+        missing = [name for name, port in there.items() if name.endswith("_port") and not port]
+        ports = (port for port in free_ports() if port not in there.values())
+        found: dict[str, Any] = dict(zip(missing, ports))
+        return replace(self, endpoints=replace(self.endpoints, **found))
+
 
 def keep(file: Path, data: dict[str, Any]) -> None:
     """Write a file that only root reads, whole or not at all."""
@@ -59,6 +67,8 @@ def fresh() -> State:
         epmd_port=next(ports),
         rabbitmq_dist_port=next(ports),
         api_port=next(ports),
+        rabbitmq_management_port=next(ports),
+        images_port=next(ports),
         root_password=secrets.token_hex(12),
         database_password=secrets.token_hex(12),
         rabbitmq_password=secrets.token_hex(12),

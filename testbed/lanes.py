@@ -1,0 +1,216 @@
+"""Lanes: cinder-volumes and cinder-backups beside the stack's own, so that several stops can be tried side by side.
+
+    lane = Lane(stack, "a1", mode="threads").up()
+    lane.set_pause("volume_create", 20)
+    volume = lane.api.create_volume(1, "mine", backend=lane.backends[0])
+    lane.down()
+
+A lane shares the stack's MariaDB, RabbitMQ, API and scheduler, and has hosts, queues, backends and pauses of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from docker.models.containers import Container
+
+from testbed import cinder_config, containers, images
+from testbed.cinder_api import CinderApi
+from testbed.cinder_config import Settings
+from testbed.console import step
+from testbed.errors import TestbedError
+from testbed.locks import locked
+from testbed.paths import CINDER_DIR, MARKER
+from testbed.pauses import Pauses
+from testbed.service import Service
+from testbed.stack import MARIADB, MODES, EngineEvent, Stack, lane_folders
+
+KINDS = ("volume", "backup")
+
+
+class Lane:
+    """One cinder-volume and one cinder-backup more; every object of one name is the same lane."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        name: str,
+        mode: str | None = None,
+        *,
+        kinds: Iterable[str] = KINDS,
+        service_timeout: int = 600,
+        report_interval: int = 2,
+        service_down_time: int = 60,
+        image: str | None = None,
+    ) -> None:
+        """``image`` is the reference of another image than the stack's; the mode is the stack's if not given."""
+        self.stack, self.name, self.image = stack, name, image
+        self.mode = mode or stack.settings.mode
+        self.kinds = tuple(kinds)
+        self._refuse_nonsense()
+        self.host = f"lane-{name}"
+        self.backends = (f"{name}-1", f"{name}-2")
+        self.settings = Settings(
+            mode=self.mode,
+            service_timeout=service_timeout,
+            service_down_time=service_down_time,
+            report_interval=report_interval,
+            host=self.host,
+        )
+        self.volume, self.backup = (f"cinder_{kind}_{name}" for kind in KINDS)
+        self._folder = CINDER_DIR / "lanes" / name
+        self._pauses = Pauses(self._folder / "pauses.json")
+
+    def _refuse_nonsense(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,15}", self.name):
+            raise TestbedError(f"{self.name!r} is no name of a lane: letters and digits, a letter first.")
+        if self.mode not in MODES:
+            raise TestbedError(f"No mode {self.mode}; there are {' and '.join(MODES)}.")
+        if not set(self.kinds) <= set(KINDS):
+            raise TestbedError(f"A lane has {' and '.join(KINDS)}, not {', '.join(self.kinds)}.")
+
+    # -- coming and going
+
+    def up(self, timeout: float = 120) -> Lane:
+        """Make the lane be there and ready; what is there and right is left alone."""
+        names = [self.container_name(kind) for kind in self.kinds]
+        for name in names:
+            containers.refuse_strangers(self.stack.client, name)
+            cinder_config.refuse_strangers(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with locked(f"lane-{self.name}"), step(f"lane {self.name}: {', '.join(names)} on {self.mode}"):
+            self.stack.api.ensure_types(self.backends)
+            for kind in self.kinds:
+                self._ensure(kind)
+            self.wait_ready(timeout=timeout)
+        return self
+
+    def start(self, kind: str, timeout: float = 120) -> str:
+        """Start a stopped ``volume`` or ``backup``, make it again when it is gone, and wait until it serves."""
+        done = self._ensure(kind)
+        self.wait_ready([kind], timeout)
+        return done
+
+    def restart(self, kind: str, timeout: float = 120) -> None:
+        """Kill the ``volume`` or the ``backup``, and start it as above."""
+        container = self.container(kind)
+        if container.status == "running":
+            container.kill()
+            container.wait(timeout=timeout)
+        self.start(kind, timeout)
+
+    def down(self) -> None:
+        """Remove containers, configuration, pauses and the rows of its services; volumes stay in the database."""
+        for kind in KINDS:
+            containers.remove(self.stack.client, self.container_name(kind))
+        for folder in lane_folders(self.name):
+            if (folder / MARKER).exists():
+                shutil.rmtree(folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._forget_services()
+
+    def _forget_services(self) -> None:
+        """As ``cinder-manage service remove`` does: a service that is gone for good is not one that is down."""
+        server = containers.find(self.stack.client, MARIADB)
+        if server is None or server.status != "running":
+            return
+        for kind in KINDS:
+            for host in self.service(kind).hosts:
+                self.stack.mariadb.execute(
+                    "UPDATE services SET deleted = 1, deleted_at = UTC_TIMESTAMP()"
+                    " WHERE deleted = 0 AND host = %s AND `binary` = %s",
+                    (host, f"cinder-{kind}"),
+                    "cinder",
+                )
+
+    def _ensure(self, kind: str) -> str:
+        image = self.image or images.ensure(self.stack.client, "cinder")["cinder"].reference
+        spec = self.service(kind).spec(image, self.stack.state.endpoints)
+        return containers.ensure(self.stack.client, spec)
+
+    def wait_ready(self, kinds: Iterable[str] | None = None, timeout: float = 120) -> None:
+        """Wait until they take work from their queues and are fresh in the database."""
+        self.stack.wait_serving([self.service(kind) for kind in kinds or self.kinds], timeout)
+
+    # -- its parts
+
+    def service(self, kind: str) -> Service:
+        """``volume`` or ``backup``."""
+        return Service(
+            container=self.container_name(kind),
+            binary=f"cinder-{kind}",
+            settings=self.settings,
+            backends=self.backends,
+            images_path=f"/lanes/{self.name}",
+            environment={"TESTBED_PAUSES": f"/var/lib/cinder/lanes/{self.name}/pauses.json"},
+        )
+
+    def container_name(self, kind: str) -> str:
+        """The container of the ``volume`` or the ``backup``."""
+        if kind not in KINDS:
+            raise TestbedError(f"A lane has {' and '.join(KINDS)}, not {kind}.")
+        return {"volume": self.volume, "backup": self.backup}[kind]
+
+    def container(self, kind: str) -> Container:
+        """The engine's object of it."""
+        return self.stack.container(self.container_name(kind))
+
+    def config(self, kind: str) -> str:
+        """The path of its cinder.conf."""
+        return str(cinder_config.folder_of(self.container_name(kind)) / "cinder.conf")
+
+    def module_arguments(self, kind: str) -> str:
+        """What kolla_docker is told of it, but for the action."""
+        return f"name={self.container_name(kind)} service=cinder-{kind} service_config={self.config(kind)}"
+
+    @property
+    def api(self) -> CinderApi:
+        """A client of the stack's API; volumes get into the lane by ``backend=lane.backends[0]``."""
+        return self.stack.api
+
+    def volume_file(self, volume: dict[str, Any]) -> Path:
+        """The file of a volume that was never migrated, on this machine."""
+        folder = str(volume["os-vol-host-attr:host"]).partition("@")[2].partition("#")[0]
+        return CINDER_DIR / "volumes" / folder / f"volume-{volume['id']}"
+
+    def engine_events(self, kind: str, since: float) -> list[EngineEvent]:
+        """What the engine recorded of it from then until now."""
+        return self.stack.engine_events(self.container_name(kind), since)
+
+    # -- pauses
+
+    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
+        """From now on the operation takes that long in this lane alone."""
+        self._pauses.set(operation, seconds, how)
+
+    def pauses(self) -> dict[str, dict[str, Any]]:
+        """The pauses that are set."""
+        return self._pauses.read()
+
+    def clear_pauses(self) -> None:
+        """Every operation is quick again; those under way keep what they were told."""
+        self._pauses.clear()
+
+
+def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:
+    """All of them side by side; the first error is raised once all have ended."""
+    lanes = list(lanes)
+    with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
+        futures = [pool.submit(lane.up, timeout) for lane in lanes]
+    return [future.result() for future in futures]
+
+
+@contextlib.contextmanager
+def lanes_up(*lanes: Lane) -> Iterator[list[Lane]]:
+    """All of them up together, and removed in the end."""
+    try:
+        yield up_together(lanes)
+    finally:
+        for lane in lanes:
+            lane.down()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +12,14 @@ from testbed.waiting import wait_until
 
 MICROVERSION = "volume 3.70"
 GONE = "gone"
-PLURALS = {"volume": "volumes", "snapshot": "snapshots", "backup": "backups"}
+PLURALS = {
+    "volume": "volumes",
+    "snapshot": "snapshots",
+    "backup": "backups",
+    "attachment": "attachments",
+}
+# Of a host that takes volumes as files, for attachments.
+CONNECTOR = {"host": "compute-1", "ip": "127.0.0.1", "initiator": "iqn.testbed:compute-1", "multipath": False}
 
 
 class CinderApi(ApiClient):
@@ -20,6 +28,8 @@ class CinderApi(ApiClient):
     def __init__(self, port: int, project_id: str, host: str = "127.0.0.1") -> None:
         root = f"http://{host}:{port}"
         super().__init__(root, f"{root}/v3/{project_id}", f"{project_id}:{project_id}", MICROVERSION)
+        # NOTE: as Nova's requests do; others may not delete the attachment of an instance.
+        self.session.headers["X-Service-Roles"] = "service"
 
     def healthy(self) -> bool:
         """Whether the API answers its health check."""
@@ -35,6 +45,7 @@ class CinderApi(ApiClient):
         backend: str | None = None,
         snapshot_id: str | None = None,
         source_volid: str | None = None,
+        image_id: str | None = None,
         **more: Any,
     ) -> Resource:
         """Create a volume, on one backend by the volume type of that name."""
@@ -44,6 +55,7 @@ class CinderApi(ApiClient):
             "volume_type": backend,
             "snapshot_id": snapshot_id,
             "source_volid": source_volid,
+            "imageRef": image_id,
             **more,
         }
         body = {"volume": {key: value for key, value in wanted.items() if value is not None}}
@@ -58,6 +70,13 @@ class CinderApi(ApiClient):
         """Ask for a larger volume."""
         self.volume_action(volume_id, "os-extend", new_size=new_size)
 
+    def upload_volume(self, volume_id: str, name: str = "") -> Resource:
+        """Ask for an image of the volume's content; the answer names the image."""
+        found: Resource = self.volume_action(
+            volume_id, "os-volume_upload_image", image_name=name or "testbed", disk_format="raw"
+        )["os-volume_upload_image"]
+        return found
+
     def volume_action(self, volume_id: str, action: str, **arguments: Any) -> Resource:
         """Any volume action by its name in the API."""
         answer: Resource = self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
@@ -68,6 +87,35 @@ class CinderApi(ApiClient):
         self.call(
             "POST", f"{PLURALS[resource]}/{resource_id}/action", {"os-reset_status": {"status": status}}
         )
+
+    # -- attachments, as Nova makes them
+
+    def create_attachment(
+        self, volume_id: str, instance_uuid: str | None = None, connector: dict[str, Any] | None = None
+    ) -> Resource:
+        """Reserve the volume for the instance; with a connector cinder-volume exports it before the answer comes."""
+        wanted = {
+            "volume_uuid": volume_id,
+            "instance_uuid": instance_uuid or str(uuid.uuid4()),
+            "connector": connector,
+        }
+        body = {"attachment": {key: value for key, value in wanted.items() if value is not None}}
+        found: Resource = self.call("POST", "attachments", body)["attachment"]
+        return found
+
+    def update_attachment(self, attachment_id: str, connector: dict[str, Any] | None = None) -> Resource:
+        """Connect: cinder-volume exports the volume, and the answer comes when it has."""
+        body = {"attachment": {"connector": connector or CONNECTOR}}
+        found: Resource = self.call("PUT", f"attachments/{attachment_id}", body)["attachment"]
+        return found
+
+    def complete_attachment(self, attachment_id: str) -> None:
+        """The volume is in use from now on."""
+        self.call("POST", f"attachments/{attachment_id}/action", {"os-complete": None})
+
+    def delete_attachment(self, attachment_id: str) -> None:
+        """Disconnect; the answer comes when cinder-volume has."""
+        self.call("DELETE", f"attachments/{attachment_id}")
 
     # -- snapshots
 

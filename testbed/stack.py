@@ -9,6 +9,7 @@ stack.down()
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -28,11 +29,13 @@ from testbed.cinder_config import BACKENDS, Settings
 from testbed.console import say, step
 from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
+from testbed.image_source import ImageSource
 from testbed.locks import locked
 from testbed.mariadb import MariaDB
 from testbed.paths import (
     CACHE_DIR,
     CINDER_DIR,
+    DRIVERS,
     KOLLA_DIR,
     LABEL,
     LOCK_DIR,
@@ -49,9 +52,10 @@ from testbed.waiting import wait_until
 
 MARIADB = "kolla_drain_mariadb"
 RABBITMQ = "kolla_drain_rabbitmq"
+IMAGES = "kolla_drain_images"
 CINDER = ("cinder_scheduler", "cinder_api", "cinder_volume", "cinder_backup")
-SERVICES = (MARIADB, RABBITMQ, *CINDER)
-SHORT_NAMES = {"mariadb": MARIADB, "rabbitmq": RABBITMQ}
+SERVICES = (MARIADB, RABBITMQ, IMAGES, *CINDER)
+SHORT_NAMES = {"mariadb": MARIADB, "rabbitmq": RABBITMQ, "images": IMAGES}
 MODES = ("eventlet", "threads")
 
 
@@ -139,7 +143,7 @@ class Stack:
         if unknown:
             raise TestbedError(f"No service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}.")
         if asked & set(CINDER):
-            asked |= {MARIADB, RABBITMQ}
+            asked |= {MARIADB, RABBITMQ, IMAGES}
         return [name for name in SERVICES if name in asked]
 
     def _refuse_strangers(self) -> None:
@@ -180,6 +184,8 @@ class Stack:
         # Before all: RabbitMQ takes longest, and nobody waits for it until the services do.
         if RABBITMQ in wanted:
             self._ensure_rabbitmq(base)
+        if IMAGES in wanted:
+            self._ensure_images(base)
         if MARIADB in wanted:
             self._ensure_mariadb(base)
             if any(name in CINDER for name in wanted):
@@ -239,6 +245,20 @@ class Stack:
         )
         containers.ensure(self.client, spec)
 
+    def _ensure_images(self, image: str) -> None:
+        tool = "/opt/testbed/kolla_drain_testbed/wsgi_server.py"
+        port = str(self.state.endpoints.images_port)
+        spec = Spec(
+            name=IMAGES,
+            image=image,
+            command=("/usr/bin/python3", tool, "kolla_drain_testbed.images", port),
+            environment={"PYTHONPATH": "/opt/testbed", "PYTHONDONTWRITEBYTECODE": "1"},
+            volumes=(f"{CINDER_DIR}:/var/lib/cinder:ro", f"{DRIVERS}:/opt/testbed:ro"),
+            labels={LABEL: self.name},
+            fingerprint=hashlib.sha256((DRIVERS / "kolla_drain_testbed/images.py").read_bytes()).hexdigest(),
+        )
+        containers.ensure(self.client, spec)
+
     def service(self, name: str) -> Service:
         """One of the stack's Cinder services, as its settings want it now."""
         return Service(name, name.replace("_", "-"), self.settings)
@@ -252,9 +272,11 @@ class Stack:
 
     # -- ready
 
-    def _wait_ready(self, names: Iterable[str], timeout: float) -> None:
+    def _wait_ready(self, names: Sequence[str], timeout: float) -> None:
         cinder = [name for name in names if name in CINDER]
         deadline = time.monotonic() + timeout
+        if IMAGES in names:
+            wait_until(self.images.healthy, timeout, IMAGES, on_timeout=lambda: self._tails([IMAGES]))
         self.wait_serving([self.service(name) for name in cinder], timeout)
         if "cinder_api" in cinder:
             wait_until(
@@ -324,6 +346,11 @@ class Stack:
     def api(self) -> CinderApi:
         """A client of the stack's Block Storage API."""
         return CinderApi(self.state.endpoints.api_port, self.state.project_id)
+
+    @property
+    def images(self) -> ImageSource:
+        """The stand-in for the Image API."""
+        return ImageSource(self.state.endpoints.images_port)
 
     def container(self, name: str) -> Container:
         """The engine's object for one of the stack's containers."""

@@ -7,40 +7,18 @@ import json
 import re
 import uuid
 
+from kolla_drain_testbed.images import record, schema
+
 _IMAGE = re.compile(r"/v2/images/([0-9a-f-]{36})(/file)?\Z")
 _LIST = re.compile(r"/v2\.0/([a-z-]+)(?:\.json)?\Z")
 _created = {}
 
 
-def _image(image_id, **more):
-    return {
-        "id": image_id,
-        "name": "testbed",
-        "status": "active",
-        "visibility": "public",
-        "container_format": "bare",
-        "disk_format": "raw",
-        "size": 1,
-        "min_disk": 0,
-        "min_ram": 0,
-        "protected": False,
-        "owner": "testbed",
-        "tags": [],
-        "created_at": "2026-01-01T00:00:00Z",
-        "updated_at": "2026-01-01T00:00:00Z",
-        "self": f"/v2/images/{image_id}",
-        "schema": "/v2/schemas/image",
-        **more,
-    }
-
-
 def _images(method, path, body):
     if path == "/v2/schemas/image":
-        # Nova takes for an extra property what is not named here.
-        known = {key: {"type": "string"} for key in _image("")}
-        return 200, {"name": "image", "properties": known, "additionalProperties": {"type": "string"}}
+        return 200, schema()
     if path == "/v2/images" and method == "POST":
-        image = _image(str(uuid.uuid4()), **{**json.loads(body), "status": "queued"})
+        image = record(str(uuid.uuid4()), **{**json.loads(body), "status": "queued"})
         _created[image["id"]] = image
         return 201, image
     if path == "/v2/images":
@@ -48,7 +26,7 @@ def _images(method, path, body):
     asked = _IMAGE.match(path)
     if asked is None:
         return None
-    image = _created.get(asked[1]) or _image(asked[1])
+    image = _created.get(asked[1]) or record(asked[1])
     if method == "DELETE":
         _created.pop(asked[1], None)
         return 204, None

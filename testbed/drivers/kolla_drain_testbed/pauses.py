@@ -12,15 +12,14 @@ import os
 import signal
 import time
 
-from oslo_concurrency import processutils
-
 LOG = logging.getLogger(__name__)
 FILE = os.environ.get("TESTBED_PAUSES", "/var/lib/cinder/pauses.json")
 
 
-def _told(operation: str) -> tuple[float, str]:
+def told(operation: str, pauses_file: str = FILE) -> tuple[float, str]:
+    """Seconds, and how to spend them."""
     try:
-        with open(FILE, encoding="utf-8") as file:
+        with open(pauses_file, encoding="utf-8") as file:
             pauses = json.load(file)
     except (OSError, ValueError):
         return 0.0, "sleep"
@@ -30,7 +29,7 @@ def _told(operation: str) -> tuple[float, str]:
 
 def pause(operation: str, resource_id: str = "") -> None:
     """Spend the time that this operation is told to take."""
-    seconds, how = _told(operation)
+    seconds, how = told(operation)
     if seconds <= 0:
         return
     LOG.info("testbed: %s of %s takes %s s (%s)", operation, resource_id, seconds, how)
@@ -39,6 +38,9 @@ def pause(operation: str, resource_id: str = "") -> None:
 
 
 def _execute(seconds: float) -> None:
+    # Here, for the stand-ins have no OpenStack library.
+    from oslo_concurrency import processutils
+
     processutils.execute("sleep", str(seconds))
 
 

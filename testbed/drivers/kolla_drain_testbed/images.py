@@ -47,7 +47,11 @@ def record(image_id, **more):
 
 def schema():
     """The client takes for an extra property what is not named here."""
-    return {"name": "image", "properties": {key: {} for key in record("")}, "additionalProperties": {"type": "string"}}
+    return {
+        "name": "image",
+        "properties": {key: {} for key in record("")},
+        "additionalProperties": {"type": "string"},
+    }
 
 
 def content(image_id):

@@ -80,8 +80,8 @@ options:
   graceful_shutdown:
     description:
       - With V(false) the engine's plain stop is used, with O(graceful_shutdown_timeout), and no evidence is read.
-      - It goes with neither O(on_timeout=leave), O(quiesce=always), O(stop_signal) nor O(idle_limit), and fails where a
-        stop of the same process is under way.
+      - It goes with neither O(on_timeout=leave), O(quiesce=always), O(exit=freeze), O(stop_signal) nor O(idle_limit),
+        and fails where a stop of the same process is under way.
     type: bool
     default: true
   graceful_shutdown_timeout:
@@ -106,6 +106,21 @@ options:
       - V(auto) does as the service's profile says, which is to wait for every Cinder service and nova-compute.
     type: str
     choices: [auto, always, never]
+    default: auto
+  exit:
+    description:
+      - How a service is ended once its evidence is empty.
+      - V(signal) sends the stop signal and waits for the exit. A request that arrives meanwhile may be taken and lost
+        by the service.
+      - V(freeze) pauses the container, reads the evidence once more, and ends it by SIGKILL while it is frozen if
+        nothing is in flight; whatever arrives later waits in the queue for the next start. If there is work it is
+        thawed and waited for. No freeze is longer than 5 seconds, for a process of its own thaws it if the run dies.
+      - V(auto) does as the service's profile says. V(freeze) cannot be had for services whose evidence does not show
+        all of their work.
+      - Where work does not end in its part of the budget, and where evidence cannot be read, the stop signal is sent in
+        either way.
+    type: str
+    choices: [auto, signal, freeze]
     default: auto
   poll_interval:
     description: Seconds between readings of the evidence. The container's exit is noticed at once, whatever this is.
@@ -480,6 +495,15 @@ containers:
       returned: after a graceful stop
       type: str
       sample: SIGTERM
+    exit:
+      description: How it was ended, V(signal) or V(freeze); null if it was not, or not by a signal through the engine.
+      returned: after a graceful stop
+      type: str
+      sample: freeze
+    freezes:
+      description: How often it was frozen; all but the last time work had come just before.
+      returned: after a graceful stop
+      type: int
     exit_code:
       description: Of the container, null while it runs. It proves nothing about the work.
       returned: after a stop
@@ -489,7 +513,7 @@ containers:
       returned: after a graceful stop
       type: bool
     quiesced:
-      description: Seconds from the start of the stop to the signal.
+      description: Seconds from the start of the stop to the signal, or to the end while frozen.
       returned: after a graceful stop
       type: float
     drained:
@@ -555,11 +579,13 @@ containers:
         quiesce: 165.0
         drain: 15.0
         reason: "the last 15 s are kept for the drain: an idle cinder-volume takes up to 15 s to exit"
+        exit: freeze
     operations:
       description:
         - Every operation that was seen in flight during the stop, with its outcome V(finished), V(interrupted) or
           V(unknown), its last status, and its fate if it did not finish, which is what the service will make of it at
-          its next start. V(dead) is true where the worker that did it had died.
+          its next start. What is V(queued) came after a service was ended while frozen, and waits for that. V(dead)
+          is true where the worker that did it had died.
         - In check mode and for O(action=drain_status) what is in flight now.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: list
@@ -691,7 +717,7 @@ from ansible.module_utils.kolla_drain import actions
 from ansible.module_utils.kolla_drain.container_spec import CONTAINER_OPTIONS, Login, merged
 from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
 from ansible.module_utils.kolla_drain.masking import masked
-from ansible.module_utils.kolla_drain.model import OnTimeout, Quiesce, StopRequest
+from ansible.module_utils.kolla_drain.model import Exit, OnTimeout, Quiesce, StopRequest
 
 
 def argument_spec():
@@ -725,6 +751,7 @@ def argument_spec():
         "graceful_shutdown_timeout": {"type": "int", "aliases": ["graceful_timeout"]},
         "on_timeout": {"type": "str", "choices": ["kill", "leave"], "default": "kill"},
         "quiesce": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+        "exit": {"type": "str", "choices": ["auto", "signal", "freeze"], "default": "auto"},
         "poll_interval": {"type": "float", "default": 2.0},
         "idle_limit": {"type": "float"},
         "stop_signal": {"type": "str"},
@@ -847,6 +874,7 @@ def options_of(params, check_mode):
             timeout=180.0 if timeout is None else float(timeout),
             on_timeout=OnTimeout(params["on_timeout"]),
             quiesce=Quiesce(params["quiesce"]),
+            exit=Exit(params["exit"]),
             poll_interval=params["poll_interval"],
             signal=params["stop_signal"] or "",
             idle_limit=params["idle_limit"],

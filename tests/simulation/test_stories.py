@@ -14,6 +14,7 @@ from kolla_drain.ledger import Ledger
 from kolla_drain.model import (
     NO_PROFILE,
     EvidenceState,
+    Exit,
     OnTimeout,
     Outcome,
     Profile,
@@ -28,6 +29,7 @@ from .world import BEGINNING, CINDER, NEVER, Job, Run, Scene, Service, World
 AT_ONCE = replace(CINDER, quiesce=False)
 COMPLETE = replace(AT_ONCE, evidence_complete=True)
 ON_THREADS = replace(CINDER, keeps_work=False)
+FROZEN = replace(CINDER, evidence_complete=True, exit=Exit.FREEZE)
 LONG = Job(takes=NEVER)
 
 
@@ -744,6 +746,113 @@ def test_what_is_started_again_after_its_kill_is_left_and_told_of():
     assert (result.verdict, result.failed) == (Verdict.LEFT_RUNNING, True)
     assert "something started it again" in result.reason
     assert len(only(world).lives[0].kills) == 1
+
+
+# --- a freeze
+
+
+def test_what_is_idle_is_ended_while_frozen_and_gets_no_signal():
+    world, result = stop(Service(profile=FROZEN))
+    life = only(world).life
+    assert (result.verdict, result.exit, result.signal, result.freezes) == (
+        Verdict.DRAINED,
+        Exit.FREEZE,
+        "",
+        1,
+    )
+    assert (life.signals, life.killed_frozen, len(life.kills)) == ([], True, 1)
+    assert "ended while frozen" in result.reason
+
+
+def test_work_in_flight_is_waited_for_before_the_freeze():
+    world, result = stop(Service(profile=FROZEN, jobs=(Job(takes=20.0),)))
+    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
+    assert only(world).works[0].state == "finished"
+
+
+def test_a_request_that_comes_right_before_the_freeze_thaws_it():
+    """Of two empty readings a second apart the second is over at 1.1 s, and heard at 1.2 s."""
+    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=1.15, takes=8.0),)))
+    assert only(world).works[0].state == "finished"
+    assert (result.verdict, result.exit, result.freezes) == (Verdict.DRAINED, Exit.FREEZE, 2)
+    assert any("thawed: 1 operation came before the freeze" in event.event for event in result.timeline)
+
+
+@pytest.mark.parametrize("arrives", [1.25, 1.3, 1.35])
+def test_a_request_that_comes_later_waits_for_the_next_start(arrives):
+    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=arrives),)), read_at_the_end=False)
+    assert only(world).works[0].state in ("queued", "finished")
+    assert result.verdict is Verdict.DRAINED
+    told = [(ending.operation.id, ending.outcome) for ending in result.endings]
+    if only(world).works[0].state == "queued":
+        assert told in ([("c0-0", Outcome.QUEUED)], [])
+
+
+def test_work_that_cannot_end_in_time_gets_the_signal():
+    world, result = stop(Service(profile=FROZEN, jobs=(Job(takes=50.0),)))
+    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
+    assert not only(world).life.frozen
+
+
+def test_a_run_that_dies_while_it_is_frozen_leaves_it_thawed():
+    for step in range(10, 60):
+        with World(Scene(services=(Service(profile=FROZEN, jobs=(Job(arrives=4.0, takes=3.0),)),))) as world:
+            run = world.stop(Run(dies_at_step=step))
+            again = Run(starts_at=10.0)
+            world.stop(again)
+            promises.hold(world, run, again)
+            assert only(world).works[0].state in ("finished", "queued")
+            (result,) = again.results
+            assert result.verdict in (Verdict.DRAINED, Verdict.ALREADY_STOPPED)
+            if not run.died:
+                return
+    raise AssertionError("the run has more steps than were tried")
+
+
+def test_evidence_that_goes_away_while_it_is_frozen_thaws_it():
+    _, result = stop(Service(profile=FROZEN), outages=((1.15, 4.0, True),))
+    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
+    assert result.freezes == 2
+
+
+def test_evidence_that_is_too_slow_for_a_freeze_ends_in_the_signal():
+    world, result = stop(Service(profile=FROZEN, request=asked(120.0)), latencies=(4.0,))
+    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
+    assert len(only(world).life.frozen) == policy.FREEZE_TRIES
+
+
+def test_where_it_cannot_be_frozen_it_is_signalled():
+    _, result = stop(Service(profile=FROZEN), pause_faults=("refused",))
+    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
+
+
+@pytest.mark.parametrize("fault", ["late", "lost"])
+def test_a_freeze_whose_call_breaks_off(fault):
+    _, result = stop(Service(profile=FROZEN), pause_faults=(fault,))
+    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
+
+
+def test_a_kill_of_what_is_frozen_that_fails_ends_in_the_signal():
+    _, result = stop(Service(profile=FROZEN), kills_lost=1)
+    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
+
+
+@pytest.mark.parametrize("turns", [(), (1,) * 60, (0, 1) * 40, (0, 0, 1) * 40])
+def test_of_two_runs_one_freezes_and_neither_thaws_what_the_other_froze(turns):
+    with World(Scene(services=(Service(profile=FROZEN, jobs=(Job(takes=3.0),)),), turns=turns)) as world:
+        runs = (Run(), Run(starts_at=0.5))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert [run.results[0].verdict for run in runs] == [Verdict.DRAINED, Verdict.DRAINED]
+        assert not only(world).life.signals
+
+
+def test_dead_work_does_not_keep_it_from_being_ended_frozen():
+    profile = replace(FROZEN, refreshes_workers=True)
+    hung = Service(profile=profile, refreshes=True, jobs=(LONG,), request=asked(300.0))
+    world, result = stop(hung)
+    assert (result.verdict, result.exit) == (Verdict.KILLED, Exit.FREEZE)
+    assert world.age < 100.0
 
 
 # --- where a container can be

@@ -22,7 +22,7 @@ from unittest import mock
 from kolla_drain import ledger as ledger_module
 from kolla_drain import policy
 from kolla_drain.drain import Sent, Target, stop_all
-from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer, NotRunning
+from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from kolla_drain.ledger import Ledger
 from kolla_drain.model import (
     Answer,
@@ -100,6 +100,9 @@ class Scene:
     slow: float = 15.0  # what a slow signal takes
     kills_lost: int = 0  # so many SIGKILLs, the first ones, do not go through
     memory: float = NEVER  # how far back the engine remembers its events
+    pause_faults: tuple[
+        str, ...
+    ] = ()  # of the first freezes: refused, late (the call breaks off, and comes about), lost
     turns: tuple[int, ...] = ()  # which run moves on, where several could
 
 
@@ -134,6 +137,9 @@ class Life:
     exit_code: int | None = None
     ended: float = NEVER
     by_sigkill: bool = False
+    frozen: list[tuple[float, float]] = field(default_factory=list)  # from, to; by us
+    killed_frozen: bool = False
+    doomed: bool = False  # SIGKILL is on its way to a frozen process: none of its code runs any more
 
     @property
     def started_at(self):
@@ -192,6 +198,7 @@ class FakeContainer:
         self.gone = False
         self._restart_cancelled = False
         self._held_back = []  # signals to a paused process
+        self._left = {}  # what the work of a frozen process still needs
         self.works = [Work(job, self, number) for number, job in enumerate(service.jobs)]
         for work in self.works:
             world.at(work.job.arrives, lambda work=work: self._arrive(work))
@@ -242,7 +249,7 @@ class FakeContainer:
 
     def _take(self, work):
         noted = self.life.taken_note
-        if self.status is not ContainerStatus.RUNNING or work.job.informs:
+        if self.status is not ContainerStatus.RUNNING or work.job.informs or self.life.doomed:
             return
         if noted is not None and (
             self.service.at_signal != "drains" or self.world.now > noted + self.service.accepts
@@ -253,7 +260,9 @@ class FakeContainer:
         self.world.later(work.job.takes, lambda: self._end(work, life))
 
     def _end(self, work, life):
-        if work.state == "running" and self.life is life and self.alive:
+        if work.state == "running" and self.life is life and self.status is ContainerStatus.PAUSED:
+            self._left[work] = life  # it is done as soon as it may go on
+        elif work.state == "running" and self.life is life and self.alive:
             work.state = "error" if work.job.fails else "finished"
             work.ended_at = self.world.now
             self._leave_if_idle()
@@ -304,10 +313,35 @@ class FakeContainer:
         if self.status is ContainerStatus.RUNNING and self.world.now >= noted + self.service.exits_in - 1e-6:
             self._exit(0)
 
+    def freeze(self):
+        if self.status is not ContainerStatus.RUNNING:
+            raise NotRunning("not running")
+        self.status = ContainerStatus.PAUSED
+        self.life.frozen.append((self.world.now, NEVER))
+
+    def watch_over(self, run):
+        """The watchdog: thaws at the bound, or as soon as the run is dead, but for one that is being ended."""
+        life, number = self.life, len(self.life.frozen)
+
+        def thaw(for_death):
+            same = self.life is life and len(life.frozen) == number and self.status is ContainerStatus.PAUSED
+            if same and not (for_death and life.kills):
+                self.thaw()
+
+        self.world.later(policy.FREEZE_BOUND, lambda: thaw(False))
+        run.at_death.append(lambda: thaw(True))
+
     def thaw(self):
         if self.status is not ContainerStatus.PAUSED:
             raise NotRunning("not paused")
         self.status = ContainerStatus.RUNNING
+        if self.life.frozen and self.life.frozen[-1][1] == NEVER:
+            self.life.frozen[-1] = (self.life.frozen[-1][0], self.world.now)
+        left, self._left = self._left, {}
+        if self.life.doomed:
+            return
+        for work, life in left.items():
+            self._end(work, life)
         for _ in self._held_back:
             self._handle()
         for work in self.works:
@@ -317,6 +351,7 @@ class FakeContainer:
     def sigkill(self):
         """Begin SIGKILL; it takes effect after ``kill_takes``."""
         life = self.life
+        life.doomed = life.doomed or self.status is ContainerStatus.PAUSED
         life.kills.append((self.world.now, tuple(work.id for work in self.running)))
         self.world.later(self.service.kill_takes, lambda: self._die_of_sigkill(life))
 
@@ -324,6 +359,9 @@ class FakeContainer:
         if self.status is ContainerStatus.RESTARTING:  # as with any other signal (FACTS E3)
             self._rest()
         if self.life is life and self.alive:
+            life.killed_frozen = life.doomed
+            if life.frozen and life.frozen[-1][1] == NEVER:
+                life.frozen[-1] = (life.frozen[-1][0], self.world.now)
             life.by_sigkill = self._restart_cancelled = True
             self._exit(137)
 
@@ -385,6 +423,7 @@ class FakeEngine:
         self._failures = {}
         self._signal_calls = itertools.count()
         self._kill_calls = itertools.count()
+        self._pause_calls = itertools.count()
         self._pending = {}  # by run and container: when its slow signal is carried out
         self.calls = []
 
@@ -406,7 +445,10 @@ class FakeEngine:
         since = self._world.now - self._world.scene.memory
         names = [signal.name for signal in life.signals if signal.at >= since]
         pending = self._pending.get((id(self._world.run), container.id), 0.0) > self._world.now
-        return Sent((*names, *("SIGKILL" for at, _ in life.kills if at >= since)), since, pending)
+        killed = [at for at, _ in life.kills if at >= since]
+        return Sent(
+            (*names, *("SIGKILL" for _ in killed)), since, pending, bool(killed and life.killed_frozen)
+        )
 
     def signal(self, container_id, signal):
         """Send it; or it is lost, or its answer, or both come late, or nobody was there to take the call."""
@@ -456,6 +498,33 @@ class FakeEngine:
 
     def kill_failure(self, container_id):
         return self._failures.get(container_id, "")
+
+    def freeze(self, container_id):
+        """Freeze it; or the engine will not, or the call breaks off and comes about all the same, or does not."""
+        container = self._reach("freeze", container_id)
+        world = self._world
+        if container.gone:
+            raise NoSuchContainer("gone")
+        fault = dict(enumerate(world.scene.pause_faults)).get(next(self._pause_calls), "")
+        if fault == "refused":
+            raise EngineError("It cannot be paused (made up).")
+        run = world.run
+
+        def freeze():
+            with contextlib.suppress(NotRunning):
+                container.freeze()
+                container.watch_over(run)
+                if run.died:
+                    container.thaw()  # the watchdog tries for longer than a call may take
+
+        if fault == "late":
+            world.later(1.5, freeze)
+        elif not fault:
+            container.freeze()
+            container.watch_over(run)
+        world.step()
+        if fault:
+            raise EngineUnreachable("The engine does not answer (made up).")
 
     def thaw(self, container_id):
         container = self._reach("thaw", container_id)
@@ -582,6 +651,7 @@ class Run:
     wakes_at: float = 0.0
     woken: bool = False
     sleeps_lightly: bool = False
+    at_death: list = field(default_factory=list)
     evidence: FakeEvidence | None = None
     baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -705,6 +775,8 @@ class World:
             )
         except Died:
             run.died = True
+            for do in run.at_death:
+                do()
         except BaseException as exc:  # noqa: BLE001 - carried over to the thread of the test
             run.error = exc
         run.ended = self.now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
+from kolla_drain.model import Exit, OnTimeout, Profile, Quiesce, StopRequest
 
 from .world import NEVER, Job, Scene, Service
 
@@ -37,6 +37,7 @@ def requests(draw, idle_limits=True):
         timeout=draw(st.one_of(st.just(60.0), seconds(1, 90))),
         on_timeout=draw(mostly(OnTimeout.KILL, st.sampled_from(OnTimeout))),
         quiesce=draw(mostly(Quiesce.AUTO, st.sampled_from(Quiesce))),
+        exit=draw(mostly(Exit.AUTO, st.sampled_from(Exit))),
         poll_interval=draw(st.sampled_from([2.0, 0.5, 7.0])),
         idle_limit=draw(mostly(None, seconds(1, 20))) if idle_limits else None,
     )
@@ -55,6 +56,7 @@ def services(draw):
         refreshes_workers=refreshes and draw(st.booleans()),
         sees_work=draw(mostly(True, st.booleans())),
         evidence_complete=named != "none" and draw(st.booleans()),
+        exit=draw(st.sampled_from([Exit.SIGNAL, Exit.FREEZE])),
         exit_seconds=draw(st.sampled_from([15.0, 2.0])),
     )
     request = draw(requests())
@@ -101,5 +103,8 @@ def scenes(draw, services=services(), most=3):  # noqa: B008 - a strategy is a d
         kills_lost=draw(mostly(0, st.integers(0, 3))),
         slow=draw(seconds(1, 15)),  # less than what the signal of a run that died is looked for
         memory=draw(mostly(NEVER, seconds(0, 30))),
+        pause_faults=tuple(
+            draw(mostly([], st.lists(st.sampled_from(["", "refused", "late", "lost"]), max_size=2)))
+        ),
         turns=tuple(draw(st.lists(st.integers(0, 2), max_size=40))),
     )

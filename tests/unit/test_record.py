@@ -290,7 +290,7 @@ def test_settling_leaves_alone_what_had_ended(heard):
 
 
 def test_what_was_asked_before_the_exit_only_tells_of_operations(heard):
-    heard.record.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)))
+    heard.record.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)), SIGNALLED)
     assert heard.record.open() == (OPERATION,)
     assert (heard.record.reading, heard.record.readable, heard.record.busy) == (None, set(), False)
 

@@ -12,6 +12,7 @@ from kolla_drain.drain import Event, StopResult
 from kolla_drain.model import (
     Ending,
     EvidenceState,
+    Exit,
     Finding,
     Heartbeat,
     Operation,
@@ -36,6 +37,7 @@ RESULT = StopResult(
     reason="exited by itself with exit code 0, 1 operation finished",
     changed=True,
     signal="SIGTERM",
+    exit=Exit.SIGNAL,
     exit_code=0,
     quiesced=12.345,
     drained=1.999,
@@ -65,6 +67,8 @@ def test_a_result_is_plain_data():
         "reason": "exited by itself with exit code 0, 1 operation finished",
         "joined": False,
         "signal": "SIGTERM",
+        "exit": "signal",
+        "freezes": 0,
         "exit_code": 0,
         "oom_killed": False,
         "quiesced": 12.3,
@@ -76,6 +80,7 @@ def test_a_result_is_plain_data():
             "quiesce": 165.0,
             "drain": 15.0,
             "reason": "the last 15 s are kept for the drain",
+            "exit": "signal",
         },
         "operations": [
             {

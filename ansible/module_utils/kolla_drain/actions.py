@@ -16,7 +16,7 @@ from . import making, recreate, reload, starting, stopping
 from .engine.docker import DockerEngine
 from .errors import Refused
 from .masking import masked
-from .model import Container, OnTimeout, Quiesce, StopRequest
+from .model import Container, Exit, OnTimeout, Quiesce, StopRequest
 from .outcome import MANY, NAMELESS, Each, Options, compose, container_of
 from .signals import normalise
 
@@ -86,6 +86,11 @@ def _checked(request: StopRequest) -> StopRequest:
     for name, (value, least) in limits.items():
         if value is not None and not (math.isfinite(value) and value >= least):
             raise Refused(f"{name} is {value:g}; it is seconds, at least {least:g}.")
+    if request.exit is Exit.FREEZE and request.quiesce is Quiesce.NEVER:
+        raise Refused(
+            "exit=freeze ends a service once its evidence is empty, and quiesce=never does not wait for that; "
+            "leave one of the two out."
+        )
     if not request.signal:
         return request
     try:
@@ -104,6 +109,7 @@ def _check_plain(request: StopRequest) -> None:
     asked = {
         "on_timeout=leave": request.on_timeout is OnTimeout.LEAVE,
         "quiesce=always": request.quiesce is Quiesce.ALWAYS,
+        "exit=freeze": request.exit is Exit.FREEZE,
         "stop_signal": bool(request.signal),
         "idle_limit": request.idle_limit is not None,
     }

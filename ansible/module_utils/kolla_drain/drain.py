@@ -13,14 +13,24 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from . import policy
-from .errors import EngineAbsent, EngineUnreachable, KollaDrainError, LedgerBusy, NoSuchContainer, NotRunning
+from .errors import (
+    EngineAbsent,
+    EngineError,
+    EngineUnreachable,
+    KollaDrainError,
+    LedgerBusy,
+    NoSuchContainer,
+    NotRunning,
+)
 from .ledger import Entry, Ledger
 from .model import (
     NO_PROFILE,
     Answer,
     Container,
+    ContainerStatus,
     Ending,
     EvidenceState,
+    Exit,
     Finding,
     Heartbeat,
     Operation,
@@ -55,6 +65,7 @@ class Sent:
     signals: tuple[str, ...]  # names, oldest first
     covers_from: float  # wall clock: nothing was forgotten since then
     pending: bool = False  # a signal call of this run has not come back yet
+    killed_frozen: bool = False  # the last of them was SIGKILL, while it was frozen
 
 
 class Engine(Protocol):
@@ -74,6 +85,9 @@ class Engine(Protocol):
 
     def kill_failure(self, container_id: str) -> str:
         """What the engine said against the SIGKILL, so far; empty when nothing."""
+
+    def freeze(self, container_id: str) -> None:
+        """Stop its processes where they are, for policy.FREEZE_BOUND at the most, whatever becomes of this run."""
 
     def thaw(self, container_id: str) -> None:
         """Let a paused container run again."""
@@ -125,6 +139,8 @@ class StopResult:
     changed: bool = False
     joined: bool = False
     signal: str = ""  # the stop signal that this process life has had
+    exit: Exit | None = None  # how it was ended by this stop; None where it was not, or nobody knows
+    freezes: int = 0
     exit_code: int | None = None
     oom_killed: bool = False
     quiesced: float | None = None
@@ -217,6 +233,13 @@ class _Stop:
         self._was_killed = False  # in this life or in one before
         self._kill_failure = ""
         self._killed_by_another = False
+        self._killed_frozen_by_another = False
+        self._frozen_at: float | None = None  # when this run was about to freeze it
+        self._is_frozen = False
+        self._frozen_number: int | None = None  # answers from this question on were read while it was frozen
+        self._frozen_reading: Reading | None = None
+        self._freezes = self._futile_freezes = 0
+        self._ended_frozen = False
         self._exited_at: float | None = None
         self._final_number: int | None = None  # answers from this question on were read after the exit
         self._late_asked = False
@@ -239,29 +262,37 @@ class _Stop:
         return interval
 
     @property
-    def turns(self) -> tuple[float, float]:
-        """When quiesce ends and when the deadline is, on the loop's clock."""
-        return (self._begun + self.plan.quiesce, self.deadline)
+    def turns(self) -> tuple[float, ...]:
+        """When quiesce ends, when the deadline is and when a freeze must end, on the loop's clock."""
+        turns = (self._begun + self.plan.quiesce, self.deadline)
+        return turns if self._frozen_at is None else (*turns, self._frozen_at + policy.FREEZE_DECISION)
 
     def asked(self, number: int) -> None:
         """The loop asked for a reading."""
         self.wants_reading = False
         if self._exited_at is not None and self._final_number is None:
             self._final_number = number
+        if self._is_frozen and self._frozen_number is None:
+            self._frozen_number = number
 
     def hear(self, answer: Answer) -> None:
         """Take in a reading and what became of the operations asked about."""
         final = self._final_number is not None and answer.number >= self._final_number
         if self._exited_at is not None and not final:
-            self.record.overhear(answer.reading)
+            self.record.overhear(answer.reading, self._moment_of_reading())
             return
         self.record.hear(answer, self._clock(), self._moment())
+        if self._frozen_number is not None and answer.number >= self._frozen_number:
+            self._frozen_reading = answer.reading
         if final:
             self._settle_with(answer)
 
+    def _moment_of_reading(self) -> Moment:
+        return Moment.EXITED if self._ended_frozen else Moment.SIGNALLED
+
     def _moment(self) -> Moment:
-        if self._exited_at is not None:
-            return Moment.EXITED
+        if self._exited_at is not None or self._ended_frozen:
+            return Moment.EXITED  # nothing of it has run since it was frozen
         entry = self._entry
         with contextlib.suppress(KollaDrainError):  # the next look tells of it
             entry = self._ledger.read(self.container.id) or entry  # a run beside this one may have sent it
@@ -307,6 +338,7 @@ class _Stop:
         if found is not None:
             self._notice_new_life(found)
             self.container = found
+            self._notice_freeze(found)
         if self._killed_at is not None and found is not None and not found.at_rest:
             self._see_kill_through(now, self._killed_at)
             return
@@ -330,6 +362,11 @@ class _Stop:
             quiet_for=record.quiet_for,
             waiting_for=record.waiting_for,
             given_more=self._given_more(),
+            frozen_for=now - self._frozen_at if self._frozen_at is not None else None,
+            frozen_reading=self._frozen_reading,
+            frozen_by_another=self._frozen_by_another(found),
+            futile_freezes=self._futile_freezes,
+            hangs=bool(record.dead) and not record.pulse.beats(now),
         )
 
     def _given_more(self) -> float:
@@ -514,13 +551,16 @@ class _Stop:
                 reason="the engine started it again after its exit, and its StopSignal ends that",
             )
         self._signalled_at = self._killed_at = None
-        self._asked_engine = False
+        self._ended_frozen = self._asked_engine = False
+        self._is_thawed()
 
     # --- acting
 
     def _act(self, decision: policy.Decision) -> None:
         acts: dict[Action, Callable[[str], None]] = {
             Action.WAIT: lambda reason: None,
+            Action.FREEZE: self._freeze,
+            Action.END_FROZEN: self._end_frozen,
             Action.THAW: self._thaw,
             Action.CANCEL_RESTART: self._cancel_restart,
             Action.SIGNAL: self._signal,
@@ -531,9 +571,95 @@ class _Stop:
         acts[decision.action](decision.reason)
 
     def _thaw(self, reason: str) -> None:
-        self._note(f"thawed: {reason}")
-        self._changed = True
-        self._engine.thaw(self.container.id)
+        with self._ledger.held(self.container.id):
+            entry = self._ledger.read(self.container.id)
+            if entry is not None and self._ledger.frozen_by_another(entry, policy.FREEZE_BOUND):
+                return
+            self._note(f"thawed: {reason}")
+            self._changed = self._changed or self._frozen_at is None
+            self._engine.thaw(self.container.id)
+            if entry is not None and entry.frozen is not None:
+                self._ledger.thawed(entry)
+        self._is_thawed()
+
+    # --- a freeze
+
+    def _freeze(self, reason: str) -> None:
+        with self._ledger.held(self.container.id):
+            entry = self._ledger.read(self.container.id)
+            if entry is None or entry.life != self.container.life:
+                entry = self._entry
+            if entry is None or self._signal_had(entry) != "":
+                self._asked_engine = False  # the next look learns of it
+                return
+            self._entry = self._ledger.freezing(entry)
+            self._frozen_at = self._clock()
+            self._freezes += 1
+            try:
+                self._engine.freeze(self.container.id)
+            except EngineUnreachable:
+                raise  # it may come about later; the next look tells
+            except (NotRunning, NoSuchContainer):
+                self._is_thawed()
+                return
+            except EngineError as exc:
+                self._cannot_freeze(str(exc))
+                return
+        self._note(f"frozen: {reason}")
+        self._is_frozen = True
+        self.wants_reading = True
+
+    def _cannot_freeze(self, why: str) -> None:
+        self._note(f"it cannot be frozen, so it is signalled: {why}")
+        self._is_thawed()
+        self.plan = replace(self.plan, exit=Exit.SIGNAL)
+
+    def _notice_freeze(self, found: Container) -> None:
+        """A freeze whose call broke off may come about later, and one may be ended by somebody else."""
+        if self._frozen_at is None or self._ended_frozen:
+            return
+        paused = found.status is ContainerStatus.PAUSED
+        if paused and not self._is_frozen:
+            self._is_frozen = self.wants_reading = True
+        elif not paused and self._is_frozen:
+            self._note("somebody else thawed it")
+            self._is_thawed()
+        elif not paused and self._clock() - self._frozen_at >= policy.FREEZE_DECISION:
+            self._is_thawed()
+
+    def _frozen_by_another(self, found: Container | None) -> bool:
+        if found is None or found.status is not ContainerStatus.PAUSED:
+            return False
+        entry = self._ledger.read(found.id)
+        return entry is not None and self._ledger.frozen_by_another(entry, policy.FREEZE_BOUND)
+
+    def _is_thawed(self) -> None:
+        if self._is_frozen and self._frozen_reading is None:
+            self._futile_freezes += 1
+        self._frozen_at = self._frozen_number = self._frozen_reading = None
+        self._is_frozen = False
+
+    def _end_frozen(self, reason: str) -> None:
+        with self._ledger.held(self.container.id):
+            found = self._engine.inspect(self.container.id)
+            if (
+                found is None
+                or found.life != self.container.life
+                or found.status is not ContainerStatus.PAUSED
+            ):
+                return  # the next look tells
+            self._ended_frozen = self._was_killed = self._changed = True
+            self._killed_at = self._clock()
+            self._note(f"SIGKILL sent: {reason}")
+            self._engine.kill(self.container.id)
+
+    def _see_frozen_end_through(self, failure: str) -> None:
+        """The engine would not kill it: it goes on as before, and gets its signal."""
+        self._ended_frozen = self._was_killed = False
+        self._killed_at = None
+        self.record.it_lives()
+        self._cannot_freeze(f"SIGKILL failed ({failure.rstrip('.')})")
+        self._thaw("it could not be ended")
 
     def _cancel_restart(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
@@ -579,6 +705,9 @@ class _Stop:
 
     def _see_kill_through(self, now: float, killed_at: float) -> None:
         failure = self._engine.kill_failure(self.container.id)
+        if failure and self._ended_frozen:
+            self._see_frozen_end_through(failure)
+            return
         self._kill_failure = failure or self._kill_failure
         if now < min(killed_at, self.deadline) + policy.KILL_BOUND:
             if failure:
@@ -611,14 +740,16 @@ class _Stop:
 
     def _look_back(self) -> None:
         """Whether somebody else had a hand in the end of this life, in a way that was not noticed before."""
-        self._killed_by_another = False
+        self._killed_by_another = self._killed_frozen_by_another = False
         maybe_killed = self._killed_at is None and self.container.exit_code in (None, 137)  # FACTS E6
         unsignalled = self._signalled_at is None and self._killed_at is None
         if not maybe_killed and not unsignalled:
             return
         with contextlib.suppress(KollaDrainError):
-            signals = self._engine.sent(self.container).signals
+            sent = self._engine.sent(self.container)
+            signals = sent.signals
             self._killed_by_another = maybe_killed and "SIGKILL" in signals
+            self._killed_frozen_by_another = maybe_killed and sent.killed_frozen
             entry = self._ledger.read(self.container.id)
             known = stop_signals(self.container)
             had = next((signal for signal in signals if signal in known), "")
@@ -641,7 +772,7 @@ class _Stop:
             if not answer.reading.passing:
                 self._settle(verified=False)
             self.wants_reading = False  # the loop asks again at its own pace, up to VERIFY_BOUND
-        elif self.record.settle(answer):
+        elif self.record.settle(answer, ended_frozen=self._ended_frozen):
             self._settle(verified=True)
         elif not self._late_asked:
             self._late_asked = True
@@ -677,7 +808,9 @@ class _Stop:
     def _killer(self) -> Killer:
         """It may have exited by itself while SIGKILL was on its way: then its exit code is its own (FACTS E6)."""
         if self._killed_at is not None and self.container.exit_code in (None, 137):
-            return Killer.US
+            return Killer.US_WHILE_FROZEN if self._ended_frozen else Killer.US
+        if self._killed_frozen_by_another:
+            return Killer.ANOTHER_WHILE_FROZEN
         return Killer.ANOTHER if self._killed_by_another else Killer.NOBODY
 
     def _why_unverified(self) -> str:
@@ -690,7 +823,8 @@ class _Stop:
         self._note(f"{verdict.value if verdict else 'failed'}: {reason}")
         record = self.record
         record.give_up("still in flight when it was left")
-        exited, signalled = self._exited_at, self._signalled_at
+        exited = self._exited_at
+        signalled = self._killed_at if self._ended_frozen else self._signalled_at
         ended = exited if exited is not None else self._clock()
         state, why = self._evidence()
         self.result = StopResult(
@@ -702,6 +836,8 @@ class _Stop:
             changed=self._changed or exited is not None,
             joined=self._joined,
             signal=self._last_signal,
+            exit=self._way(),
+            freezes=self._freezes,
             exit_code=self.container.exit_code if exited is not None or self.container.at_rest else None,
             oom_killed=self.container.oom_killed,
             quiesced=max(0.0, (signalled or ended) - self._begun) if self._entry is not None else None,
@@ -719,6 +855,13 @@ class _Stop:
             plan=self.plan,
             profile=self.target.profile,
         )
+
+    def _way(self) -> Exit | None:
+        if self._exited_at is None:
+            return None
+        if self._ended_frozen:
+            return Exit.FREEZE
+        return Exit.SIGNAL if self._last_signal else None
 
     def _evidence(self) -> tuple[EvidenceState, str]:
         if self.target.profile.name == "none":

@@ -38,6 +38,8 @@ class Entry:
     signalled: float | None = None  # the engine took it
     owners: str = ""  # the runs that wait, one a line: process id and when that process started
     sender: str = ""  # the one of them that was about to send the signal
+    frozen: float | None = None  # the container was about to be frozen
+    freezer: str = ""  # by this one of them
 
     @property
     def life(self) -> tuple[str, str]:
@@ -58,7 +60,16 @@ class Entry:
         """This stop in a later life, which a signal on its way may reach: engines signal containers, not lives."""
         if self.signalled is None:
             return replace(self, started_at=started_at)
-        return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")
+        return replace(
+            self,
+            started_at=started_at,
+            intent=None,
+            intent_wall=None,
+            signalled=None,
+            sender="",
+            frozen=None,
+            freezer="",
+        )
 
 
 def boot_clock() -> float:
@@ -112,6 +123,23 @@ class Ledger:
         entry = replace(entry, signalled=self._clock())
         self.write(entry)
         return entry
+
+    def freezing(self, entry: Entry) -> Entry:
+        """Keep that the container is about to be frozen; to be called with the lock held."""
+        entry = replace(entry, frozen=self._clock(), freezer=_myself())
+        self.write(entry)
+        return entry
+
+    def thawed(self, entry: Entry) -> Entry:
+        """Keep that the container is not frozen any more; to be called with the lock held."""
+        entry = replace(entry, frozen=None, freezer="")
+        self.write(entry)
+        return entry
+
+    def frozen_by_another(self, entry: Entry, bound: float) -> bool:
+        """Whether another run that lives froze it less than ``bound`` seconds ago."""
+        theirs = entry.freezer != _myself() and _lives(entry.freezer)
+        return entry.frozen is not None and theirs and self._clock() - entry.frozen < bound
 
     @staticmethod
     def on_its_way(entry: Entry) -> bool:
@@ -245,6 +273,8 @@ def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
         intent_wall=old.intent_wall,
         signalled=old.signalled,
         sender=old.sender,
+        frozen=old.frozen,
+        freezer=old.freezer,
     )
     return entry, signalled and same_life
 

@@ -17,7 +17,7 @@ from .errors import KollaDrainError, Refused
 from .evidence import database
 from .evidence.batch import Batch, Source
 from .ledger import Ledger, boot_clock
-from .model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest
+from .model import NO_PROFILE, Container, EvidenceState, Exit, Finding, Profile, Reading, StopRequest
 from .service_config import ServiceConfig, load
 
 
@@ -101,6 +101,13 @@ def look(
     """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
     profile = evidence.profile_for(given.service_of(container), container.env)
     config, source, missing = evidence_for(given, container)
+    if request.exit is Exit.FREEZE and not profile.evidence_complete:
+        raise Refused(
+            f"exit=freeze ends a service only where its evidence shows all of its work, and that of {profile.name} "
+            "does not; use exit=auto, which freezes where it can be done."
+            if profile is not NO_PROFILE
+            else "exit=freeze needs evidence, and this container has none; use exit=auto, or name its service."
+        )
     manager = config.manager_shutdown_timeout if config else None
     plan = policy.plan(request, profile, container.stop_signal, manager)
     draining = _draining(engine, ledger, container)

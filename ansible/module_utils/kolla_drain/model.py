@@ -30,6 +30,7 @@ class Outcome(str, enum.Enum):
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     UNKNOWN = "unknown"
+    QUEUED = "queued"  # its request came after the end, and waits in the queue for the next start
 
 
 class EvidenceState(str, enum.Enum):
@@ -53,6 +54,14 @@ class Quiesce(str, enum.Enum):
     AUTO = "auto"  # as the profile says
     ALWAYS = "always"
     NEVER = "never"
+
+
+class Exit(str, enum.Enum):
+    """How a service is ended once nothing is in flight."""
+
+    AUTO = "auto"  # as the profile says
+    SIGNAL = "signal"  # the stop signal, and it exits by itself
+    FREEZE = "freeze"  # frozen, read once more, and ended while frozen
 
 
 class ContainerStatus(str, enum.Enum):
@@ -185,6 +194,7 @@ class Profile:
     refreshes_workers: bool = False  # its worker rows are touched while it works
     sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
     evidence_complete: bool = False  # no work exists that the evidence does not show
+    exit: Exit = Exit.SIGNAL  # FREEZE only where evidence_complete; docs/results tells what each way loses
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
@@ -203,6 +213,7 @@ class StopRequest:
     timeout: float = 180.0
     on_timeout: OnTimeout = OnTimeout.KILL
     quiesce: Quiesce = Quiesce.AUTO
+    exit: Exit = Exit.AUTO
     poll_interval: float = 2.0
     signal: str = ""  # empty: the profile's, else the container's StopSignal, else SIGTERM
     idle_limit: float | None = None  # see policy; counts only with a profile whose evidence is complete

@@ -16,6 +16,7 @@ from .model import (
     ContainerStatus,
     Ending,
     EvidenceState,
+    Exit,
     OnTimeout,
     Operation,
     Outcome,
@@ -44,11 +45,24 @@ VERIFY_BOUND = 10.0
 # Evidence has to be empty this many readings running: one may fall between two steps of one request.
 EMPTY_READINGS = 2
 
+# A service is frozen for at most this long, in seconds; a process of its own sees to it where a run dies or hangs
+# (engine/watchdog.py). Long enough for one reading with the database's own time-out of a connection, and short against
+# what a frozen service's partners wait for: 60 s for an answer, for a heartbeat and for the broker's.
+FREEZE_BOUND = 5.0
+
+# Its end is ordered within this long, in seconds, of the freeze, so that the engine carries it out before the thaw.
+FREEZE_DECISION = FREEZE_BOUND - 2.0
+
+# So many freezes without a reading are enough: then the evidence is too slow for it.
+FREEZE_TRIES = 3
+
 
 class Action(str, enum.Enum):
     """What the loop can be told to do with a container."""
 
     WAIT = "wait"
+    FREEZE = "freeze"
+    END_FROZEN = "end_frozen"
     THAW = "thaw"
     CANCEL_RESTART = "cancel_restart"
     SIGNAL = "signal"
@@ -74,6 +88,7 @@ class Plan:
     quiesce: float  # at most this much of it before the signal; 0: the signal goes out at once
     drain: float  # at least this much of it after the signal
     reason: str
+    exit: Exit = Exit.SIGNAL  # how it is ended once nothing is in flight
 
 
 @dataclass(frozen=True)
@@ -90,6 +105,13 @@ class Observation:
     quiet_for: float = 0.0  # since the first reading after the signal from which on all were empty
     waiting_for: tuple[Operation, ...] = ()
     given_more: float = 0.0  # by another run, which waits for the same stop
+    frozen_for: float | None = None  # since this run froze it; None: it did not
+    frozen_reading: Reading | None = None  # begun after the freeze
+    frozen_by_another: bool = False  # a run beside this one froze it just now
+    futile_freezes: int = 0  # that ended without a reading
+    hangs: bool = (
+        False  # operations count as dead, and the heartbeat stands still too: it may only be blocked
+    )
 
 
 def plan(
@@ -125,6 +147,7 @@ def plan(
             0.0,
             "the signal waits for the work: this service drops work in flight when it is signalled, "
             "so no part of the budget is kept for a drain with work in it",
+            _way(request, profile),
         )
     if profile.manager_shutdown_counts and manager_shutdown_timeout is not None:
         # FACTS 4: Nova 33 sleeps its manager_shutdown_timeout even when idle; less would always end in SIGKILL.
@@ -135,9 +158,15 @@ def plan(
         why = f"an idle {profile.name} takes up to {profile.exit_seconds:g} s to exit"
         if drain < profile.exit_seconds:
             why += ", and never more than half of the budget"
-    return Plan(
-        signal, timeout, timeout - drain, drain, f"the last {drain:g} s are kept for the drain: {why}"
-    )
+    reason = f"the last {drain:g} s are kept for the drain: {why}"
+    return Plan(signal, timeout, timeout - drain, drain, reason, _way(request, profile))
+
+
+def _way(request: StopRequest, profile: Profile) -> Exit:
+    """How it is ended once nothing is in flight; a freeze proves that only where the evidence shows everything."""
+    if not profile.evidence_complete:
+        return Exit.SIGNAL
+    return profile.exit if request.exit is Exit.AUTO else request.exit
 
 
 def decide(request: StopRequest, profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
@@ -147,6 +176,8 @@ def decide(request: StopRequest, profile: Profile, plan: Plan, seen: Observation
         return Decision(Action.DONE, "the container is gone")
     if container.at_rest:
         return Decision(Action.DONE, f"the container is {container.status.value}")
+    if container.status is ContainerStatus.PAUSED and seen.frozen_for is not None:
+        return _while_frozen(seen, seen.frozen_for)
     late = elapsed >= plan.timeout
     if container.status is ContainerStatus.REMOVING:
         if late:
@@ -156,11 +187,29 @@ def decide(request: StopRequest, profile: Profile, plan: Plan, seen: Observation
         return _at_deadline(request, plan, seen)
     if container.status is ContainerStatus.RESTARTING:
         return Decision(Action.CANCEL_RESTART, "no process runs; the engine is about to start it again")
+    if container.status is ContainerStatus.PAUSED and seen.frozen_by_another:
+        return Decision(Action.WAIT, "another run has frozen it, and reads its evidence")
     if container.status is ContainerStatus.PAUSED:
         return Decision(Action.THAW, "a paused process can neither finish its work nor take a signal")
     if seen.signalled:
         return _while_draining(request, profile, seen)
     return _before_signal(profile, plan, seen, elapsed)
+
+
+def _while_frozen(seen: Observation, frozen_for: float) -> Decision:
+    """Nothing comes in and nothing goes on: what one reading shows now is all there is."""
+    reading = seen.frozen_reading
+    if reading is None and frozen_for < FREEZE_DECISION:
+        return Decision(Action.WAIT, "frozen; its evidence is read once more")
+    if reading is None:
+        return Decision(Action.THAW, f"its evidence was not read within {FREEZE_DECISION:g} s")
+    if reading.state is not EvidenceState.OK:
+        return Decision(Action.THAW, f"its evidence could not be read: {reading.why}")
+    if seen.waiting_for:
+        return Decision(Action.THAW, f"{count(seen.waiting_for)} came before the freeze")
+    if frozen_for >= FREEZE_DECISION:
+        return Decision(Action.THAW, f"it was frozen for {frozen_for:.1f} s, too long to end it safely")
+    return Decision(Action.END_FROZEN, "frozen, its evidence still showed no operation")
 
 
 def _at_deadline(request: StopRequest, plan: Plan, seen: Observation) -> Decision:
@@ -194,6 +243,8 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
     elapsed -= seen.given_more  # the run with the longest budget sends it when time runs out
     if seen.reading is None or seen.reading.state is not EvidenceState.OK:
         return _blind(profile, plan, seen, elapsed)
+    if seen.empty_readings >= EMPTY_READINGS and _may_freeze(plan, seen, elapsed):
+        return Decision(Action.FREEZE, f"its evidence showed no operation {EMPTY_READINGS} readings running")
     if seen.empty_readings >= EMPTY_READINGS:
         return Decision(Action.SIGNAL, f"its evidence showed no operation {EMPTY_READINGS} readings running")
     if elapsed >= plan.quiesce:
@@ -201,6 +252,12 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
     if seen.waiting_for:
         return Decision(Action.WAIT, f"quiescing with {count(seen.waiting_for)} in flight")
     return Decision(Action.WAIT, "quiescing; one more empty reading is wanted")
+
+
+def _may_freeze(plan: Plan, seen: Observation, elapsed: float) -> bool:
+    in_time = elapsed + FREEZE_BOUND <= plan.timeout
+    sure = seen.futile_freezes < FREEZE_TRIES and not seen.hangs
+    return plan.exit is Exit.FREEZE and in_time and sure
 
 
 def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> Decision:
@@ -232,7 +289,9 @@ class Killer(str, enum.Enum):
 
     NOBODY = "nobody"
     US = "us"
+    US_WHILE_FROZEN = "us_while_frozen"  # nothing was in flight, as its evidence showed meanwhile
     ANOTHER = "another"
+    ANOTHER_WHILE_FROZEN = "another_while_frozen"
 
 
 def judge(
@@ -254,11 +313,15 @@ def judge(
     all_of_them = tuple(endings)
     interrupted = [e for e in all_of_them if e.outcome is Outcome.INTERRUPTED]
     unknown = [e for e in all_of_them if e.outcome is Outcome.UNKNOWN]
+    queued = [e for e in all_of_them if e.outcome is Outcome.QUEUED]
+    finished = [e for e in all_of_them if e.outcome is Outcome.FINISHED]
     if interrupted:
         how = f"{how}, {count(interrupted)} left unfinished"
     if unknown:
         how = f"{how}, of {count(unknown)} it is not known"
-    if killer is not Killer.NOBODY:
+    if queued:
+        how = f"{how}, {count(queued)} waiting for its next start"
+    if killer in (Killer.US, Killer.ANOTHER) or (killer is not Killer.NOBODY and interrupted):
         return Verdict.KILLED, how
     if interrupted:
         return Verdict.CUT, how
@@ -268,8 +331,8 @@ def judge(
         return Verdict.UNVERIFIED, f"{how}; {why_unverified}"
     if unknown:
         return Verdict.UNVERIFIED, how
-    if all_of_them:
-        return Verdict.DRAINED, f"{how}, {count(all_of_them)} finished"
+    if finished:
+        return Verdict.DRAINED, f"{how}, {count(finished)} finished"
     if not profile.sees_work:
         return Verdict.UNVERIFIED, f"{how}; no row tells of the work of {profile.name}"
     return Verdict.DRAINED, f"{how}, no operation was seen in flight"
@@ -279,6 +342,10 @@ def _how_it_ended(killer: Killer, exit_code: int | None, oom_killed: bool) -> st
     code = "" if exit_code is None else f" with exit code {exit_code}"
     if killer is Killer.US:
         return f"ended by SIGKILL{code}"
+    if killer is Killer.US_WHILE_FROZEN:
+        return f"ended while frozen{code}"
+    if killer is Killer.ANOTHER_WHILE_FROZEN:
+        return f"ended by somebody else while frozen{code}"
     if killer is Killer.ANOTHER:
         return f"ended by a SIGKILL that somebody else sent{code}"
     if exit_code is None:

@@ -60,9 +60,13 @@ class Record:
         else:
             self._unreadable(answer.reading, now)
 
-    def overhear(self, reading: Reading) -> None:
+    def overhear(self, reading: Reading, moment: Moment) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
-        self._operations(reading.working, late=False)
+        self._operations(reading.working, late=moment is Moment.EXITED)
+
+    def it_lives(self) -> None:
+        """An end that was ordered did not come about: what was seen since then may be in flight."""
+        self._late = set()
 
     def somebody_had_signalled(self) -> None:
         """It comes out that what ended in error may have done so for a signal."""
@@ -141,13 +145,17 @@ class Record:
 
     # --- the end
 
-    def settle(self, answer: Answer) -> bool:
-        """End all that is open by a readable answer from after the exit; false when it was not asked about all."""
+    def settle(self, answer: Answer, *, ended_frozen: bool = False) -> bool:
+        """End all that is open by a readable answer from after the exit; false when it was not asked about all.
+
+        ``ended_frozen``: what was first seen after the end has never reached the service.
+        """
         told = {ending.operation.key: ending for ending in answer.endings}
         if any(op.key not in told for op in self.open()):
             return False
         for op in self.open():
-            self._ended[op.key] = _late(told[op.key]) if op.key in self._late else told[op.key]
+            late = _queued if ended_frozen else _late
+            self._ended[op.key] = late(told[op.key]) if op.key in self._late else told[op.key]
         return True
 
     def give_up(self, fate: str) -> None:
@@ -199,6 +207,13 @@ def _late(ending: Ending) -> Ending:
     return ending
 
 
+def _queued(ending: Ending) -> Ending:
+    """First seen after a service was ended while frozen: its request is in the queue, or not even sent."""
+    if ending.outcome is Outcome.FINISHED:
+        return ending
+    return replace(ending, outcome=Outcome.QUEUED, fate="it came after the end: done at the next start")
+
+
 def say(op: Operation) -> str:
     """An operation in a timeline."""
     return f"{op.kind} {op.id} ({op.status})"
@@ -220,6 +235,10 @@ class Pulse:
             if row.host in before and row.report_count != before[row.host]:
                 self._moved_at[row.host] = now
         self.rows = tuple(replace(row, up=True) if self._moved_lately(row.host, now) else row for row in rows)
+
+    def beats(self, now: float) -> bool:
+        """Whether one of them was seen to move lately."""
+        return any(self._moved_lately(row.host, now) for row in self.rows)
 
     def _moved_lately(self, host: str, now: float) -> bool:
         return host in self._moved_at and now - self._moved_at[host] <= self._limit

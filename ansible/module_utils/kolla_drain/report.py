@@ -24,6 +24,8 @@ def stop_result(result: StopResult) -> dict[str, Any]:
         "reason": result.reason,
         "joined": result.joined,
         "signal": result.signal,
+        "exit": result.exit.value if result.exit else None,
+        "freezes": result.freezes,
         "exit_code": result.exit_code,
         "oom_killed": result.oom_killed,
         "quiesced": _tenth(result.quiesced),
@@ -44,6 +46,7 @@ def plan(chosen: Plan) -> dict[str, Any]:
     """How the budget is divided, in seconds."""
     return {
         "signal": chosen.signal,
+        "exit": chosen.exit.value,
         "timeout": _tenth(chosen.timeout),
         "quiesce": _tenth(chosen.quiesce),
         "drain": _tenth(chosen.drain),
@@ -119,7 +122,7 @@ def warnings(result: StopResult) -> list[str]:
     if result.verdict is not None and (result.verdict in _LOST or unverified):
         said.append(f"{result.name}: {result.verdict.value}: {result.reason}.")
     for ending in result.endings:
-        if ending.outcome is not Outcome.FINISHED and not result.failed:
+        if ending.outcome not in (Outcome.FINISHED, Outcome.QUEUED) and not result.failed:
             op = ending.operation
             fate = f"; {ending.fate}" if ending.fate else ""
             said.append(

@@ -16,7 +16,7 @@ from .errors import KollaDrainError, Refused
 from .evidence.batch import Batch
 from .ledger import Ledger, boot_clock
 from .lookup import Known
-from .model import Container, ContainerStatus, Reading, Verdict
+from .model import Container, ContainerStatus, Exit, Reading, Verdict
 from .outcome import Each, Options, compose, missing
 from .policy import Plan
 from .swap import Swap
@@ -122,6 +122,8 @@ def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequen
     woken = threading.Event()
     sources = {one.container.id: one.source for one in known if one.source is not None}
     batch = Batch(sources, woken.set)
+    if any(one.plan.exit is Exit.FREEZE for one in known):
+        engine.watch_freezes()
     watcher = engine.watch([one.container.id for one in known], woken.set)
 
     def wait(seconds: float) -> None:
@@ -139,6 +141,7 @@ def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequen
         )
     finally:
         watcher.close()
+        engine.close()
         batch.close()
     return [_drained(one, result) for one, result in zip(known, results)]
 

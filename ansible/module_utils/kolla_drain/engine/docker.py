@@ -21,7 +21,9 @@ from typing import Any
 from ..drain import Sent
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus
+from ..policy import FREEZE_BOUND
 from ..signals import normalise
+from .watchdog import Watchdog
 
 try:
     import docker
@@ -67,6 +69,7 @@ class DockerEngine:
         self._version = self._quick.api_version
         self._failures: dict[str, str] = {}
         self._signals: dict[str, Future[None]] = {}
+        self._watchdog: Watchdog | None = None
 
     def _connect(self, timeout: int) -> Any:
         """A client of its own; once the version is known this talks to nobody yet."""
@@ -104,14 +107,20 @@ class DockerEngine:
 
     def _sent(self, container: Container) -> Sent:
         since, names, oldest = epoch(container.started_at), [], time.time()
+        paused = killed_frozen = False
         with _translated():
             for event in self._connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
                 at = event.get("timeNano", 0) / 1e9
                 oldest = min(oldest, at)
                 ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
-                if ours and event.get("Action") == "kill" and at >= since:
+                if not ours or at < since:
+                    continue
+                action = event.get("Action")
+                paused = action == "pause" or (paused and action != "unpause")
+                if action == "kill":
                     names.append(_signal_name(event["Actor"]["Attributes"].get("signal", "")))
-        return Sent(tuple(names), oldest)
+                    killed_frozen = paused and names[-1] == "SIGKILL"
+        return Sent(tuple(names), oldest, killed_frozen=killed_frozen)
 
     # --- acting
 
@@ -132,6 +141,8 @@ class DockerEngine:
     def kill(self, container_id: str) -> None:
         """Start SIGKILL in the background: the engine's own call blocks for 12 s where it fails (FACTS E7)."""
         self._failures.pop(container_id, None)
+        if self._watchdog is not None:
+            self._watchdog.ending(container_id)
         _start(lambda: self._kill(container_id))
 
     def _kill(self, container_id: str) -> None:
@@ -147,10 +158,30 @@ class DockerEngine:
         """What the engine said against the SIGKILL, so far; empty when nothing."""
         return self._failures.get(container_id, "")
 
+    def watch_freezes(self) -> None:
+        """Start the watchdog, which takes a moment, before a freeze needs it."""
+        self._watchdog = self._watchdog or Watchdog(FREEZE_BOUND)
+
+    def freeze(self, container_id: str) -> None:
+        """Pause a container, for FREEZE_BOUND at the most. Raises NotRunning, EngineError."""
+        self.watch_freezes()
+        assert self._watchdog is not None
+        self._watchdog.freezing(container_id)
+        with _translated():
+            self._quick.pause(container_id)
+
     def thaw(self, container_id: str) -> None:
         """Let a paused container run again; one that is not paused is left as it is."""
-        with contextlib.suppress(NotRunning), _translated():
+        with contextlib.suppress(NotRunning, NoSuchContainer), _translated():
             self._quick.unpause(container_id)
+        if self._watchdog is not None:
+            self._watchdog.thawed(container_id)
+
+    def close(self) -> None:
+        """Let go of what watches over this run."""
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
 
     def start(self, container_id: str) -> None:
         """Start an existing container; one that runs is left as it is. Raises EngineError."""

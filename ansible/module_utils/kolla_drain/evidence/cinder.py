@@ -12,6 +12,16 @@ from ..service_config import ServiceConfig
 from .database import Query, Row
 from .rows import escaped, heartbeat, ids, marks, utc
 
+# A call of cinder-api for an attachment is over, or given up by its caller, this many seconds after its row was
+# written: drivers make a connection in well under that, and what lasts longer is a state that waits for Nova.
+ATTACH_CALL = 10
+# A service takes away its worker row after all else that belongs to the operation, the final status and the quota
+# included (cinder/objects/cleanable.py set_workers). Such a row is the operation's tail for this many seconds;
+# one that is older outlived a failure.
+TAIL = 3
+# What is deleted after an operation with no status of its own (see cinder_volume) is looked for this long, in seconds.
+CLEANUP = 60
+
 _THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 _TRUE = ("1", "true", "yes")
 
@@ -93,6 +103,20 @@ def _clusters(query: Query, config: ServiceConfig, rows: Sequence[Row]) -> dict[
     return {
         row["name"]: {"disabled": row["disabled"], "disabled_reason": row["disabled_reason"]} for row in found
     }
+
+
+def age_of(*columns: str) -> str:
+    """Return a question for the seconds since the first of these times that is set, on the database's clock.
+
+    The times are those of the clock of the service that wrote them, to the second: what comes from a clock that
+    is ahead is taken for young, so that a request is rather waited for than missed.
+    """
+    return f"TIMESTAMPDIFF(SECOND, COALESCE({', '.join(columns)}), UTC_TIMESTAMP())"
+
+
+def young(row: Row, limit: float) -> bool:
+    """Whether a row was written less than ``limit`` seconds ago."""
+    return row["age"] is not None and row["age"] < limit
 
 
 def on_hosts(column: str, hosts: Sequence[str]) -> tuple[str, list[object]]:

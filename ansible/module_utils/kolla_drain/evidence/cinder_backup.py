@@ -2,12 +2,28 @@
 
 A backup hops: cinder-backup asks cinder-volume for the device and is idle until the answer comes.
 Its row stays in ``creating`` all the while, also for the hop with cinder-volume, so the row is the
-only sign that tells of it.
+only sign that tells of it. What tells of each request of cinder/backup/rpcapi.py (cinder/backup/api.py and
+manager.py), casts but for those marked as calls:
+
+    create_backup, continue_backup      backups.status creating, from before cinder-scheduler has it to the end
+    restore_backup                      restoring; its calls to cinder-volume, which make and take back the
+                                        connection, fall within it
+    delete_backup                       deleting
+    import_record                       creating, with no host until it is done: see IMPORT
+    reset_status                        no row; an operator's, who sees that the status is as it was
+    export_record, check_support_to_force_delete, get_log_levels
+                                        no row; calls, whose callers get an error if no answer comes
+    set_log_levels, publish_service_capabilities
+                                        no row; lost with the process anyway, or done again every minute
+
+Of a backup, what remains to be done after its final status is a count at its parent's row; of a delete that
+and the quota: milliseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
 from ..service_config import ServiceConfig
@@ -22,7 +38,8 @@ PROFILE = Profile(
     heartbeat_while_draining=False,  # seen: report_count never moves again after SIGTERM (TESTBED)
     keeps_work=False,  # between its two hops it exits at once, and its next start errors the backup (FACTS 3)
     refreshes_workers=False,  # it has no worker rows
-    evidence_complete=True,  # all that it does is one of three statuses; what else it is asked is answered at once
+    # Every request that was accepted to be done later is shown, but for reset_status, see above.
+    evidence_complete=True,
     exit_seconds=10.0,  # the longest idle exit took 5.8 s (TESTBED)
 )
 adapt = cinder.adapt
@@ -41,13 +58,17 @@ KINDS = (
     ),
     Kind("backup_delete", ("deleting",), healed="its next start resumes the delete", deletes=True),
 )
+# A record that is imported has no host until it is done, and goes from one cinder-backup to the next until one has
+# the driver that it needs (cinder/backup/manager.py import_record). It takes as long as reading one record.
+IMPORT = Kind("backup_import", ("creating",))
+_OF_NO_VOLUME = "00000000-0000-0000-0000-000000000000"  # cinder/backup/api.py IMPORT_VOLUME_ID
 _ENCRYPTED_DELETE = "its next start sets the backup to error_deleting, for it is of an encrypted volume"
 
 
 def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
     """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
     rows = cinder.services(query, config)
-    return cinder.heartbeats(query, config, rows), _operations(query, config)
+    return cinder.heartbeats(query, config, rows), (*_operations(query, config), *_imports(query))
 
 
 def _operations(query: Query, config: ServiceConfig) -> tuple[Operation, ...]:
@@ -58,6 +79,15 @@ def _operations(query: Query, config: ServiceConfig) -> tuple[Operation, ...]:
         [config.host, *working],
     )
     return tuple(_operation(row) for row in rows if row["host"] == config.host)
+
+
+def _imports(query: Query) -> tuple[Operation, ...]:
+    rows = query(
+        "SELECT id, status, created_at, updated_at FROM backups WHERE deleted = 0 AND status = 'creating'"
+        f" AND host IS NULL AND volume_id = %s AND {cinder.age_of('updated_at', 'created_at')} < %s",
+        [_OF_NO_VOLUME, cinder.CLEANUP],
+    )
+    return tuple(replace(_operation(row), kind=IMPORT.name) for row in rows)
 
 
 def _operation(row: Row) -> Operation:
@@ -99,7 +129,7 @@ def _restored(query: Query, volume_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _ending(operation: Operation, row: Row | None, volumes: dict[str, str]) -> Ending:
-    kind = next((kind for kind in KINDS if kind.name == operation.kind), None)
+    kind = next((kind for kind in (*KINDS, IMPORT) if kind.name == operation.kind), None)
     if kind is None:
         return Ending(
             operation, Outcome.UNKNOWN, operation.status, "this release does not know this kind of operation"

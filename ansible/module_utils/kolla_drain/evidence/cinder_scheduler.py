@@ -1,12 +1,28 @@
-"""Evidence of cinder-scheduler: volumes that have no host yet, and worker rows that it holds.
+"""Evidence of cinder-scheduler: volumes that have no host yet, worker rows that it holds, and requests that pass.
 
-From the sources of cinder 29.0.0. Requests that only pass through it (extend, retype, migrate,
-snapshots, groups, backups) leave no trace of the passage, so the evidence is not complete.
+What tells of each request of cinder/scheduler/rpcapi.py, by the sources of cinder 29.0.0 (volume/api.py,
+volume/flows/api/manage_existing.py, backup/api.py, group/api.py, scheduler/manager.py):
+
+    create_volume               volumes.status creating with a worker row from the cast on; the scheduler takes the row
+                                and holds it until cinder-volume does
+    create_snapshot, extend_volume, retype, migrate_volume, manage_existing[_snapshot], create_group, create_backup
+                                a transitional status that cinder-api writes before it casts. It lasts on in the
+                                service that gets the request next, so only its age, and what that service
+                                writes when it has the request, tell that the passage is over: see PASSING
+    validate_host_capacity, get_pools, work_cleanup, get_log_levels
+                                no row; calls that are answered at once, and whose callers get an error if not
+    do_cleanup                  the worker rows that it takes over
+    update_service_capabilities, notify_service_capabilities, set_log_levels
+                                no row; sent again every minute, or lost with the process anyway
+
+A passage takes milliseconds. What takes longer than PASSAGE is missed: a scheduler that has just started holds
+requests for up to scheduler_driver_init_wait_time until the backends have reported to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
 from ..service_config import ServiceConfig
@@ -22,12 +38,91 @@ PROFILE = Profile(
     # cinder/service.py Service.wait waits for the RPC server's threads on eventlet; see cinder.adapt.
     keeps_work=True,
     refreshes_workers=False,
-    evidence_complete=False,
+    # Every request that was accepted to be done later is shown while it can be here, see above. With several
+    # schedulers a passing request is shown for each of them: no row tells which has it.
+    evidence_complete=True,
     exit_seconds=5.0,  # the longest idle exit took 3.1 s (TESTBED)
 )
 adapt = cinder.adapt
 
 KIND = "volume_schedule"
+
+# A request can be on its way through a scheduler for this long after cinder-api wrote its status, in seconds.
+PASSAGE = 5
+# Also where a row shows that it went on: the row is written just before the message goes out.
+HANDOVER = 2
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Rows of one table that cinder-api writes before it sends a request through the scheduler."""
+
+    kind: str
+    table: str
+    thing: str
+    status: str
+    column: str = "status"
+    written: tuple[str, ...] = ("created_at",)  # the times of cinder-api's own writing
+    requests: str = "TRUE"  # a condition: of these rows those whose request comes by here
+    arrived: str = "FALSE"  # a condition: the service that gets it next has it
+    failed: str = "error"  # the status that the scheduler leaves where it finds no backend
+
+
+_UPDATED = ("updated_at", "created_at")
+PASSING = (
+    Passing("volume_schedule_extend", "volumes", "volume", "extending", written=_UPDATED, failed=""),
+    # A retype with a migration goes on under the migration's own status.
+    Passing(
+        "volume_schedule_retype",
+        "volumes",
+        "volume",
+        "retyping",
+        written=_UPDATED,
+        arrived="migration_status IN ('starting', 'migrating', 'completing')",
+        failed="",
+    ),
+    # cinder-volume writes migrating as it begins. A retype's migration does not come by here.
+    Passing(
+        "volume_schedule_migrate",
+        "volumes",
+        "volume",
+        "starting",
+        column="migration_status",
+        written=_UPDATED,
+        requests="status <> 'retyping'",
+    ),
+    # The scheduler adds the pool to the host that the request named.
+    Passing(
+        "volume_schedule_manage",
+        "volumes",
+        "volume",
+        "managing",
+        arrived="host LIKE '%%#%%'",
+        failed="error_managing",
+    ),
+    # Its cast makes the worker row; that of a snapshot to be managed makes none. Those of a group come not by here.
+    Passing(
+        "snapshot_schedule",
+        "snapshots",
+        "snapshot",
+        "creating",
+        requests="group_snapshot_id IS NULL",
+        arrived="EXISTS (SELECT 1 FROM workers WHERE workers.resource_type = 'Snapshot'"
+        " AND workers.resource_id = snapshots.id AND workers.deleted = 0)",
+    ),
+    # The scheduler chooses its host. A group made from another is given one by cinder-api.
+    Passing("group_schedule", "`groups`", "group", "creating", arrived="host IS NOT NULL"),
+    # cinder-backup names its driver in the row. An imported record, of no volume, goes to cinder-backup directly.
+    Passing(
+        "backup_schedule",
+        "backups",
+        "backup",
+        "creating",
+        requests="volume_id <> '00000000-0000-0000-0000-000000000000'",
+        arrived="service IS NOT NULL",
+    ),
+)
+_PASSING = {passing.kind: passing for passing in PASSING}
 
 
 def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
@@ -38,9 +133,35 @@ def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tu
     volumes = _creating(query, [name for kind, name in held if kind == "Volume"])
     waiting = cinder.workers(query, own, [("Volume", row["id"]) for row in volumes])
     found = [_operation(row, waiting.get(("Volume", row["id"])), config) for row in volumes]
-    return cinder.heartbeats(query, config, rows), tuple(
-        operation for operation in found if operation is not None
+    passing = [operation for one in PASSING for operation in _passing(query, one)]
+    return cinder.heartbeats(query, config, rows), (
+        *(operation for operation in found if operation is not None),
+        *passing,
     )
+
+
+def _passing(query: Query, passing: Passing) -> list[Operation]:
+    rows = query(
+        f"SELECT id, {passing.column} AS status, {_written(passing)} AS written FROM {passing.table}"
+        f" WHERE deleted = 0 AND {passing.column} = %s AND {passing.requests} AND {_under_way(passing)}",
+        [passing.status, PASSAGE, HANDOVER],
+    )
+    return [
+        Operation(
+            kind=passing.kind, id=row["id"], status=row["status"], since=utc(row["written"]), claimed=False
+        )
+        for row in rows
+    ]
+
+
+def _written(passing: Passing) -> str:
+    return f"COALESCE({', '.join(passing.written)})"
+
+
+def _under_way(passing: Passing) -> str:
+    """A condition with two parameters: the row is young, and very young where its request has arrived."""
+    age = cinder.age_of(*passing.written)
+    return f"{age} < %s AND ({age} < %s OR NOT ({passing.arrived}))"
 
 
 def _creating(query: Query, held: Sequence[str]) -> list[Row]:
@@ -75,17 +196,53 @@ def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operat
 
 def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
     """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
-    wanted = ids(operation.id for operation in operations)
+    found = {ending.operation.key: ending for ending in _scheduled(query, config, operations)}
+    for passing in PASSING:
+        found.update((ending.operation.key, ending) for ending in _passed(query, passing, operations))
+    return tuple(found[operation.key] for operation in operations)
+
+
+def _scheduled(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> list[Ending]:
+    asked = [operation for operation in operations if operation.kind not in _PASSING]
+    wanted = ids(operation.id for operation in asked)
     if not wanted:
-        return ()
+        return []
     own = {row["id"] for row in cinder.services(query, config)}
     rows = query(f"SELECT id, host, status, deleted FROM volumes WHERE id IN ({marks(wanted)})", wanted)
     volumes = {row["id"]: row for row in rows}
-    held = cinder.workers(query, own, [("Volume", operation.id) for operation in operations])
-    return tuple(
-        _ending(operation, volumes.get(operation.id), held.get(("Volume", operation.id)))
-        for operation in operations
+    held = cinder.workers(query, own, [("Volume", operation.id) for operation in asked])
+    return [_ending(one, volumes.get(one.id), held.get(("Volume", one.id))) for one in asked]
+
+
+def _passed(query: Query, passing: Passing, operations: Sequence[Operation]) -> list[Ending]:
+    asked = [operation for operation in operations if operation.kind == passing.kind]
+    wanted = ids(operation.id for operation in asked)
+    if not wanted:
+        return []
+    rows = query(
+        f"SELECT id, {passing.column} AS status, deleted, ({_under_way(passing)}) AS under_way"
+        f" FROM {passing.table} WHERE id IN ({marks(wanted)})",
+        [PASSAGE, HANDOVER, *wanted],
     )
+    by_id = {row["id"]: row for row in rows}
+    return [_passing_ending(operation, passing, by_id.get(operation.id)) for operation in asked]
+
+
+def _passing_ending(operation: Operation, passing: Passing, row: Row | None) -> Ending:
+    if row is None or row["deleted"]:
+        return Ending(operation, Outcome.FINISHED, "deleted")
+    status = str(row["status"])
+    if passing.failed and status == passing.failed:
+        fate = f"ended in error; the {passing.thing} is {status}"
+        return Ending(operation, Outcome.INTERRUPTED, status, fate)
+    if status == passing.status and row["under_way"]:
+        fate = (
+            "it has passed, or waits in the queue and is done at the next start, else "
+            f"the {passing.thing} stays {status} until an operator resets it"
+        )
+        return Ending(operation, Outcome.UNKNOWN, status, fate)
+    # Whatever the next service makes of it: here it is over.
+    return Ending(operation, Outcome.FINISHED, status)
 
 
 def _ending(operation: Operation, row: Row | None, worker: Worker | None) -> Ending:

@@ -1,14 +1,50 @@
 """Evidence of cinder-volume: ``services``, ``workers`` and the transitional statuses of what it works on.
 
-Statuses are those that cinder 29.0.0 writes in cinder/volume/api.py, cinder/backup/api.py and
-cinder/group/api.py before a request is sent. What leaves no trace in a row (making a connection for
-an attachment, statistics) cannot be seen, so the evidence is not complete.
+What tells of each request of cinder/volume/rpcapi.py, from before its message is sent until its work has
+ended, by the sources of cinder 29.0.0 (cinder/volume/api.py, backup/api.py, group/api.py, transfer/api.py,
+volume/manager.py, objects/cleanable.py); casts but for those marked as calls, whose callers wait for the answer:
+
+    create_volume                    volumes.status creating, downloading, and a worker row from the API on
+    delete_volume                    deleting (unmanaging, error_managing_deleting), with a worker row from the cast on
+      of a backup's temporary volume     backing-up until it is gone
+      of what a migration has left       deleting; after a failed one ``target:``, see _sources_moving
+    create_snapshot                  snapshots.status creating; a worker row from the scheduler's cast on
+    delete_snapshot                  deleting, unmanaging; a revert's temporary one: see REVERT_CLEANUP
+    manage_existing[_snapshot]       volumes.status managing; snapshots.status creating
+    copy_volume_to_image, extend_volume[_completion], retype, revert_to_snapshot, reimage
+                                     uploading, extending, retyping, reverting, downloading
+    migrate_volume[_completion]      volumes.migration_status at both ends
+    get_backup_device                volumes.status or snapshots.status backing-up, until the backup has ended
+    *_group, *_group_snapshot, *_replication (group)
+                                     groups.status, groups.replication_status, group_snapshots.status
+    failover, failover_completed     services.replication_status
+    do_cleanup                       worker rows that it takes over, each before its work begins
+    for backups, restores and migrations (calls): initialize_connection[_snapshot], terminate_connection[_snapshot],
+    remove_export[_snapshot], attach_volume, detach_volume, secure_file_operations_enabled, update_migrated_volume,
+    get_capabilities                 what the caller's own operation shows: backing-up, restoring-backup, migrating
+    attach_volume, attachment_update, initialize_connection (calls) of a reservation just made
+                                     volumes.status reserved, attaching, volume_attachment, see ATTACH_KINDS
+    terminate_connection, detach_volume (calls) after os-begin_detaching
+                                     detaching, see ATTACH_KINDS
+
+No row tells of these; all but the two marked are calls, whose callers get an error if no answer comes:
+
+    attachment_update of an older reservation, attachment_delete, terminate_connection without os-begin_detaching
+    accept_transfer                  (the volume stays awaiting-transfer and can be accepted again)
+    freeze_host, thaw_host
+    get_manageable_*, get_capabilities, get_log_levels, list_replication_targets    (only read)
+    remove_export                    (cast; only of a migration's source, which is exported again when needed)
+    publish_service_capabilities, set_log_levels    (casts; done again by themselves, or lost with the process anyway)
+
+So no request that was accepted to be done later is missed, but a connection being made for somebody who waits
+for it can be: the evidence is not complete. What goes on after the final status was written (notifications,
+quota, the notice to Nova of a larger volume) takes milliseconds; where there is a worker row it shows that too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
@@ -67,12 +103,22 @@ VOLUME_KINDS = (
         healed="cinder-backup's next start sets the volume to error_restoring",
     ),
 )
-# These can last for as long as a person or another service takes.
-STANDING_KINDS = (
-    Kind("volume_attach", ("attaching",), informs=True),
-    Kind("volume_detach", ("detaching",), informs=True),
-    Kind("volume_maintenance", ("maintenance",), informs=True),
+# cinder-api writes these before it calls for a connection (cinder/volume/api.py _attachment_reserve,
+# reserve_volume, begin_detaching), and they stay until Nova is done, however long that takes. A call can be in the
+# process while they are young; later they only inform, and a reservation, at rest for weeks with some, not even that.
+ATTACH_KINDS = (
+    Kind("volume_reserve", ("reserved",)),
+    Kind("volume_attach", ("attaching",)),
+    Kind("volume_detach", ("detaching",)),
 )
+# The same of an attachment beside others, whose volume stays in-use.
+ATTACHMENT_KINDS = (
+    Kind("attachment_reserve", ("reserved",)),
+    Kind("attachment_attach", ("attaching",)),
+    Kind("attachment_detach", ("detaching",)),
+)
+# It lasts for as long as a person takes.
+MAINTENANCE = Kind("volume_maintenance", ("maintenance",), informs=True)
 # Known by volumes.migration_status; nothing at the next start looks at it.
 MIGRATE = Kind("volume_migrate", ("starting", "migrating", "completing"))
 # The other end of a migration: its migration_status names the source, cinder/volume/manager.py.
@@ -102,9 +148,18 @@ GROUP_SNAPSHOT_KINDS = (
     Kind("group_snapshot_update", ("updating",)),
 )
 FAILOVER = Kind("backend_failover", ("failing-over",))
+# The temporary snapshot of a revert is deleted after the volume is available again, in its status available
+# (cinder/volume/manager.py revert_to_snapshot); after a revert that failed it is kept on purpose.
+REVERT_CLEANUP = Kind("snapshot_revert_cleanup", ("available",), deletes=True)
 
+_VOLUME_AGE = cinder.age_of("deleted_at", "updated_at", "created_at")
 _VOLUME_COLUMNS = (
-    "id, host, cluster_name, status, migration_status, attach_status, launched_at, created_at, updated_at"
+    "id, host, cluster_name, status, migration_status, attach_status, launched_at, created_at, updated_at, deleted,"
+    f" {_VOLUME_AGE} AS age"
+)
+_SNAPSHOT_COLUMNS = (
+    "s.id, s.status, s.created_at, s.updated_at, s.deleted, v.host, v.cluster_name,"
+    f" {cinder.age_of('s.deleted_at', 's.updated_at', 's.created_at')} AS age"
 )
 
 
@@ -119,6 +174,8 @@ def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tu
         *look.snapshots(),
         *look.groups(),
         *look.group_snapshots(),
+        *look.attachments(),
+        *look.revert_cleanups(),
         *_failovers(rows),
     )
     return cinder.heartbeats(query, config, rows), operations
@@ -142,50 +199,72 @@ class _Look:
 
     def _volumes_here(self) -> list[Row]:
         where, params = cinder.on_hosts("host", self.hosts)
-        working = cinder.statuses(VOLUME_KINDS + STANDING_KINDS)
+        working = cinder.statuses((*VOLUME_KINDS, *ATTACH_KINDS, MAINTENANCE))
+        working.remove("reserved")
         rows = self.query(
             f"SELECT {_VOLUME_COLUMNS} FROM volumes WHERE deleted = 0 AND {where}"
             f" AND (status IN ({marks(working)}) OR migration_status IN ({marks(MIGRATE.statuses)})"
-            " OR migration_status LIKE %s)",
-            [*params, *working, *MIGRATE.statuses, _TARGET_OF + "%"],
+            f" OR migration_status LIKE %s OR (status = 'reserved' AND {_VOLUME_AGE} < %s))",
+            [*params, *working, *MIGRATE.statuses, _TARGET_OF + "%", cinder.ATTACH_CALL],
         )
         return self._here(rows)
 
     def _volumes_by_id(self, wanted: Sequence[str]) -> list[Row]:
-        working = cinder.statuses(VOLUME_KINDS)
         return self.query(
-            f"SELECT {_VOLUME_COLUMNS} FROM volumes"
-            f" WHERE deleted = 0 AND id IN ({marks(wanted)}) AND status IN ({marks(working)})",
-            [*wanted, *working],
+            f"SELECT {_VOLUME_COLUMNS} FROM volumes WHERE id IN ({marks(wanted)})", list(wanted)
         )
 
     def _volume(self, row: Row, worker: Worker | None, migrations: _Migrations) -> Operation | None:
         if not self._for_us(row, worker):
             return None
-        kind = cinder.kind_of(row["status"], VOLUME_KINDS)
+        kind = None if row["deleted"] else cinder.kind_of(row["status"], VOLUME_KINDS)
         if kind is not None:
             # A volume that was in use once is given another image; only a new one is being created.
             reimage = kind.name == "volume_create" and row["status"] == "downloading" and row["launched_at"]
             name = "volume_reimage" if reimage else kind.name
             return self._operation(name, row, row["status"], worker)
+        held = self._held(row, worker, VOLUME_KINDS)
+        if held is not None or row["deleted"]:
+            return held
         moving = migrations.kind(row)
         if moving is not None:
             return self._operation(
                 moving.name, row, row["migration_status"], worker, migrations.waits_for_nova(row)
             )
-        standing = cinder.kind_of(row["status"], STANDING_KINDS)
-        return self._operation(standing.name, row, row["status"], worker, True) if standing else None
+        standing = cinder.kind_of(row["status"], (*ATTACH_KINDS, MAINTENANCE))
+        if standing is None:
+            return None
+        informs = standing.informs or not cinder.young(row, cinder.ATTACH_CALL)
+        if informs and row["status"] == "reserved":
+            return None
+        return self._operation(standing.name, row, row["status"], worker, informs)
+
+    def _held(self, row: Row, worker: Worker | None, kinds: Sequence[Kind]) -> Operation | None:
+        """What we still hold although its row is at rest: the tail, or a create whose volume was reserved meanwhile.
+
+        cinder/volume/api.py _attachment_reserve takes a volume that is downloading; its create goes on.
+        """
+        kind = cinder.kind_of(worker.status, kinds) if worker and worker.holder == "us" else None
+        if kind is None:
+            return None
+        reserved = row["status"] in ("reserved", "attaching") and not row["launched_at"]
+        if not cinder.young(row, cinder.TAIL) and not (kind.name == "volume_create" and reserved):
+            return None
+        status = "deleted" if row["deleted"] else row["status"]
+        return replace(self._operation(kind.name, row, status, worker), claimed=True)
 
     def snapshots(self) -> list[Operation]:
         rows = self._with_ours("Snapshot", self._snapshots_here(), self._snapshots_by_id)
         held = self._workers("Snapshot", rows)
-        found = []
+        found: list[Operation | None] = []
         for row in rows:
             worker = held.get(("Snapshot", row["id"]))
-            kind = cinder.kind_of(row["status"], SNAPSHOT_KINDS)
+            kind = None if row["deleted"] else cinder.kind_of(row["status"], SNAPSHOT_KINDS)
             if kind is not None and self._for_us(row, worker):
                 found.append(self._operation(kind.name, row, row["status"], worker))
-        return found
+            elif kind is None:
+                found.append(self._held(row, worker, SNAPSHOT_KINDS))
+        return [operation for operation in found if operation is not None]
 
     def _snapshots_here(self) -> list[Row]:
         # A snapshot has no host of its own. A volume goes after its snapshots, so no live snapshot is
@@ -193,21 +272,47 @@ class _Look:
         where, params = cinder.on_hosts("v.host", self.hosts)
         working = cinder.statuses(SNAPSHOT_KINDS)
         rows = self.query(
-            "SELECT s.id, s.status, s.created_at, s.updated_at, v.host, v.cluster_name"
-            " FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
+            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
             f" WHERE s.deleted = 0 AND v.deleted = 0 AND {where} AND s.status IN ({marks(working)})",
             [*params, *working],
         )
         return self._here(rows)
 
     def _snapshots_by_id(self, wanted: Sequence[str]) -> list[Row]:
-        working = cinder.statuses(SNAPSHOT_KINDS)
         return self.query(
-            "SELECT s.id, s.status, s.created_at, s.updated_at, v.host, v.cluster_name"
-            " FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
-            f" WHERE s.deleted = 0 AND s.id IN ({marks(wanted)}) AND s.status IN ({marks(working)})",
-            [*wanted, *working],
+            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
+            f" WHERE s.id IN ({marks(wanted)})",
+            list(wanted),
         )
+
+    def revert_cleanups(self) -> list[Operation]:
+        where, params = cinder.on_hosts("v.host", self.hosts)
+        rows = self.query(
+            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
+            f" WHERE s.deleted = 0 AND v.deleted = 0 AND {where}"
+            " AND s.status = 'available' AND s.use_quota = 0 AND s.display_name LIKE '[revert] volume %%'"
+            f" AND v.status IN ('available', 'in-use') AND {cinder.age_of('v.updated_at')} < %s",
+            [*params, cinder.CLEANUP],
+        )
+        return [self._operation(REVERT_CLEANUP.name, row, row["status"], None) for row in self._here(rows)]
+
+    def attachments(self) -> list[Operation]:
+        where, params = cinder.on_hosts("v.host", self.hosts)
+        calling = cinder.statuses(ATTACHMENT_KINDS)
+        age = cinder.age_of("a.updated_at", "a.created_at")
+        rows = self.query(
+            "SELECT a.id, a.attach_status AS status, a.created_at, a.updated_at, v.host"
+            " FROM volume_attachment a JOIN volumes v ON v.id = a.volume_id"
+            f" WHERE a.deleted = 0 AND v.deleted = 0 AND {where} AND v.status = 'in-use'"
+            f" AND a.attach_status IN ({marks(calling)}) AND {age} < %s",
+            [*params, *calling, cinder.ATTACH_CALL],
+        )
+        found = []
+        for row in self._here(rows):
+            kind = cinder.kind_of(row["status"], ATTACHMENT_KINDS)
+            if kind is not None:
+                found.append(self._operation(kind.name, row, row["status"], None))
+        return found
 
     def groups(self) -> list[Operation]:
         where, params = cinder.on_hosts("host", self.hosts)
@@ -249,9 +354,9 @@ class _Look:
     def _with_ours(self, resource: str, here: list[Row], by_id: _ById) -> list[Row]:
         """Add what our services have claimed though its host is another's, as happens in a cluster.
 
-        A worker row counts only with a resource that is still in a transitional status. Rows outlive
-        a failure, and where the resource is gone or at rest Cinder itself takes them for nothing:
-        cinder/manager.py do_cleanup skips a missing resource and a status that is not the row's.
+        A worker row counts only with a resource that is still in a transitional status, or was a moment ago
+        (_held). Rows outlive a failure, and where the resource is gone or at rest Cinder itself takes them for
+        nothing: cinder/manager.py do_cleanup skips a missing resource and a status that is not the row's.
         """
         known = {row["id"] for row in here}
         missing = [name for kind, name in self.claimed if kind == resource and name not in known]
@@ -310,14 +415,15 @@ def _claimed(worker: Worker | None, status: str) -> bool | None:
 class _Migrations:
     """The other ends of the migrations that some volumes take part in."""
 
-    sources_moving: frozenset[str]  # ids of volumes that are being moved
+    sources_moving: frozenset[str]  # ids of volumes that are being moved, or were lately
     ready_targets: frozenset[str]  # ids of volumes whose target has been created
 
     def kind(self, row: Row) -> Kind | None:
         status = row["migration_status"] or ""
         if status in MIGRATE.statuses:
             return MIGRATE
-        # The target keeps its mark when a migration failed; only a source that moves makes it work.
+        # The target keeps its mark when a migration failed; only a source that moves makes it work, or
+        # one that has just given up, whose target is then deleted (manager.py _clean_temporary_volume).
         if status.startswith(_TARGET_OF) and status[len(_TARGET_OF) :] in self.sources_moving:
             return TARGET
         return None
@@ -347,8 +453,9 @@ def _migrations(query: Query, rows: Sequence[Row]) -> _Migrations:
 def _sources_moving(query: Query, volume_ids: Sequence[object]) -> frozenset[str]:
     rows = query(
         f"SELECT id FROM volumes WHERE deleted = 0 AND id IN ({marks(volume_ids)})"
-        f" AND migration_status IN ({marks(MIGRATE.statuses)})",
-        [*volume_ids, *MIGRATE.statuses],
+        f" AND (migration_status IN ({marks(MIGRATE.statuses)})"
+        f" OR (migration_status = 'error' AND {cinder.age_of('updated_at')} < %s))",
+        [*volume_ids, *MIGRATE.statuses, cinder.CLEANUP],
     )
     return frozenset(row["id"] for row in rows)
 
@@ -380,13 +487,18 @@ def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]
     resources = [_worker_key(operation) for operation in operations if _resource(operation)]
     held = cinder.workers(query, own, resources) if resources else {}
     tables = _Tables(
-        volumes=_now(query, "volumes", "id, status, migration_status, deleted", operations, "volume_"),
+        volumes=_now(query, "volumes", _VOLUME_NOW, operations, "volume_"),
         snapshots=_now(query, "snapshots", "id, status, deleted", operations, "snapshot_"),
         groups=_now(query, "`groups`", "id, status, replication_status, deleted", operations, "group_"),
         group_snapshots=_now(query, "group_snapshots", "id, status, deleted", operations, "group_snapshot_"),
+        attachments=_now(query, "volume_attachment", _ATTACHMENT_NOW, operations, "attachment_"),
         services={row["host"]: row for row in services},
     )
     return tuple(_ending(operation, tables, held.get(_worker_key(operation))) for operation in operations)
+
+
+_VOLUME_NOW = f"id, status, migration_status, deleted, launched_at, {_VOLUME_AGE} AS age"
+_ATTACHMENT_NOW = f"id, attach_status AS status, deleted, {cinder.age_of('updated_at', 'created_at')} AS age"
 
 
 @dataclass(frozen=True)
@@ -395,6 +507,7 @@ class _Tables:
     snapshots: Mapping[str, Row]
     groups: Mapping[str, Row]
     group_snapshots: Mapping[str, Row]
+    attachments: Mapping[str, Row]
     services: Mapping[str, Row]
 
 
@@ -426,7 +539,9 @@ _KINDS = {
     kind.name: kind
     for kind in (
         *VOLUME_KINDS,
-        *STANDING_KINDS,
+        *ATTACH_KINDS,
+        *ATTACHMENT_KINDS,
+        MAINTENANCE,
         MIGRATE,
         TARGET,
         *SNAPSHOT_KINDS,
@@ -434,6 +549,7 @@ _KINDS = {
         GROUP_REPLICATION,
         *GROUP_SNAPSHOT_KINDS,
         FAILOVER,
+        REVERT_CLEANUP,
         Kind("volume_reimage", ("downloading",)),
     )
 }
@@ -445,6 +561,9 @@ def _ending(operation: Operation, tables: _Tables, worker: Worker | None) -> End
         return Ending(
             operation, Outcome.UNKNOWN, operation.status, "this release does not know this kind of operation"
         )
+    if kind in (*ATTACH_KINDS, *ATTACHMENT_KINDS):
+        rows = tables.volumes if kind in ATTACH_KINDS else tables.attachments
+        return _call_ending(operation, kind, rows.get(operation.id))
     if kind in (MIGRATE, TARGET):
         return _migration_ending(operation, kind, tables.volumes.get(operation.id))
     if kind is GROUP_REPLICATION:
@@ -461,7 +580,35 @@ def _ending(operation: Operation, tables: _Tables, worker: Worker | None) -> End
         "group_snapshot_": tables.group_snapshots,
     }[_prefix(kind.name)]
     thing = _prefix(kind.name).strip("_").replace("_", " ")
+    if kind.name == "volume_create" and _reserved_half_made(rows.get(operation.id), worker):
+        return Ending(
+            operation, Outcome.INTERRUPTED, "reserved", "the volume stays reserved, and is not complete"
+        )
+    if kind is REVERT_CLEANUP and rows.get(operation.id) is not None:
+        return _leftover(operation, rows[operation.id])
     return cinder.ending(operation, kind, _status(rows.get(operation.id), "status"), worker, thing)
+
+
+def _call_ending(operation: Operation, kind: Kind, row: Row | None) -> Ending:
+    """A call that was answered or given up is over, whatever its caller makes of it; a row cannot tell which it was."""
+    status = _status(row, "status")
+    if row is not None and status in kind.statuses and cinder.young(row, cinder.ATTACH_CALL):
+        fate = "a call for a connection may have been cut; its caller is told, and can ask again"
+        return Ending(operation, Outcome.UNKNOWN, status or "", fate)
+    return Ending(operation, Outcome.FINISHED, status or "deleted")
+
+
+def _reserved_half_made(row: Row | None, worker: Worker | None) -> bool:
+    """Whether a volume was reserved while it was being made, and its create has not come to its end."""
+    held = worker is not None and worker.holder == "us" and worker.status in ("creating", "downloading")
+    return held and row is not None and row["status"] == "reserved" and not row["launched_at"]
+
+
+def _leftover(operation: Operation, row: Row) -> Ending:
+    if row["deleted"]:
+        return Ending(operation, Outcome.FINISHED, "deleted")
+    fate = "the temporary snapshot of a revert stays until an operator deletes it"
+    return Ending(operation, Outcome.INTERRUPTED, row["status"], fate)
 
 
 def _status(row: Row | None, column: str) -> str | None:

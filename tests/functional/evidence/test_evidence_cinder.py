@@ -105,7 +105,7 @@ def test_volumes_in_a_transitional_status(cinder, services, volume_config, statu
     ],
 )
 def test_volumes_at_rest(cinder, services, volume_config, status):
-    cinder.volume("ctl@a#pool", status)
+    cinder.volume("ctl@a#pool", status, updated_at=cinder.now(-15))
     assert cinder.read(volume_config)[1] == ()
 
 
@@ -114,9 +114,104 @@ def test_volumes_at_rest(cinder, services, volume_config, status):
     [("attaching", "volume_attach"), ("detaching", "volume_detach"), ("maintenance", "volume_maintenance")],
 )
 def test_states_that_can_last_only_inform(cinder, services, volume_config, status, kind):
-    cinder.volume("ctl@a#pool", status)
+    cinder.volume("ctl@a#pool", status, updated_at=cinder.now(-15))
     (operation,) = cinder.read(volume_config)[1]
     assert (operation.kind, operation.informs) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("reserved", "volume_reserve"), ("attaching", "volume_attach"), ("detaching", "volume_detach")],
+)
+def test_a_call_for_a_connection_is_waited_for_while_its_row_is_young(
+    cinder, services, volume_config, status, kind
+):
+    volume = cinder.volume("ctl@a#pool", status, updated_at=cinder.now(-3))
+    cinder.volume("other@a#pool", status, updated_at=cinder.now())
+    assert cinder.operations(volume_config) == {(kind, volume, None)}
+    (young,) = cinder.endings(volume_config, Operation(kind, volume, status))
+    cinder.update("volumes", volume, updated_at=cinder.now(-15))
+    (old,) = cinder.endings(volume_config, Operation(kind, volume, status))
+    assert (young.outcome, old.outcome) == (Outcome.UNKNOWN, Outcome.FINISHED)
+
+
+def test_an_attachment_beside_others(cinder, services, volume_config):
+    volume = cinder.volume("ctl@a#pool", "in-use")
+    of = {"volume_id": volume, "created_at": cinder.now(-600)}
+    for number, (status, age) in enumerate([("attached", 1), ("attaching", 15), ("reserved", 500)]):
+        cinder.insert(
+            "volume_attachment", id=f"o{number}", attach_status=status, updated_at=cinder.now(-age), **of
+        )
+    cinder.insert("volume_attachment", id="n1", attach_status="attaching", updated_at=cinder.now(-1), **of)
+    cinder.insert(
+        "volume_attachment", id="n2", attach_status="reserved", volume_id=volume, created_at=cinder.now(-1)
+    )
+    assert cinder.operations(volume_config) == {
+        ("attachment_attach", "n1", None),
+        ("attachment_reserve", "n2", None),
+    }
+    cinder.update("volume_attachment", "n1", attach_status="attached")
+    endings = cinder.endings(
+        volume_config,
+        Operation("attachment_attach", "n1", "attaching"),
+        Operation("attachment_reserve", "n2", "reserved"),
+    )
+    assert [ending.outcome for ending in endings] == [Outcome.FINISHED, Outcome.UNKNOWN]
+
+
+def test_a_volume_that_is_reserved_while_its_image_comes(cinder, services, volume_config):
+    """Nova reserves a volume that is downloading; its create goes on behind the new status."""
+    volume = cinder.volume("ctl@a#p", "reserved", updated_at=cinder.now(-300), launched_at=None)
+    cinder.worker(volume, services["a"], "creating")
+    assert cinder.operations(volume_config) == {("volume_create", volume, True)}
+    (ending,) = cinder.endings(volume_config, Operation("volume_create", volume, "reserved"))
+    assert ending.outcome is Outcome.INTERRUPTED
+    cinder.update("volumes", volume, launched_at=cinder.now())
+    (ending,) = cinder.endings(volume_config, Operation("volume_create", volume, "reserved"))
+    assert ending.outcome is Outcome.FINISHED
+
+
+def test_the_tail_of_an_operation_is_seen_by_its_worker_row(cinder, services, volume_config):
+    """The row goes last: after the final status, the quota and what else the service does."""
+    made = cinder.volume("ctl@a#p", "available", updated_at=cinder.now(-1))
+    gone = cinder.volume("ctl@a#p", "deleted", deleted=1, deleted_at=cinder.now(-1))
+    snapshot = cinder.snapshot(made, "available", updated_at=cinder.now(-1))
+    cinder.worker(made, services["a"], "creating")
+    cinder.worker(gone, services["a"], "deleting")
+    cinder.worker(snapshot, services["a"], "creating", kind="Snapshot")
+    seen = {("volume_create", made, True), ("volume_delete", gone, True), ("snapshot_create", snapshot, True)}
+    assert cinder.operations(volume_config) == seen
+    endings = cinder.endings(
+        volume_config,
+        Operation("volume_create", made, "available"),
+        Operation("volume_delete", gone, "deleted"),
+        Operation("snapshot_create", snapshot, "available"),
+    )
+    assert [ending.outcome for ending in endings] == [Outcome.FINISHED] * 3
+
+
+def test_the_temporary_snapshot_of_a_revert(cinder, services, volume_config):
+    def reverted(status, age, **snapshot):
+        volume = cinder.volume("ctl@a#p", status, updated_at=cinder.now(-age))
+        name = f"[revert] volume {volume} backup snapshot"
+        return cinder.snapshot(volume, "available", **{"display_name": name, "use_quota": 0, **snapshot})
+
+    cleaning = reverted("available", 5)
+    reverted("available", 90)
+    reverted("error", 5)  # of a revert that failed: kept for the operator
+    reverted("available", 5, use_quota=1)
+    reverted("available", 5, display_name="mine")
+    assert cinder.operations(volume_config) == {("snapshot_revert_cleanup", cleaning, None)}
+    asked = Operation("snapshot_revert_cleanup", cleaning, "available")
+    assert cinder.endings(volume_config, asked)[0].outcome is Outcome.INTERRUPTED
+    cinder.update("snapshots", cleaning, deleted=1)
+    assert cinder.endings(volume_config, asked)[0].outcome is Outcome.FINISHED
+
+
+def test_the_target_of_a_migration_that_has_just_failed_is_being_deleted(cinder, services, volume_config):
+    failed = cinder.volume("other@a#p", "available", migration_status="error", updated_at=cinder.now(-5))
+    target = cinder.volume("ctl@a#p", "available", migration_status=f"target:{failed}")
+    assert cinder.operations(volume_config) == {("volume_migrate_target", target, None)}
 
 
 def test_a_new_image_for_an_old_volume(cinder, services, volume_config):
@@ -222,7 +317,7 @@ def test_a_migration_that_has_ended(cinder, services, volume_config, status):
 
 def test_a_migration_at_its_destination_works_while_the_source_moves(cinder, services, volume_config):
     moving = cinder.volume("other@a#p", "available", migration_status="migrating")
-    failed = cinder.volume("other@a#p", "available", migration_status="error")
+    failed = cinder.volume("other@a#p", "available", migration_status="error", updated_at=cinder.now(-90))
     target = cinder.volume("ctl@a#p", "available", migration_status=f"target:{moving}")
     cinder.volume("ctl@a#p", "available", migration_status=f"target:{failed}")
     assert cinder.operations(volume_config) == {("volume_migrate_target", target, None)}
@@ -363,6 +458,19 @@ def test_backups(cinder, status, kind):
     assert cinder.operations(BACKUP) == {(kind, ours, None)}
 
 
+def test_a_backup_record_that_is_imported(cinder):
+    """It has no host until the cinder-backup that can has imported it."""
+    cinder.service("ctl", "cinder-backup")
+    of_none = {"volume_id": "00000000-0000-0000-0000-000000000000", "updated_at": None}
+    young = cinder.backup(None, "creating", created_at=cinder.now(-5), **of_none)
+    cinder.backup(None, "creating", created_at=cinder.now(-90), **of_none)
+    assert cinder.operations(BACKUP) == {("backup_import", young, None)}
+    asked = Operation("backup_import", young, "creating")
+    assert cinder.endings(BACKUP, asked)[0].outcome is Outcome.INTERRUPTED
+    cinder.update("backups", young, status="available", host="another")
+    assert cinder.endings(BACKUP, asked)[0].outcome is Outcome.FINISHED
+
+
 def test_the_endings_of_backups(cinder):
     cinder.service("ctl", "cinder-backup")
     volume = cinder.volume("ctl@a#p", "error_restoring")
@@ -435,3 +543,110 @@ def test_what_waits_for_long_is_not_waited_for(cinder, scheduler):
     old = cinder.volume(None, "creating", created_at=cinder.now(-90), updated_at=None)
     (operation,) = cinder.read(SCHEDULER)[1]
     assert (operation.id, operation.informs) == (old, True)
+
+
+def written(cinder, table, age, **columns):
+    """A row that cinder-api wrote ``age`` seconds ago, in place of the one that was there."""
+    cinder.execute(f"DELETE FROM `{table}`")
+    times = {"created_at": cinder.now(-600), "updated_at": cinder.now(-age)}
+    if columns.pop("new", False):
+        times = {"created_at": cinder.now(-age), "updated_at": None}
+    made = {
+        "volumes": lambda: cinder.volume(
+            columns.pop("host", "x@a#p"), columns.pop("status"), **times, **columns
+        ),
+        "snapshots": lambda: cinder.snapshot("v", columns.pop("status"), **times, **columns),
+        "backups": lambda: cinder.backup(
+            columns.pop("host", None), columns.pop("status"), **times, **columns
+        ),
+        "groups": lambda: cinder.insert("groups", id=str(uuid.uuid4()), **times, **columns),
+    }
+    return made[table]()
+
+
+PASSING = [
+    ("volume_schedule_extend", "volumes", {"status": "extending"}, None),
+    ("volume_schedule_retype", "volumes", {"status": "retyping"}, {"migration_status": "migrating"}),
+    (
+        "volume_schedule_migrate",
+        "volumes",
+        {"status": "available", "migration_status": "starting"},
+        {"migration_status": "migrating"},
+    ),
+    (
+        "volume_schedule_manage",
+        "volumes",
+        {"status": "managing", "host": "x@a", "new": True},
+        {"host": "x@a#p"},
+    ),
+    ("group_schedule", "groups", {"status": "creating", "new": True}, {"host": "x@a#p"}),
+    (
+        "backup_schedule",
+        "backups",
+        {"status": "creating", "host": None, "new": True},
+        {"host": "h", "service": "posix"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "table", "row", "arrived"), PASSING)
+def test_what_passes_through_the_scheduler(cinder, scheduler, kind, table, row, arrived):
+    def ended(key):
+        (ending,) = cinder.endings(SCHEDULER, Operation(kind, key, "as it was", claimed=False))
+        return ending.outcome
+
+    passing = written(cinder, table, 1, **row)
+    assert cinder.operations(SCHEDULER) == {(kind, passing, False)}
+    assert ended(passing) is Outcome.UNKNOWN
+    passing = written(cinder, table, 2.6, **row)
+    assert cinder.operations(SCHEDULER) == {(kind, passing, False)}
+    old = written(cinder, table, 7, **row)
+    assert cinder.operations(SCHEDULER) == set()
+    assert ended(old) is Outcome.FINISHED  # the row goes on in the next service; here it is over
+    if arrived is not None:
+        just = written(cinder, table, -1, **{**row, **arrived})
+        assert cinder.operations(SCHEDULER) == (
+            {(kind, just, False)} if "migration_status" not in arrived or "retyp" in row["status"] else set()
+        )
+        gone_on = written(cinder, table, 2.6, **{**row, **arrived})
+        assert cinder.operations(SCHEDULER) == set()
+        assert ended(gone_on) is Outcome.FINISHED
+    assert ended("no such row") is Outcome.FINISHED
+
+
+def test_a_snapshot_passes_until_it_has_its_worker_row(cinder, scheduler):
+    passing, gone_on, _of_a_group, old = (
+        cinder.snapshot("v", "creating", created_at=cinder.now(-age), **more)
+        for age, more in [(2.6, {}), (2.6, {}), (1, {"group_snapshot_id": "g"}), (9, {})]
+    )
+    cinder.worker(gone_on, None, "creating", kind="Snapshot")
+    assert cinder.operations(SCHEDULER) == {("snapshot_schedule", passing, False)}
+    cinder.update("snapshots", passing, status="error")
+    endings = cinder.endings(
+        SCHEDULER,
+        *(Operation("snapshot_schedule", key, "creating", claimed=False) for key in (passing, gone_on, old)),
+    )
+    assert [(ending.outcome, ending.status) for ending in endings] == [
+        (Outcome.INTERRUPTED, "error"),
+        (Outcome.FINISHED, "creating"),
+        (Outcome.FINISHED, "creating"),
+    ]
+
+
+def test_a_failed_extend_is_not_the_schedulers(cinder, scheduler):
+    volume = cinder.volume("x@a#p", "error_extending")
+    asked = (
+        Operation("volume_schedule_extend", volume, "extending", claimed=False),
+        Operation("volume_schedule", volume, "creating"),
+    )
+    assert [ending.outcome for ending in cinder.endings(SCHEDULER, *asked)] == [
+        Outcome.FINISHED,
+        Outcome.INTERRUPTED,
+    ]
+
+
+def test_an_imported_backup_does_not_pass_through_the_scheduler(cinder, scheduler):
+    cinder.backup(
+        None, "creating", created_at=cinder.now(), volume_id="0" * 8 + "-0000-0000-0000-" + "0" * 12
+    )
+    assert cinder.operations(SCHEDULER) == set()

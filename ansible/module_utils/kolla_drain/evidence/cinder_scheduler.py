@@ -161,7 +161,7 @@ def _written(passing: Passing) -> str:
 def _under_way(passing: Passing) -> str:
     """A condition with two parameters: the row is young, and very young where its request has arrived."""
     age = cinder.age_of(*passing.written)
-    return f"{age} < %s AND ({age} < %s OR NOT ({passing.arrived}))"
+    return f"{age} < %s AND ({age} < %s OR NOT COALESCE({passing.arrived}, FALSE))"
 
 
 def _creating(query: Query, held: Sequence[str]) -> list[Row]:

@@ -1,0 +1,178 @@
+"""The matrix: one operation in flight, one way to end its service, and what becomes of the operation.
+
+A row (matrix_rows.py) says what is in flight and which container is stopped, a way (matrix_ways.py) ends that and
+starts it again, and a cell is one row under one way in one mode. Cells are run by matrix_run.py on lanes of the test
+stack; tests/e2e and tools/matrix share all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from testbed.matrix_bench import Bench
+
+STOP, UPGRADE, PLAIN, KOLLA_ANSIBLE = "stop", "upgrade", "plain", "kolla-ansible"
+WAYS = (STOP, UPGRADE, PLAIN, KOLLA_ANSIBLE)
+OURS = (STOP, UPGRADE)
+VOLUME, BACKUP = "volume", "backup"  # of a lane
+GONE = "gone"
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the API must say of one resource at the end."""
+
+    resource: str
+    id: str
+    status: str = "available"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One accepted request and its right end."""
+
+    kind: str
+    states: tuple[State, ...]  # the first is the resource that the operation is about
+    check: Callable[[], str] = lambda: ""  # what is wrong with rows and files, once the states are right
+    in_flight: bool = True  # when the stop began; a request that came later is not the verdict's business
+
+    @property
+    def ids(self) -> set[str]:
+        """By any of these evidence may tell of it."""
+        return {state.id for state in self.states}
+
+    @property
+    def id(self) -> str:
+        return self.states[0].id
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is in flight, and which container is stopped meanwhile."""
+
+    name: str
+    title: str
+    stops: str
+    start: Callable[[Bench, Any], Sequence[Operation]]
+    prepare: Callable[[Bench], Any] = lambda bench: None
+    # More requests, sent one after the other for as long as the service is not back.
+    requests: Callable[[Bench, Any], Sequence[Callable[[], Operation]]] | None = None
+    # The stop is sent twice, two seconds apart; and once it serves again the whole is done once more.
+    in_a_row: bool = False
+
+
+@dataclass(frozen=True)
+class Honesty:
+    """A stop that is meant to lose or to leave, to see that the verdict says so."""
+
+    name: str
+    row: str
+    mode: str
+    arguments: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a way ended the container."""
+
+    verdict: str = ""
+    reason: str = ""
+    exit: str = ""  # signal or freeze, as the module says it
+    seconds: float = 0.0  # from the call to the container's exit
+    gap: float | None = None  # from that to the new process's start
+    told: tuple[dict[str, Any], ...] = ()  # the module's operations
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of one operation."""
+
+    kind: str
+    id: str
+    wanted: str
+    at_exit: str
+    status: str
+    right: bool
+    in_flight: bool
+    told: str = (
+        ""  # the outcome that the module tells: finished, interrupted, unknown; empty: it never saw it
+    )
+    wrong: str = ""
+
+    @property
+    def word(self) -> str:
+        """For people."""
+        if self.right:
+            return "done"
+        if self.wrong:
+            return f"wrong: {self.wrong}"
+        return self.status if self.status.startswith("error") else f"lost: {self.status} for good"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row under one way in one mode, as it was seen."""
+
+    name: str
+    row: str
+    way: str
+    mode: str
+    lane: str
+    stops: tuple[Stopped, ...] = ()
+    fates: tuple[Fate, ...] = ()
+    problems: tuple[str, ...] = ()  # what kolla_docker got wrong: lost work, or a verdict that is not true
+    seconds: float = 0.0  # the whole cell
+    attempt: int = 1
+
+    @property
+    def lost(self) -> list[Fate]:
+        return [fate for fate in self.fates if not fate.right]
+
+    @property
+    def word(self) -> str:
+        """What became of its operations, in a few words."""
+        if any(problem.startswith(NOT_RUN) for problem in self.problems):
+            return NOT_RUN
+        if not self.fates:
+            return "nothing in flight"
+        if len(self.fates) == 1:
+            return self.fates[0].word
+        if not self.lost:
+            return f"all {len(self.fates)} done"
+        done = len(self.fates) - len(self.lost)
+        return "; ".join([f"{done} done"] * bool(done) + [f"{one.kind} {one.word}" for one in self.lost])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"word": self.word}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Cell:
+        """Back from JSON."""
+        kept = {key: value for key, value in data.items() if key != "word"}
+        stops = tuple(Stopped(**one) for one in kept.pop("stops"))
+        fates = tuple(Fate(**one) for one in kept.pop("fates"))
+        return cls(**kept, stops=stops, fates=fates)
+
+
+@dataclass
+class Job:
+    """A cell that is yet to be run."""
+
+    row: Row
+    way: str
+    mode: str
+    attempt: int = 1
+    arguments: str = ""  # more ones for the module
+    verdicts: tuple[str, ...] = ("drained",)
+    honesty: str = ""
+
+    @property
+    def name(self) -> str:
+        """For people, and for -k."""
+        return "-".join([self.honesty or self.row.name, self.way, self.mode])

@@ -1,0 +1,210 @@
+"""What the rows of the matrix need of a lane: volumes of known content, and slow operations that are in flight."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from testbed.lanes import Lane
+from testbed.matrix import BACKUP, GONE, VOLUME, Operation, State
+from testbed.paths import CINDER_DIR
+from testbed.stack import Stack
+from testbed.waiting import wait_until
+
+GIB = 1024**3
+CHUNKS = 16  # of a backup of 1 GiB
+BLOCK = 64 * 1024
+MIB = 1024**2
+# Where a volume's content is: the first and the last bytes, and some that no copying in large pieces starts at.
+OFFSETS = (0, 300 * MIB + 7, GIB - MIB)
+POLL = 0.4
+
+
+class Lead:
+    """How long Ansible takes until the module looks: the operations are that much longer, to be in flight then.
+
+    A person's machine is not as busy as one on which many cells run side by side.
+    """
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.seconds = seconds
+
+    def took(self, seconds: float) -> None:
+        """Learn from one run; quick to rise, slow to fall."""
+        self.seconds = max(3.0, 1.3 * seconds, 0.8 * self.seconds)
+
+
+class Bench:
+    """One lane, and how long operations take on it."""
+
+    def __init__(self, stack: Stack, lane: Lane, seconds: float, lead: Lead) -> None:
+        self.stack, self.lane, self.seconds, self.lead = stack, lane, seconds, lead
+        self.with_lead = False  # whether the way to stop takes it
+        self.api = stack.api
+        self.first, self.second = lane.backends
+        self._begun = time.time()
+
+    # -- things with known content
+
+    def volumes(self, number: int) -> list[str]:
+        """Volumes of 1 GiB with content on the first backend; their ids."""
+        made = [str(self.api.create_volume(1, "matrix", backend=self.first)["id"]) for _ in range(number)]
+        for volume in made:
+            self.api.wait_status("volume", volume, "available", timeout=90)
+            fill(self.file_of(volume))
+        return made
+
+    def snapshot(self, volume: str) -> str:
+        snapshot = str(self.api.create_snapshot(volume)["id"])
+        self.api.wait_status("snapshot", snapshot, "available", timeout=90)
+        return snapshot
+
+    def backup(self, volume: str) -> str:
+        backup = str(self.api.create_backup(volume)["id"])
+        self.api.wait_status("backup", backup, "available", timeout=120)
+        return backup
+
+    def file_of(self, volume: str, backend: str | None = None) -> Path:
+        """Where the driver keeps it; the file's name is not the volume's id once it was migrated."""
+        found = self.api.get("volume", volume)
+        backend = backend or self._backend(found)
+        name = found.get("os-vol-mig-status-attr:name_id") or volume
+        return self.folder(backend) / f"volume-{name}"
+
+    def host_of(self, volume: str) -> str:
+        """host@backend#pool of a volume."""
+        return str(self.api.get("volume", volume).get("os-vol-host-attr:host"))
+
+    @staticmethod
+    def _backend(volume: dict[str, Any]) -> str:
+        host = str(volume.get("os-vol-host-attr:host") or "")
+        return host.partition("@")[2].partition("#")[0]
+
+    def folder(self, backend: str | None = None) -> Path:
+        """Of a backend's volumes and snapshots."""
+        return CINDER_DIR / "volumes" / (backend or self.first)
+
+    def snapshot_file(self, snapshot: str) -> Path:
+        return self.folder() / f"snapshot-{snapshot}"
+
+    def backup_files(self, backup: str) -> list[Path]:
+        """The chunks of a backup, in order."""
+        return sorted(
+            file
+            for file in (CINDER_DIR / "backup").rglob(f"*_backup_{backup}-*")
+            if re.search(r"-\d{5}$", file.name)
+        )
+
+    # -- slow operations, in flight
+
+    def slow(self, operation: str, share: float = 1.0) -> None:
+        """From now on it takes as long as the operations of this matrix do."""
+        self._begun = time.time() - 1
+        whole = self.seconds + (self.lead.seconds if self.with_lead else 0.0)
+        self.lane.set_pause(operation, whole * share)
+
+    def begun(self, operation: str, resource: str, of: str = VOLUME) -> None:
+        """Wait until the service has begun it: its driver says so before it pauses."""
+        container = self.lane.container(of)
+        words = re.compile(rf"testbed: {operation} of \S*{resource}\S* takes")
+
+        def seen() -> bool:
+            log = container.logs(since=int(self._begun)).decode(errors="replace")
+            return bool(words.search(log))
+
+        wait_until(seen, 60, f"{container.name} beginning {operation} of {resource}", interval=POLL)
+
+    # -- the end
+
+    def available(self, volume: str, size: int = 1, content: str | None = None) -> str:
+        """What is wrong with a volume that should be there, with this content if one is given."""
+        found = self.api.get("volume", volume)
+        if found["size"] != size:
+            return f"the row says {found['size']} GiB and not {size}"
+        file = self.file_of(volume)
+        if not file.exists():
+            return f"its file is not in {file.parent.name}"
+        if file.stat().st_size != size * GIB:
+            return f"its file has {file.stat().st_size} bytes"
+        if content is not None and content_of([file]) != content:
+            return "its content is another"
+        return ""
+
+    def clean(self) -> None:
+        """Nothing of the cell before is left, neither rows nor files, whatever became of it."""
+        self.lane.clear_pauses()
+        ours = tuple(f"{self.lane.host}@{one}%" for one in (self.first, self.second))
+        of_type = "volume_type_id IN (SELECT id FROM volume_types WHERE name IN (%s, %s))"
+        volumes = f"(SELECT id FROM volumes WHERE host LIKE %s OR host LIKE %s OR {of_type})"
+        named = (*ours, self.first, self.second)
+        run = self.stack.mariadb.execute
+        gone = "deleted = 1, status = 'deleted', deleted_at = UTC_TIMESTAMP()"
+        for table in ("snapshots", "backups"):
+            run(f"UPDATE {table} SET {gone} WHERE deleted = 0 AND volume_id IN {volumes}", named, "cinder")  # noqa: S608
+        run(
+            f"DELETE FROM workers WHERE resource_type <> 'SENTINEL' AND (resource_id IN {volumes}"  # noqa: S608
+            f" OR resource_id IN (SELECT id FROM snapshots WHERE volume_id IN {volumes}))",
+            named * 2,
+            "cinder",
+        )
+        run(
+            f"UPDATE volumes SET {gone} WHERE deleted = 0 AND (host LIKE %s OR host LIKE %s OR {of_type})",  # noqa: S608
+            named,
+            "cinder",
+        )
+        for (backup,) in run(f"SELECT id FROM backups WHERE volume_id IN {volumes}", named, "cinder"):  # noqa: S608
+            for file in (CINDER_DIR / "backup").rglob(f"*_backup_{backup}*"):
+                file.unlink(missing_ok=True)
+        for folder in (self.folder(self.first), self.folder(self.second)):
+            for file in folder.glob("*-*"):
+                file.unlink(missing_ok=True)
+
+
+def fill(file: Path) -> str:
+    """Write a MiB of random bytes here and there; returns what content_of will say."""
+    with open(file, "r+b") as stream:
+        for offset in OFFSETS:
+            stream.seek(offset)
+            stream.write(secrets.token_bytes(MIB))
+    return content_of([file])
+
+
+def content_of(files: Iterable[Path]) -> str:
+    """A checksum of what the files hold one after the other, where it is not zero; holes are not read."""
+    digest, start = hashlib.sha256(), 0
+    nothing = bytes(BLOCK)
+    for file in files:
+        with open(file, "rb") as stream:
+            size, offset = os.fstat(stream.fileno()).st_size, 0
+            while offset < size:
+                offset = _next_data(stream.fileno(), offset, size)
+                block = os.pread(stream.fileno(), BLOCK, offset)
+                if block != nothing[: len(block)]:
+                    digest.update(f"{start + offset}:".encode() + block.rstrip(b"\0"))
+                offset += BLOCK
+        start += size
+    return digest.hexdigest()
+
+
+def _next_data(descriptor: int, offset: int, size: int) -> int:
+    """The block that holds the next byte that is no hole."""
+    try:
+        found = os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError:  # ENXIO: nothing but a hole up to the end
+        return size
+    return found - found % BLOCK
+
+
+def gone(what: str, resource: str, resource_id: str, file: Path, **more: Any) -> Operation:
+    """The operation that ends with the resource and its file away."""
+    check = lambda: f"{file.name} is still there" if file.exists() else ""  # noqa: E731
+    return Operation(what, (State(resource, resource_id, GONE),), check, **more)
+
+
+__all__ = ["BACKUP", "VOLUME", "Bench", "content_of", "fill", "gone"]

@@ -1,0 +1,273 @@
+"""Runs cells of the matrix, side by side on lanes of the test stack."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+from testbed.lanes import Lane, up_together
+from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, Cell, Fate, Job, Operation, Row, Stopped
+from testbed.matrix_bench import POLL, Bench, Lead
+from testbed.matrix_ways import WAYS, Stopping
+from testbed.stack import Stack
+
+LANES = {"eventlet": ("m1", "m2"), "threads": ("m3", "m4")}
+# Once it serves again: what is resumed or waits in the queue is done by then. Beside an operation's own length.
+PATIENCE = {PLAIN: 20.0, KOLLA_ANSIBLE: 20.0}
+LONG_PATIENCE = 60.0
+HOPELESS = ("error", "error_deleting", "error_extending", "error_restoring", "error_backing-up")
+MISSED = "was in flight and is not among the operations"
+AROUND = 14.0  # seconds that a stop and a start take beside the operation
+
+
+class CellRun:
+    """One cell on one lane, from its preparation to the judgement."""
+
+    def __init__(self, bench: Bench, job: Job) -> None:
+        self.bench, self.job = bench, job
+        self.at_exit: dict[str, str] = {}
+        self.operations: list[Operation] = []
+        self.refused: list[str] = []
+
+    def run(self) -> Cell:
+        """The cell; what could not be run says so in ``problems``, and loses nothing of the others."""
+        began = time.monotonic()
+        cell = self._tried()
+        if any(MISSED in problem for problem in cell.problems):
+            # The machine was slow. Evidence that does not see the operation at all misses it again.
+            self.bench.lead.took(2 * self.bench.lead.seconds)
+            cell = self._tried()
+        with contextlib.suppress(Exception):
+            self.bench.clean()
+        return replace(cell, seconds=round(time.monotonic() - began, 1))
+
+    def _tried(self) -> Cell:
+        job, bench = self.job, self.bench
+        cell = Cell(job.name, job.row.name, job.way, job.mode, bench.lane.name, attempt=job.attempt)
+        bench.with_lead = job.way in OURS
+        try:
+            self._make_ready()
+            for _ in range(2 if job.row.in_a_row else 1):
+                cell = self._once(cell)
+        except Exception as error:  # noqa: BLE001 - one cell that cannot be run is that cell's result
+            why = f"{NOT_RUN}: {type(error).__name__}: {error}"
+            cell = replace(cell, problems=(*cell.problems, why + "\n" + traceback.format_exc(limit=-4)))
+        return cell
+
+    def _make_ready(self) -> None:
+        """Both containers serve, and nothing of the cell before is left."""
+        self.bench.clean()
+        for kind in self.bench.lane.kinds:
+            container = self.bench.lane.container(kind)
+            if container.status == "paused":
+                container.unpause()
+            if container.status != "running":
+                container.start()
+        self.bench.lane.wait_ready()
+
+    def _once(self, cell: Cell) -> Cell:
+        """One stop with its operations; a row of two in a row comes here twice."""
+        row = self.job.row
+        self.at_exit, self.refused = {}, []
+        had = row.prepare(self.bench)
+        self.operations = list(row.start(self.bench, had))
+        sender = self._sender(row, had)
+        try:
+            stopped = WAYS[self.job.way](self._stopping(row))
+            self.bench.lane.wait_ready([row.stops])
+        finally:
+            self.operations += sender.end()
+        self._note_exit(again=False)
+        self.bench.lane.clear_pauses()
+        fates = self._fates(stopped)
+        problems = judge(self.job, stopped, fates)
+        return replace(
+            cell,
+            stops=(*cell.stops, stopped),
+            fates=(*cell.fates, *fates),
+            problems=(*cell.problems, *problems, *self.refused),
+        )
+
+    def _stopping(self, row: Row) -> Stopping:
+        note = lambda: self._note_exit(again=True)  # noqa: E731
+        return Stopping(self.bench, row.stops, self.job.arguments, twice=row.in_a_row, at_exit=note)
+
+    def _sender(self, row: Row, had: object) -> Sender:
+        made = row.requests(self.bench, had) if row.requests else ()
+        # Some before the stop, some while the service is away, and some until it serves.
+        interval = (self.bench.seconds + AROUND) / max(1, len(made))
+        return Sender(made, self.refused, interval)
+
+    def _note_exit(self, again: bool) -> None:
+        """The states at the exit; where the way has no such moment, at its end."""
+        if self.at_exit and not again:
+            return
+        for operation in self.operations:
+            self.at_exit[operation.id] = self._status(operation)
+
+    def _status(self, operation: Operation) -> str:
+        """The first state that is not yet right, else that of the resource itself."""
+        seen = [(one, self.bench.api.status(one.resource, one.id)) for one in operation.states]
+        return next((status for one, status in seen if status != one.status), seen[0][1])
+
+    def _fates(self, stopped: Stopped) -> list[Fate]:
+        """Wait until each operation has come to its right end, or for as long as any could take."""
+        patience = self.bench.seconds + PATIENCE.get(self.job.way, LONG_PATIENCE)
+        deadline = time.monotonic() + patience
+        open_ones = list(self.operations)
+        while open_ones and time.monotonic() < deadline:
+            open_ones = [one for one in open_ones if not self._has_ended(one)]
+            time.sleep(POLL if open_ones else 0)
+        return [self._fate(one, stopped) for one in self.operations]
+
+    def _has_ended(self, operation: Operation) -> bool:
+        statuses = [self.bench.api.status(one.resource, one.id) for one in operation.states]
+        right = all(status == one.status for status, one in zip(statuses, operation.states))
+        return right or any(status in HOPELESS for status in statuses)
+
+    def _fate(self, operation: Operation, stopped: Stopped) -> Fate:
+        states = [(one, self.bench.api.status(one.resource, one.id)) for one in operation.states]
+        reached = all(status == one.status for one, status in states)
+        wrong = operation.check() if reached else ""
+        told = sorted({str(one["outcome"]) for one in stopped.told if one["id"] in operation.ids})
+        return Fate(
+            kind=operation.kind,
+            id=operation.id,
+            wanted=operation.states[0].status,
+            at_exit=self.at_exit.get(operation.id, ""),
+            status=self._status(operation),
+            right=reached and not wrong,
+            in_flight=operation.in_flight,
+            told=" and ".join(told),
+            wrong=wrong,
+        )
+
+
+def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
+    """What is wrong with what kolla_docker did and said; nothing is asked of the other ways."""
+    if job.way not in OURS:
+        return []
+    found = []
+    if stopped.verdict not in job.verdicts:
+        found.append(
+            f"the verdict is {stopped.verdict} ({stopped.reason}) and not {' or '.join(job.verdicts)}"
+        )
+    if job.verdicts == ("drained",):
+        found += [f"{fate.kind} {fate.id} is {fate.word}" for fate in fates if not fate.right]
+    for fate in (fate for fate in fates if fate.in_flight):
+        found += _untrue(job, stopped, fate)
+    return found
+
+
+def _untrue(job: Job, stopped: Stopped, fate: Fate) -> list[str]:
+    """Where the module's words and the database do not agree on one operation."""
+    name = f"{fate.kind} {fate.id}"
+    # What was not right at the exit may be put right by the next start; at the exit the verdict must be true.
+    finished = fate.right and fate.at_exit == fate.wanted
+    if "unverified" in job.verdicts:
+        return [f"{name} is told as {fate.told} without evidence"] if fate.told else []
+    if not fate.told:
+        return [f"{name} {MISSED}"]
+    if stopped.verdict == "drained" and not finished:
+        return [f"drained is said, but {name} was {fate.at_exit} at the exit and is {fate.word}"]
+    if "finished" in fate.told and not finished:
+        return [f"{name} is told as {fate.told}, but was {fate.at_exit} at the exit and is {fate.word}"]
+    if stopped.verdict in ("cut", "killed") and "interrupted" not in fate.told and not finished:
+        return [f"{name} was {fate.at_exit} at the exit and is told as {fate.told}"]
+    return []
+
+
+class Sender:
+    """Sends requests one after the other until told to end; what the API took are the operations."""
+
+    def __init__(
+        self, requests: Sequence[Callable[[], Operation]], refused: list[str], interval: float
+    ) -> None:
+        self._requests, self._refused, self._interval = requests, refused, interval
+        self._taken: list[Operation] = []
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self._thread.start()
+
+    def _send(self) -> None:
+        for request in self._requests:
+            if self._enough.wait(self._interval):
+                return
+            try:
+                self._taken.append(request())
+            except Exception as error:  # noqa: BLE001 - what was not taken is nobody's loss, but it is told
+                self._refused.append(f"a request was refused: {error}")
+
+    def end(self) -> list[Operation]:
+        """Send no more."""
+        self._enough.set()
+        self._thread.join()
+        return self._taken
+
+
+class Runner:
+    """Cells side by side: two lanes a mode, each takes the next cell of its mode's queue."""
+
+    def __init__(
+        self, stack: Stack, jobs: Iterable[Job], seconds: float, tell: Callable[[Cell], None]
+    ) -> None:
+        self._stack, self._seconds, self._tell = stack, seconds, tell
+        self._lead = Lead()
+        self._cells: list[tuple[Job, Future[Cell]]] = [(job, Future()) for job in jobs]
+        self._lanes = [
+            Lane(stack, name, mode)
+            for mode, names in LANES.items()
+            for name in names[: sum(job.mode == mode for job, _ in self._cells)]
+        ]
+        self._threads = [threading.Thread(target=self._run, daemon=True)]
+        self._ending = threading.Event()
+
+    def __enter__(self) -> Runner:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._threads[0].join()
+        for lane in self._lanes:
+            lane.down()
+
+    def cells(self) -> list[tuple[Job, Future[Cell]]]:
+        """Every job and the promise of its cell."""
+        return self._cells
+
+    def _run(self) -> None:
+        try:
+            up_together(self._lanes)
+        except Exception as error:  # noqa: BLE001 - whoever waits for a cell is told
+            for _, future in self._cells:
+                future.set_exception(error)
+            return
+        queues = {mode: _queue([cell for cell in self._cells if cell[0].mode == mode]) for mode in LANES}
+        workers = [threading.Thread(target=self._work, args=(one, queues[one.mode])) for one in self._lanes]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    def _work(self, lane: Lane, jobs: queue.SimpleQueue[tuple[Job, Future[Cell]]]) -> None:
+        bench = Bench(self._stack, lane, self._seconds, self._lead)
+        with contextlib.suppress(queue.Empty):
+            while not self._ending.is_set():
+                job, future = jobs.get_nowait()
+                cell = CellRun(bench, job).run()
+                self._tell(cell)
+                future.set_result(cell)
+
+
+def _queue(cells: Iterable[tuple[Job, Future[Cell]]]) -> queue.SimpleQueue[tuple[Job, Future[Cell]]]:
+    found: queue.SimpleQueue[tuple[Job, Future[Cell]]] = queue.SimpleQueue()
+    for cell in cells:
+        found.put(cell)
+    return found

@@ -115,8 +115,8 @@ options:
       - V(freeze) pauses the container, reads the evidence once more, and ends it by SIGKILL while it is frozen if
         nothing is in flight; whatever arrives later waits in the queue for the next start. If there is work it is
         thawed and waited for. No freeze is longer than 5 seconds, for a process of its own thaws it if the run dies.
-      - V(auto) does as the service's profile says. V(freeze) cannot be had for services whose evidence does not show
-        all of their work.
+      - V(auto) does as the service's profile says. V(freeze) can be had for the Cinder services, whose evidence shows
+        every request that was accepted.
       - Where work does not end in its part of the budget, and where evidence cannot be read, the stop signal is sent in
         either way.
     type: str

@@ -29,7 +29,7 @@ from .world import BEGINNING, CINDER, NEVER, Job, Run, Scene, Service, World
 AT_ONCE = replace(CINDER, quiesce=False)
 COMPLETE = replace(AT_ONCE, evidence_complete=True)
 ON_THREADS = replace(CINDER, keeps_work=False)
-FROZEN = replace(CINDER, evidence_complete=True, exit=Exit.FREEZE)
+FROZEN = replace(CINDER, freezable=True, exit=Exit.FREEZE)
 LONG = Job(takes=NEVER)
 
 

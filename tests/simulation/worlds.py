@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from kolla_drain.model import Exit, OnTimeout, Profile, Quiesce, StopRequest
@@ -56,6 +58,7 @@ def services(draw):
         refreshes_workers=refreshes and draw(st.booleans()),
         sees_work=draw(mostly(True, st.booleans())),
         evidence_complete=named != "none" and draw(st.booleans()),
+        freezable=named != "none" and draw(st.booleans()),
         exit=draw(st.sampled_from([Exit.SIGNAL, Exit.FREEZE])),
         exit_seconds=draw(st.sampled_from([15.0, 2.0])),
     )
@@ -87,6 +90,19 @@ def services(draw):
 
 def gaps(most):
     return st.tuples(seconds(0, most), seconds(0.25, 60)).map(lambda gap: (gap[0], gap[0] + gap[1]))
+
+
+def frozen():
+    """Services that are ended while frozen, if all goes well."""
+    return services().map(
+        lambda service: replace(
+            service,
+            profile=replace(
+                service.profile, name="cinder-volume", quiesce=True, freezable=True, exit=Exit.FREEZE
+            ),
+            request=replace(service.request, exit=Exit.AUTO, quiesce=Quiesce.AUTO),
+        )
+    )
 
 
 @st.composite

@@ -101,10 +101,10 @@ def look(
     """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
     profile = evidence.profile_for(given.service_of(container), container.env)
     config, source, missing = evidence_for(given, container)
-    if request.exit is Exit.FREEZE and not profile.evidence_complete:
+    if request.exit is Exit.FREEZE and not profile.freezable:
         raise Refused(
-            f"exit=freeze ends a service only where its evidence shows all of its work, and that of {profile.name} "
-            "does not; use exit=auto, which freezes where it can be done."
+            f"exit=freeze ends a service only where its evidence shows every request that was accepted, and that of "
+            f"{profile.name} does not; use exit=auto, which freezes where it can be done."
             if profile is not NO_PROFILE
             else "exit=freeze needs evidence, and this container has none; use exit=auto, or name its service."
         )

@@ -194,7 +194,8 @@ class Profile:
     refreshes_workers: bool = False  # its worker rows are touched while it works
     sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
     evidence_complete: bool = False  # no work exists that the evidence does not show
-    exit: Exit = Exit.SIGNAL  # FREEZE only where evidence_complete; docs/results tells what each way loses
+    freezable: bool = False  # its evidence shows every request that was accepted to be done later
+    exit: Exit = Exit.SIGNAL  # FREEZE only where freezable; docs/results/ways tells what each way loses
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached

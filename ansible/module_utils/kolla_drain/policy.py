@@ -163,8 +163,8 @@ def plan(
 
 
 def _way(request: StopRequest, profile: Profile) -> Exit:
-    """How it is ended once nothing is in flight; a freeze proves that only where the evidence shows everything."""
-    if not profile.evidence_complete:
+    """How it is ended once nothing is in flight; a freeze proves that only where its evidence can show it."""
+    if not profile.freezable:
         return Exit.SIGNAL
     return profile.exit if request.exit is Exit.AUTO else request.exit
 

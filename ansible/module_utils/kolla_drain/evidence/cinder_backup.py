@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..model import Ending, Heartbeat, Operation, Outcome, Profile
+from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
 from ..service_config import ServiceConfig
 from . import cinder
 from .cinder import Kind
@@ -40,6 +40,8 @@ PROFILE = Profile(
     refreshes_workers=False,  # it has no worker rows
     # Every request that was accepted to be done later is shown, but for reset_status, see above.
     evidence_complete=True,
+    freezable=True,
+    exit=Exit.FREEZE,
     exit_seconds=10.0,  # the longest idle exit took 5.8 s (TESTBED)
 )
 adapt = cinder.adapt

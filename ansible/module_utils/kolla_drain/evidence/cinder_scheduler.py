@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..model import Ending, Heartbeat, Operation, Outcome, Profile
+from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
 from ..service_config import ServiceConfig
 from . import cinder
 from .cinder import Worker
@@ -41,6 +41,8 @@ PROFILE = Profile(
     # Every request that was accepted to be done later is shown while it can be here, see above. With several
     # schedulers a passing request is shown for each of them: no row tells which has it.
     evidence_complete=True,
+    freezable=True,
+    exit=Exit.FREEZE,
     exit_seconds=5.0,  # the longest idle exit took 3.1 s (TESTBED)
 )
 adapt = cinder.adapt

@@ -47,7 +47,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from ..model import Ending, Heartbeat, Operation, Outcome, Profile
+from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
 from ..service_config import ServiceConfig
 from . import cinder
 from .cinder import Kind, Worker
@@ -61,6 +61,8 @@ PROFILE = Profile(
     keeps_work=True,  # on eventlet, seen for all kinds (TESTBED); see cinder.adapt for threads
     refreshes_workers=False,  # workers.updated_at is written once, when the row is claimed (TESTBED)
     evidence_complete=False,
+    freezable=True,
+    exit=Exit.FREEZE,
     exit_seconds=15.0,  # the longest of eight idle exits took 10.1 s (TESTBED)
 )
 adapt = cinder.adapt

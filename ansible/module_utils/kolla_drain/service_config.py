@@ -76,6 +76,9 @@ class ServiceConfig:
     # [database]/connection. slave_connection is never used: a replica lags, and an operation
     # that began a moment ago would be missed there. nova-compute has none (FACTS 4).
     database: str | None = field(default=None, repr=False)
+    transport_url: str | None = field(default=None, repr=False)
+    rabbit_tls: bool = False
+    rabbit_ssl_ca: str = ""  # a path inside the container
     service_down_time: int = 60
     report_interval: int = 10
     graceful_shutdown_timeout: int = 60  # 0 is without end
@@ -121,6 +124,9 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
         backends=_backends(reader, host) if service == "cinder-volume" else (),
         cluster=_cluster(reader) if service == "cinder-volume" else None,
         database=reader.text("connection", "database") or None,
+        transport_url=reader.text_if_usable("transport_url") or None,
+        rabbit_tls=reader.text_if_usable("ssl", _RABBIT).lower() in ("1", "true", "yes", "on"),
+        rabbit_ssl_ca=reader.text_if_usable("ssl_ca_file", _RABBIT),
         service_down_time=_down_time(reader.number("service_down_time"), report_interval),
         report_interval=report_interval,
         graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
@@ -131,6 +137,7 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
     )
 
 
+_RABBIT = "oslo_messaging_rabbit"
 _TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
 
 
@@ -147,6 +154,7 @@ def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
         cfg.StrOpt("host", default=hostname),
         cfg.StrOpt("cluster"),
         cfg.ListOpt("enabled_backends", default=[]),
+        cfg.StrOpt("transport_url", secret=True),
         cfg.IntOpt("service_down_time", default=60),
         cfg.IntOpt("report_interval", default=10),
         cfg.IntOpt("graceful_shutdown_timeout", default=defaults.graceful_shutdown_timeout, min=0),
@@ -173,6 +181,8 @@ def _parse(cfg: Any, files: tuple[str, ...], service: str, hostname: str) -> Any
     conf = cfg.ConfigOpts()
     conf.register_opts(_options(cfg, service, hostname))
     conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
+    # As text: what only helps must not make the whole file unusable.
+    conf.register_opts([cfg.StrOpt("ssl"), cfg.StrOpt("ssl_ca_file")], group=_RABBIT)
     try:
         # The environment is this process's and not the container's: it has no say.
         conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
@@ -231,6 +241,12 @@ class _Reader:
 
     def text(self, option: str, group: str = "DEFAULT") -> str:
         return str(self._get(option, group) or "").strip()
+
+    def text_if_usable(self, option: str, group: str = "DEFAULT") -> str:
+        try:
+            return self.text(option, group)
+        except ConfigError:
+            return ""
 
     def number(self, option: str) -> int:
         return int(self._get(option, "DEFAULT"))

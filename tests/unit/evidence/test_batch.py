@@ -11,7 +11,9 @@ import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import batch as batch_module
-from kolla_drain.evidence.batch import Batch
+from kolla_drain.evidence import broker as broker_module
+from kolla_drain.evidence.batch import Batch, Source
+from kolla_drain.evidence.broker import BrokerTarget, Node
 from kolla_drain.evidence.database import DatabaseTarget
 from kolla_drain.model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile
 from kolla_drain.service_config import ServiceConfig
@@ -254,3 +256,74 @@ def test_close_without_a_question_and_a_question_after_it(make):
     batch.close()
     batch.ask({"a": ()})
     assert batch.answers() == ()
+
+
+class FakeBroker:
+    """Stands in for RabbitMQ: each queue whose name holds an "a" has messages."""
+
+    made: ClassVar[list[FakeBroker]] = []
+
+    def __init__(self, where):
+        self.note = ""
+        self.asked = []
+        FakeBroker.made.append(self)
+
+    def waiting(self, names):
+        self.asked.append(list(names))
+        return tuple(Operation(broker_module.KIND, name, "1 waiting", claimed=False) for name in names)
+
+
+@pytest.fixture
+def brokers(monkeypatch):
+    FakeBroker.made = []
+    monkeypatch.setattr(batch_module, "Broker", FakeBroker)
+    return FakeBroker
+
+
+RABBIT = BrokerTarget((Node("rabbit", "u", "p"),), "/")
+
+
+def backup(host, broker=RABBIT, evidence=None, target=ONE):
+    return Source(evidence or FakeEvidence(), ServiceConfig("cinder-backup", host), target, broker)
+
+
+def test_what_waits_in_the_queues_is_added_to_the_rows(make, brokers):
+    batch = make({"a": backup("a"), "b": backup("b"), "none": backup("c", None)})
+    batch.ask({"a": (), "b": (), "none": ()})
+    seen = {a.key: [op.id for op in a.reading.operations] for a in collect(batch, 3)}
+    assert seen == {"a": ["v", "cinder-backup.a"], "b": ["v", "cinder-backup.b"], "none": ["v"]}
+    (one,) = brokers.made
+    assert one.asked == [["cinder-backup.a", "cinder-backup.b"]]
+
+
+def test_the_broker_is_left_alone_where_it_must_be_quick_or_the_rows_cannot_be_read(make, brokers):
+    broken = backup("b", evidence=FakeEvidence(EvidenceUnavailable("no")), target=TWO)
+    batch = make({"a": backup("a"), "b": broken})
+    batch.ask({"a": ()}, broker=False)
+    (answer,) = collect(batch, 1)
+    assert answer.reading.operations == (OPERATION,)
+    batch.ask({"b": ()})
+    (answer,) = collect(batch, 1)
+    assert answer.reading.state is EvidenceState.UNAVAILABLE
+    assert all(one.asked == [] for one in brokers.made)
+
+
+def test_what_became_of_a_queue_is_not_asked_of_the_rows(make, brokers):
+    evidence = FakeEvidence()
+    batch = make({"a": backup("a", evidence=evidence)})
+    waiting = Operation(broker_module.KIND, "cinder-backup.a", "1 waiting", claimed=False)
+    batch.ask({"a": (waiting, OPERATION)})
+    (answer,) = collect(batch, 1)
+    assert {ending.operation: ending.outcome for ending in answer.endings} == {
+        waiting: Outcome.FINISHED,
+        OPERATION: Outcome.FINISHED,
+    }
+    assert evidence.asked == [(OPERATION,)]
+
+
+def test_a_broker_that_cannot_be_asked_is_noted_once(make, brokers):
+    batch = make({"a": backup("a"), "b": backup("b", None)})
+    assert batch.notes() == {}
+    brokers.made[0].note = "the broker could not be asked: why"
+    assert batch.notes() == {"a": "the broker could not be asked: why"}
+    assert batch.notes() == {}

@@ -6,7 +6,8 @@ import pytest
 
 from kolla_drain import evidence
 from kolla_drain.errors import ConfigError
-from kolla_drain.model import NO_PROFILE
+from kolla_drain.model import NO_PROFILE, EvidenceState, Operation, Reading
+from kolla_drain.service_config import ServiceConfig
 
 THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 
@@ -72,6 +73,30 @@ def test_on_threads_cinder_drops_its_work(service, value, keeps):
 
 def test_backup_never_keeps_its_work():
     assert not evidence.profile_for("cinder-backup", {}).keeps_work
+
+
+@pytest.mark.parametrize("service", list(evidence.SERVICES))
+def test_whose_evidence_shows_all_that_was_accepted(service):
+    assert evidence.profile_for(service, {}).evidence_complete is service.startswith("cinder-")
+
+
+def test_in_a_cluster_another_members_work_is_not_shown():
+    profile = evidence.profile_for("cinder-volume", {})
+    alone = ServiceConfig("cinder-volume", "ctl")
+    assert evidence.configured(profile, alone) is profile
+    assert evidence.configured(profile, None) is profile
+    clustered = ServiceConfig("cinder-volume", "ctl", cluster="big")
+    assert not evidence.configured(profile, clustered).evidence_complete
+
+
+def test_what_nobody_has_taken_yet():
+    waiting = Operation("volume_create", "v", "creating", claimed=False)
+    taken, unknown = (
+        Operation("volume_create", name, "creating", claimed=name == "w" or None) for name in "wx"
+    )
+    old = Operation("volume_schedule", "y", "creating", claimed=False, informs=True)
+    reading = Reading(EvidenceState.OK, operations=(waiting, taken, unknown, old))
+    assert evidence.unclaimed(reading) == (waiting,)
 
 
 def test_none_and_unknown():

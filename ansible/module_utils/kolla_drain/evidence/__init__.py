@@ -6,15 +6,25 @@ A new service is one file here and one line in the registry.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ..errors import ConfigError
-from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile
+from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile, Reading
 from ..service_config import ServiceConfig, default_files, kolla_service
 from . import cinder_backup, cinder_scheduler, cinder_volume, nova_compute, nova_conductor, nova_scheduler
 from .database import Query
 
-__all__ = ["SERVICES", "ServiceEvidence", "default_files", "evidence_of", "profile_for", "service_of"]
+__all__ = [
+    "SERVICES",
+    "ServiceEvidence",
+    "configured",
+    "default_files",
+    "evidence_of",
+    "profile_for",
+    "service_of",
+    "unclaimed",
+]
 
 
 class ServiceEvidence(Protocol):
@@ -72,3 +82,20 @@ def profile_for(service: str, container_env: Mapping[str, str]) -> Profile:
         return NO_PROFILE
     evidence = evidence_of(service)
     return evidence.adapt(evidence.PROFILE, container_env)
+
+
+def configured(profile: Profile, config: ServiceConfig | None) -> Profile:
+    """Return the profile of a service that is configured like this.
+
+    In a cluster a request waits in a queue that all members share, and only a create, a delete and a snapshot
+    have a worker row that tells which member has it. What another member does is not shown here, and the other
+    way round.
+    """
+    if config is not None and config.cluster:
+        return replace(profile, evidence_complete=False)
+    return profile
+
+
+def unclaimed(reading: Reading) -> tuple[Operation, ...]:
+    """Return what is on its way to the service and not yet taken by it: none once a fence is in force."""
+    return tuple(operation for operation in reading.working if operation.claimed is False)

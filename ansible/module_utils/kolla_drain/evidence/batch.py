@@ -9,12 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import EvidenceUnavailable
 from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service_config import ServiceConfig
 from . import ServiceEvidence
+from . import broker as brokers
+from .broker import Broker, BrokerTarget
 from .database import Database, DatabaseTarget, Query
 
 
@@ -24,11 +27,13 @@ class Source(NamedTuple):
     evidence: ServiceEvidence
     config: ServiceConfig
     target: DatabaseTarget
+    broker: BrokerTarget | None = None
 
 
 class _Question(NamedTuple):
     number: int
     operations: tuple[Operation, ...]
+    broker: bool
 
 
 class Batch:
@@ -53,8 +58,11 @@ class Batch:
         self._wake = wake
         self._readers = [_Reader(target, those, self._take) for target, those in by_target.items()]
 
-    def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
+    def ask(self, asks: Mapping[str, tuple[Operation, ...]], *, broker: bool = True) -> int:
         """Ask for a reading of each key, and for what became of the operations given; return the question's number.
+
+        Without ``broker`` only the database is asked: what is wanted at once must not wait for a broker, whose
+        figures may be older than the question.
 
         A question that is asked while a batch is under way waits for the next one; of several for the
         same key only the newest is answered. A key that is not known is an error of the caller's: KeyError.
@@ -67,10 +75,14 @@ class Batch:
             self._number += 1
             number = self._number
         for reader in self._readers:
-            mine = {key: _Question(number, tuple(asks[key])) for key in asks if key in reader.sources}
+            mine = {key: _Question(number, tuple(asks[key]), broker) for key in asks if key in reader.sources}
             if mine:
                 reader.ask(mine)
         return number
+
+    def notes(self) -> dict[str, str]:
+        """Why the broker of a key could not be asked, for those where it could not; each is told once."""
+        return {key: note for reader in self._readers for key, note in reader.notes().items()}
 
     def answers(self) -> tuple[Answer, ...]:
         """Return the answers that came in since the last call, oldest first."""
@@ -125,6 +137,10 @@ class _Reader:
         self._waiting: dict[str, _Question] = {}
         self._stopped = False
         self._thread: threading.Thread | None = None
+        self._brokers = {
+            target: Broker(target) for target in {one.broker for one in sources.values()} if target
+        }
+        self._noted: set[str] = set()
 
     def ask(self, questions: Mapping[str, _Question]) -> None:
         with self._condition:
@@ -135,6 +151,16 @@ class _Reader:
                 self._thread = threading.Thread(target=self._run, name="kolla-drain-evidence", daemon=True)
                 self._thread.start()
             self._condition.notify()
+
+    def notes(self) -> dict[str, str]:
+        found = {
+            key: self._brokers[source.broker].note
+            for key, source in self.sources.items()
+            if source.broker is not None and key not in self._noted
+        }
+        told = {key: note for key, note in found.items() if note}
+        self._noted.update(told)
+        return told
 
     def stop(self) -> None:
         with self._condition:
@@ -160,19 +186,49 @@ class _Reader:
         """Read all in one snapshot; each key has its own answer, so a broken schema spoils no other's."""
         try:
             with self._database.snapshot() as query:
-                return [_read(query, key, self.sources[key], question) for key, question in questions.items()]
+                answers = [
+                    _read(query, key, self.sources[key], question) for key, question in questions.items()
+                ]
+            return self._with_queues(answers, questions)
         except Exception as exc:  # noqa: BLE001
             # Whatever it is: a thread that dies would leave the loop without a word.
             reading = _unavailable(exc)
             return [Answer(key, question.number, reading) for key, question in questions.items()]
 
+    def _with_queues(self, answers: list[Answer], questions: Mapping[str, _Question]) -> list[Answer]:
+        """Add what waits in the queues; each broker is asked once for all."""
+        mine: dict[str, BrokerTarget] = {}
+        for answer in answers:
+            where = self.sources[answer.key].broker
+            if where and questions[answer.key].broker and answer.reading.state is EvidenceState.OK:
+                mine[answer.key] = where
+        names = {key: brokers.queues(self.sources[key].config) for key in mine}
+        waiting = {}
+        for where in dict.fromkeys(mine.values()):
+            asked = [name for key, its in mine.items() if its == where for name in names[key]]
+            waiting[where] = {op.id: op for op in self._brokers[where].waiting(list(dict.fromkeys(asked)))}
+        return [
+            _with_waiting(answer, [waiting[mine[answer.key]].get(name) for name in names[answer.key]])
+            if answer.key in mine
+            else answer
+            for answer in answers
+        ]
+
+
+def _with_waiting(answer: Answer, waiting: Iterable[Operation | None]) -> Answer:
+    found = tuple(operation for operation in waiting if operation is not None)
+    return replace(answer, reading=replace(answer.reading, operations=(*answer.reading.operations, *found)))
+
 
 def _read(query: Query, key: str, source: Source, question: _Question) -> Answer:
     try:
         heartbeats, operations = source.evidence.read(query, source.config)
-        endings: tuple[Ending, ...] = ()
-        if question.operations:
-            endings = source.evidence.endings(query, source.config, question.operations)
+        rows = tuple(op for op in question.operations if op.kind != brokers.KIND)
+        endings: tuple[Ending, ...] = tuple(
+            brokers.ending(op) for op in question.operations if op.kind == brokers.KIND
+        )
+        if rows:
+            endings += source.evidence.endings(query, source.config, rows)
     except Exception as exc:  # noqa: BLE001 - as above
         return Answer(key, question.number, _unavailable(exc))
     reading = Reading(EvidenceState.OK, heartbeats=heartbeats, operations=operations)

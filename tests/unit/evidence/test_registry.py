@@ -77,7 +77,9 @@ def test_backup_never_keeps_its_work():
 
 @pytest.mark.parametrize("service", list(evidence.SERVICES))
 def test_whose_evidence_shows_all_that_was_accepted(service):
-    assert evidence.profile_for(service, {}).evidence_complete is service.startswith("cinder-")
+    profile = evidence.profile_for(service, {})
+    assert profile.freezable is service.startswith("cinder-")
+    assert profile.evidence_complete is (service == "cinder-backup")
 
 
 def test_in_a_cluster_another_members_work_is_not_shown():
@@ -86,7 +88,8 @@ def test_in_a_cluster_another_members_work_is_not_shown():
     assert evidence.configured(profile, alone) is profile
     assert evidence.configured(profile, None) is profile
     clustered = ServiceConfig("cinder-volume", "ctl", cluster="big")
-    assert not evidence.configured(profile, clustered).evidence_complete
+    assert profile.freezable
+    assert not evidence.configured(profile, clustered).freezable
 
 
 def test_what_nobody_has_taken_yet():

@@ -92,7 +92,7 @@ def configured(profile: Profile, config: ServiceConfig | None) -> Profile:
     way round.
     """
     if config is not None and config.cluster:
-        return replace(profile, evidence_complete=False)
+        return replace(profile, evidence_complete=False, freezable=False)
     return profile
 
 

@@ -194,8 +194,14 @@ def _checked(answer: object) -> Mapping[str, Any]:
     return answer
 
 
+# Every backend reports to it all the time, and what is being taken from it may be another scheduler's.
+_SHARED = ("cinder-scheduler",)
+
+
 def _operation(name: str, queue: Mapping[str, Any]) -> Operation | None:
     ready, taken = int(queue.get("messages_ready") or 0), int(queue.get("messages_unacknowledged") or 0)
+    if name in _SHARED:
+        taken = 0
     if not ready and not taken:
         return None
     counts = {f"{ready} waiting": ready, f"{taken} being taken": taken}

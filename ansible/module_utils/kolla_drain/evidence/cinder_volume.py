@@ -61,9 +61,9 @@ PROFILE = Profile(
     heartbeat_while_draining=False,  # seen: report_count never moves again after SIGTERM (TESTBED)
     keeps_work=True,  # on eventlet, seen for all kinds (TESTBED); see cinder.adapt for threads
     refreshes_workers=False,  # workers.updated_at is written once, when the row is claimed (TESTBED)
-    # Of requests that were accepted to be done later: none is missed, see above. A call for a connection can be,
-    # whose caller waits for it and is told. A signal does it no better: it loses the calls that come while it drains.
-    evidence_complete=True,
+    # A call for a connection can be missed, see above. Its caller waits for it and is told; a signal does it no
+    # better, for it loses the calls that come while the service drains.
+    evidence_complete=False,
     freezable=True,
     exit=Exit.FREEZE,
     exit_seconds=15.0,  # the longest of eight idle exits took 10.1 s (TESTBED)

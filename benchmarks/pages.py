@@ -1,0 +1,163 @@
+"""The pages of docs/results, made from the figures of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from testbed.stack import Stack
+
+CALLS = ("attach", "detach")
+NOTE = ".. Made by {command}; a change by hand is lost with the next run.\n\n"
+SOAK_COMMAND = "KOLLA_DRAIN_SOAK_MINUTES=10 tox -e e2e -- -k soak"
+WAYS_COMMAND = ".venv/bin/python -m benchmarks ending"
+WORDS = {
+    "sigterm-quiet": "SIGTERM at a quiet moment",
+    "sigterm-successor": "the same, successor started at once",
+    "freeze": "freeze, read again, SIGKILL",
+    "freeze-late": "the same, read 0.3 s after the freeze",
+    "freeze-settled": "the same, after 1 s of rest",
+    "sigterm-any": "SIGTERM at any moment",
+    "docker-stop": "``docker stop -t 10``",
+    "park-freeze": "queues parked, 1 s of rest, freeze",
+    "park-settle-freeze": "queues parked, 4 s, freeze",
+    "park-sigterm": "queues parked, 4 s, SIGTERM",
+    "module-signal": "``kolla_docker``, ``exit: signal``",
+    "module-freeze": "``kolla_docker``, ``exit: freeze``",
+}
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def versions(stack: Stack) -> dict[str, str]:
+    """What the figures are of."""
+    code = "from importlib.metadata import version as v; print(*map(v, ('cinder', 'oslo.service', 'oslo.messaging')))"
+    _, out = stack.container("cinder_api").exec_run(["/opt/cinder/bin/python", "-c", code])
+    found = dict(zip(("cinder", "oslo.service", "oslo.messaging"), out.decode().split(), strict=False))
+    engine = stack.client.version()
+    return {**found, "Docker Engine": str(engine["Version"])}
+
+
+def title(text: str, line: str = "=") -> str:
+    rule = line * len(text)
+    return f"{rule}\n{text}\n{rule}\n\n" if line == "=" else f"{text}\n{rule}\n\n"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A list-table."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (heads, *rows):
+        lines += [f"   {'*' if at == 0 else ' '} - {cell}".rstrip() for at, cell in enumerate(row)]
+    return "\n".join(lines) + "\n\n"
+
+
+def counted(kinds: dict[str, int]) -> str:
+    """``3: attach 1, detach 2``, or 0."""
+    words = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    return f"{sum(kinds.values())}: {words}" if kinds else "0"
+
+
+def spelled(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def soak(data: dict[str, Any]) -> str:
+    """The soak's page."""
+    lost = Counter(one["kind"] for one in data["lost"])
+    kinds = sorted(data["accepted"])
+    rolls = data["rolls"]
+    text = NOTE.format(command=SOAK_COMMAND) + title("The soak")
+    text += (
+        f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}.\n\n"
+        f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 4 s, "
+        "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
+        f"{len(rolls)} times, from one image to another and back. "
+        f"Of {sum(data['accepted'].values())} requests that the API accepted "
+        f"**{len(data['lost'])} were lost**. Not accepted: {counted(data['refused'])}.\n\n"
+    )
+    text += table(
+        ("request", "accepted", "lost"),
+        [(f"``{kind}``", data["accepted"][kind], lost.get(kind, 0)) for kind in kinds],
+    )
+    text += f"Quota usages that do not agree with the rows: {_or_none(data['quota'])}.\n"
+    text += f"Rows that nobody asked for: {_or_none(data['strays'])}.\n\n"
+    if data["lost"]:
+        text += title("What was lost", "-") + table(
+            ("request", "what is wrong", "sent"),
+            [(f"``{one['kind']}``", one["why"], one["when"]) for one in data["lost"]],
+        )
+    text += title("The rolls", "-") + table(
+        ("to", "seconds", "exit code", "what became of the services"),
+        [
+            (one["image"], f"{one['ended'] - one['begun']:.0f}", one["code"], "; ".join(one["became"]))
+            for one in rolls
+        ],
+    )
+    return text.rstrip() + "\n"
+
+
+def _or_none(found: Sequence[str]) -> str:
+    return "; ".join(found) if found else "none"
+
+
+WAYS_HEADS = (
+    "way", "operations", "stops", "requests", "lost", "calls", "lost", "away, s", "freezes a stop", "quota off",
+)  # fmt: skip
+
+
+def ways(data: dict[str, Any]) -> str:
+    """The page of the ways to end a service."""
+    text = NOTE.format(command=WAYS_COMMAND) + title("Ways to end a service")
+    text += (
+        f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}.\n\n"
+        "Requests arrive at random all the time, and the service is stopped and started again and again. "
+        "A request counts as lost when the API accepted it and it did not come to its right end: in the API, in the "
+        "database, in the file. A call is one that the API waits for (the making and taking back of a connection for "
+        "an attachment); it is lost when the API answers with an error of the server. ``away`` is from the signal or "
+        "the last freeze to the start of the successor.\n\n"
+    )
+    by_service: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in data["cells"]:
+        by_service.setdefault((one["cell"]["service"], one["cell"]["mode"]), []).append(one)
+    for (service, mode), found in sorted(by_service.items(), reverse=True):
+        text += title(f"{service} on {mode}", "-")
+        text += table(
+            (
+                "way",
+                "operations",
+                "stops",
+                "requests",
+                "lost",
+                "calls",
+                "lost",
+                "away, s",
+                "freezes a stop",
+                "quota off",
+            ),
+            [_way(one) for one in found],
+        )
+    return text.rstrip() + "\n"
+
+
+def _way(one: dict[str, Any]) -> tuple[object, ...]:
+    lost = Counter(each["kind"] for each in one["lost"])
+    stops = one["stops"]
+    away = sorted(each["started"] - each["acted"] for each in stops)
+    freezes = [each["freezes"] + each["unfrozen"] for each in stops]
+    asked = one["accepted"]
+    return (
+        WORDS[one["cell"]["way"]],
+        one["cell"]["series"],
+        len(stops) if not one["failed"] else f"{len(stops)}; {one['failed']}",
+        sum(count for kind, count in asked.items() if kind not in CALLS),
+        counted({kind: count for kind, count in lost.items() if kind not in CALLS}),
+        sum(count for kind, count in asked.items() if kind in CALLS),
+        counted({kind: count for kind, count in lost.items() if kind in CALLS}),
+        f"{away[0]:.1f} to {away[-1]:.1f}" if away else "",
+        f"{sum(freezes) / len(freezes):.1f}" if any(freezes) else "",
+        "; ".join(one["quota"]) or "no",
+    )

@@ -1,0 +1,255 @@
+"""Operations at random all the time, while the upgrade play rolls scheduler, volume and backup again and again.
+
+.venv/bin/python -m benchmarks soak --minutes 10
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import RESULTS, ROOT, pages
+from testbed import traffic, upgrades
+from testbed.stack import BACKENDS, Stack
+from testbed.traffic import Lost, Traffic
+from testbed.waiting import wait_until
+
+SERVICES = ("cinder-scheduler", "cinder-volume", "cinder-backup")
+KINDS = {
+    **traffic.VOLUME_KINDS,
+    **traffic.RETYPE_KINDS,
+    **traffic.ATTACH_KINDS,
+    **traffic.BACKUP_KINDS,
+}
+# No play over one host takes as long.
+ROLL_LIMIT = 600.0
+# What met a roll and has not ended so long after it is lost.
+PATIENCE = 60.0
+
+
+@dataclass
+class Roll:
+    """One run of the play."""
+
+    image: str
+    begun: float
+    ended: float = 0.0
+    code: int = -1
+    became: list[str] = field(default_factory=list)  # what the play says of each service
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the engine did with a container of the stack."""
+
+    at: float
+    action: str
+    name: str
+    signal: str
+
+
+@dataclass
+class Result:
+    """What a soak came to."""
+
+    made: str
+    versions: dict[str, str]
+    seed: int
+    seconds: float
+    rolls: list[Roll]
+    accepted: dict[str, int]
+    refused: dict[str, int]
+    lost: list[dict[str, Any]]
+    quota: list[str]
+    strays: list[str]
+    trouble: list[str]
+
+    @property
+    def lost_by_kind(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for one in self.lost:
+            found[one["kind"]] = found.get(one["kind"], 0) + 1
+        return found
+
+    def __str__(self) -> str:
+        failed = sum(one.code != 0 for one in self.rolls)
+        return (
+            f"{sum(self.accepted.values())} requests accepted in {self.seconds:.0f} s ({self.accepted}), "
+            f"{len(self.rolls)} rolls of {len(SERVICES)} services, {failed} of them failed, "
+            f"not accepted {self.refused}, LOST {len(self.lost)} {self.lost_by_kind}, "
+            f"quotas that do not agree {self.quota}, rows that nobody asked for {self.strays}"
+        )
+
+
+class Recorder:
+    """The engine's events of the stack's Cinder containers, live: it remembers the last 256 only."""
+
+    ACTIONS = ("create", "start", "kill", "pause", "unpause", "die", "rename", "destroy")
+
+    def __init__(self, stack: Stack) -> None:
+        self.events: list[Event] = []
+        filters = {"type": "container", "event": list(self.ACTIONS)}
+        self._stream = stack.client.events(filters=filters, decode=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        names = {service.replace("-", "_") for service in SERVICES}
+        for one in self._stream:
+            of = one["Actor"]["Attributes"]
+            if of["name"].partition(".")[0] in names:
+                at = one["timeNano"] / 1e9
+                self.events.append(Event(at, one["Action"], of["name"], of.get("signal", "")))
+
+    def around(self, moment: float) -> str:
+        """What was done just before and just after."""
+        before = [one for one in self.events if one.at <= moment][-3:]
+        after = [one for one in self.events if one.at > moment][:3]
+        words = [f"{one.name} {one.action} {one.signal}".strip() for one in (*before, *after)]
+        return "; ".join(
+            f"{word} {one.at - moment:+.2f} s"
+            for word, one in zip(words, (*before, *after), strict=True)
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 1.0) -> Result:
+    """Roll for so many minutes, or so many times, whichever is more."""
+    print(f"soak: seed {seed}, {minutes:g} minutes, {rolls} rolls at least", flush=True)
+    dice = random.Random(seed)
+    stream = Traffic(stack, BACKENDS, seed=seed, rate=rate, kinds=KINDS)
+    recorder = Recorder(stack)
+    done: list[Roll] = []
+    begun = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        sites = _sites(stack, Path(folder))
+        try:
+            stream.start()
+            wait_until(lambda: _warm(stream), 180, "the stream")
+            while time.time() < begun + minutes * 60 or len(done) < rolls:
+                _set_pauses(stack, dice)
+                done.append(roll(*next(sites)))
+                print(_line(len(done), done[-1], stream), flush=True)
+                stream.write_off(done[-1].ended - PATIENCE, PATIENCE)
+        finally:
+            stack.clear_pauses()
+            outcome = stream.finish(limit=240, still=70)
+            recorder.close()
+    lost = [_lost(one, recorder) for one in outcome.lost]
+    result = Result(
+        pages.now(), pages.versions(stack), seed, time.time() - begun, done, outcome.accepted,
+        outcome.refused, lost, list(outcome.quota), list(outcome.strays), stream.trouble[-5:],
+    )  # fmt: skip
+    stream.clean()
+    return result
+
+
+def _lost(lost: Lost, recorder: Recorder) -> dict[str, Any]:
+    return {**asdict(lost), "when": recorder.around(lost.sent)}
+
+
+def _warm(stream: Traffic) -> bool:
+    done = [one.kind for one in stream.requests if one.state == traffic.DONE]
+    return len(done) >= 10 and "backup_create" in done
+
+
+def _sites(stack: Stack, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Two releases in turn, beginning with the one that does not run."""
+    images = {
+        "stock": upgrades.cinder_image(stack.client),
+        "next": upgrades.cinder_image(stack.client, "next"),
+    }
+    files = {
+        name: upgrades.write_inventory(stack, folder / f"{name}.json", image)
+        for name, image in images.items()
+    }
+    runs = stack.container("cinder_volume").attrs["Config"]["Image"]
+    name = "stock" if runs == images["next"] else "next"
+    while True:
+        yield name, files[name]
+        name = "stock" if name == "next" else "next"
+
+
+def roll(image: str, inventory: Path) -> Roll:
+    """The play, over scheduler, volume and backup."""
+    one = Roll(image, time.time())
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory),
+        str(ROOT / "ansible" / "upgrade.yml"), "--tags", ",".join(SERVICES),
+    ]  # fmt: skip
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    try:
+        ran = subprocess.run(
+            command, cwd=ROOT, env=environment, text=True, timeout=ROLL_LIMIT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        one.code, one.output = ran.returncode, ran.stdout
+    except subprocess.TimeoutExpired as late:
+        one.output = str(late.stdout or "") + "\nthe play did not end"
+    one.ended = time.time()
+    # The same line stands in the task's output and in the summary.
+    found = re.findall(r"(cinder-\w+: (?:replaced|restarted|nothing)[^\"\n]*)", one.output)
+    one.became = list(dict.fromkeys(found))
+    if one.code != 0:
+        print(one.output, flush=True)
+    return one
+
+
+def _set_pauses(stack: Stack, dice: random.Random) -> None:
+    """Operations of 0.3 to 4 s, others for each roll."""
+    for name in traffic.PAUSES:
+        stack.set_pause(name, round(dice.uniform(0.3, 4.0), 2))
+    for name in traffic.CHUNK_PAUSES:
+        stack.set_pause(name, round(dice.uniform(0.3, 4.0) / traffic.CHUNKS, 3))
+
+
+def _line(number: int, one: Roll, stream: Traffic) -> str:
+    accepted = len(stream.requests)
+    lost = sum(request.state == traffic.LOST for request in stream.requests)
+    return (
+        f"roll {number} to {one.image}: {one.ended - one.begun:.0f} s, exit code {one.code}, "
+        f"{accepted} requests so far, {len(stream.pending())} pending, {lost} lost; " + "; ".join(one.became)
+    )
+
+
+def save(result: Result, folder: Path = RESULTS) -> None:
+    """The figures, and the page that is made of them."""
+    data = asdict(result)
+    for one in data["rolls"]:
+        del one["output"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "soak.json").write_text(json.dumps(data, indent=1) + "\n")
+    (folder / "soak.rst").write_text(pages.soak(data))
+
+
+def main(arguments: list[str]) -> int:
+    """Zero when nothing was lost."""
+    parser = argparse.ArgumentParser(prog="benchmarks soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rolls", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=1.0, help="requests a second")
+    parser.add_argument("--out", default=str(RESULTS))
+    chosen = parser.parse_args(arguments)
+    stack = Stack().up()
+    result = soak(stack, minutes=chosen.minutes, rolls=chosen.rolls, seed=chosen.seed, rate=chosen.rate)
+    print(result)
+    for one in result.lost:
+        print(f"lost: {one['kind']} {one['id']}: {one['why']}; sent at {one['sent']:.2f}: {one['when']}")
+    save(result, Path(chosen.out))
+    stack.up()
+    return 1 if result.lost else 0

@@ -1,0 +1,222 @@
+"""Ways to end a service that has come to rest, each as short as it can be said."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from benchmarks.subjects import Subject
+
+BETWEEN_READINGS = 0.1
+# A quiet moment that does not come is not waited for longer; the stop then is one at any moment.
+QUIET_LIMIT = 40.0
+SIGNAL = "SIGTERM"
+
+
+@dataclass
+class Stop:
+    """One stop and start; times in seconds since the epoch."""
+
+    begun: float
+    acted: float = 0.0  # the signal, or the freeze that was the last one
+    exited: float = 0.0
+    started: float = 0.0
+    served: float = 0.0
+    quiet: bool = True  # the moment that the way wants came
+    freezes: int = 0
+    frozen: float = 0.0  # seconds, the longest
+    parked: int = 0  # messages that waited with us
+    unfrozen: int = 0  # freezes that the engine could not do
+    killed: bool = False  # it would not exit
+    said: str = ""  # kolla_docker's verdict
+
+
+def sigterm_quiet(subject: Subject, stop: Stop) -> None:
+    """SIGTERM when two readings running are empty."""
+    stop.quiet = quiet(subject)
+    _sigterm(subject, stop)
+
+
+def sigterm_successor(subject: Subject, stop: Stop) -> None:
+    """The same, and its successor is started at the moment of the signal."""
+    spare = subject.spare()
+    stop.quiet = quiet(subject)
+    container = subject.container
+    stop.acted = time.time()
+    container.kill(SIGNAL)
+    spare.start()
+    stop.started = time.time()
+    stop.killed = not subject.wait_exit(container)
+    stop.exited = time.time()
+    subject.switch_to(spare)
+
+
+def freeze(subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 0.0) -> None:
+    """Frozen when empty, read again, killed while frozen; thawed when it is not empty.
+
+    ``still`` seconds pass between the freeze and its reading; ``before`` is how long all must have been
+    empty before the freeze.
+    """
+    container = subject.container
+    deadline = time.time() + QUIET_LIMIT
+    while True:
+        stop.quiet = quiet(subject, deadline - time.time(), before)
+        stop.acted = time.time()
+        if not _pause(container, stop):
+            continue
+        time.sleep(still)
+        good = subject.empty()
+        if good or time.time() > deadline:
+            container.kill("SIGKILL")
+            stop.quiet = good
+            break
+        container.unpause()
+        stop.frozen = max(stop.frozen, time.time() - stop.acted)
+    container.wait(timeout=30)
+    stop.exited = time.time()
+    stop.frozen = max(stop.frozen, stop.exited - stop.acted)
+
+
+def _pause(container: Container, stop: Stop) -> bool:
+    """A freeze fails now and then on a busy machine: runc gives its processes 50 ms to come to rest."""
+    try:
+        container.pause()
+    except APIError:
+        stop.unfrozen += 1
+        with contextlib.suppress(APIError):
+            container.unpause()
+        return False
+    stop.freezes += 1
+    return True
+
+
+def freeze_late(subject: Subject, stop: Stop) -> None:
+    """Frozen, and the reading waits for 0.3 s, so that what was sent just before shows."""
+    freeze(subject, stop, still=0.3)
+
+
+def freeze_settled(subject: Subject, stop: Stop) -> None:
+    """Frozen only when all was empty for a whole second."""
+    freeze(subject, stop, before=1.0)
+
+
+def park_freeze(subject: Subject, stop: Stop) -> None:
+    """What is sent to it waits with us; then frozen as above, its successor gets what waited."""
+    parked = subject.park()
+    try:
+        freeze(subject, stop, before=1.0)
+        subject.container.start()
+        stop.started = time.time()
+    finally:
+        stop.parked = parked.release()
+
+
+def park_settle_freeze(subject: Subject, stop: Stop) -> None:
+    """The same, but 4 s pass before: longer than any work that shows in no row."""
+    parked = subject.park()
+    try:
+        time.sleep(4.0)
+        freeze(subject, stop)
+        subject.container.start()
+        stop.started = time.time()
+    finally:
+        stop.parked = parked.release()
+
+
+def park_sigterm(subject: Subject, stop: Stop) -> None:
+    """What is sent to it waits with us, 4 s pass, and SIGTERM when it is empty."""
+    parked = subject.park()
+    try:
+        time.sleep(4.0)
+        stop.quiet = quiet(subject)
+        _sigterm(subject, stop)
+        subject.container.start()
+        stop.started = time.time()
+    finally:
+        stop.parked = parked.release()
+
+
+def sigterm_any(subject: Subject, stop: Stop) -> None:
+    """SIGTERM at any moment, and its exit is waited for."""
+    _sigterm(subject, stop)
+
+
+def docker_stop(subject: Subject, stop: Stop) -> None:
+    """The engine's own stop, 10 s, at any moment."""
+    stop.acted = time.time()
+    subject.container.stop(timeout=10)
+    stop.exited = time.time()
+
+
+def module_signal(subject: Subject, stop: Stop) -> None:
+    """kolla_docker with exit=signal."""
+    _module(subject, stop, "signal")
+
+
+def module_freeze(subject: Subject, stop: Stop) -> None:
+    """kolla_docker with exit=freeze."""
+    _module(subject, stop, "freeze")
+
+
+def _module(subject: Subject, stop: Stop, way: str) -> None:
+    from tests.support.module_run import run_module
+
+    # Nothing of what is lost already is in its way: it would wait for it.
+    arguments = {
+        "action": "stop_container",
+        "name": subject.container.name,
+        "service": subject.service,
+        "service_config": [subject.config],
+        "graceful_shutdown_timeout": 90,
+        "exit": way,
+    }
+    result = run_module(arguments)
+    stop.exited = time.time()
+    stop.said = (
+        f"{result.get('verdict')}, {result.get('exit')}" if "verdict" in result else result.get("msg", "")
+    )
+    stop.acted = stop.exited - float(result.get("drained") or 0)
+
+
+def _sigterm(subject: Subject, stop: Stop) -> None:
+    container = subject.container
+    stop.acted = time.time()
+    container.kill(SIGNAL)
+    stop.killed = not subject.wait_exit(container)
+    stop.exited = time.time()
+
+
+def quiet(subject: Subject, limit: float = QUIET_LIMIT, before: float = 0.0) -> bool:
+    """Wait until it was empty twice running, and for ``before`` seconds; False when that did not come."""
+    deadline = time.monotonic() + limit
+    since: float | None = None
+    while time.monotonic() < deadline:
+        if not subject.empty():
+            since = None
+        elif since is None:
+            since = time.monotonic()
+        elif time.monotonic() - since >= before:
+            return True
+        time.sleep(BETWEEN_READINGS)
+    return False
+
+
+WAYS: dict[str, Callable[[Subject, Stop], None]] = {
+    "sigterm-quiet": sigterm_quiet,
+    "sigterm-successor": sigterm_successor,
+    "freeze": freeze,
+    "freeze-late": freeze_late,
+    "freeze-settled": freeze_settled,
+    "sigterm-any": sigterm_any,
+    "docker-stop": docker_stop,
+    "park-freeze": park_freeze,
+    "park-settle-freeze": park_settle_freeze,
+    "park-sigterm": park_sigterm,
+    "module-signal": module_signal,
+    "module-freeze": module_freeze,
+}

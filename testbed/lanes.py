@@ -30,8 +30,10 @@ from testbed.paths import CINDER_DIR, MARKER
 from testbed.pauses import Pauses
 from testbed.service import Service
 from testbed.stack import MARIADB, MODES, EngineEvent, Stack, lane_folders
+from testbed.waiting import wait_until
 
 KINDS = ("volume", "backup")
+TOUCH_EVERY = 2  # seconds
 
 
 class Lane:
@@ -48,9 +50,13 @@ class Lane:
         report_interval: int = 2,
         service_down_time: int = 60,
         image: str | None = None,
+        touching: bool = False,
     ) -> None:
-        """``image`` is the reference of another image than the stack's; the mode is the stack's if not given."""
-        self.stack, self.name, self.image = stack, name, image
+        """``image`` is the reference of another image than the stack's; the mode is the stack's if not given.
+
+        ``touching``: as some forks of Cinder do, an operation touches its row of ``workers`` for as long as it runs.
+        """
+        self.stack, self.name, self.image, self.touching = stack, name, image, touching
         self.mode = mode or stack.settings.mode
         self.kinds = tuple(kinds)
         self._refuse_nonsense()
@@ -142,13 +148,16 @@ class Lane:
 
     def service(self, kind: str) -> Service:
         """``volume`` or ``backup``."""
+        environment = {"TESTBED_PAUSES": f"/var/lib/cinder/lanes/{self.name}/pauses.json"}
+        if self.touching:
+            environment["TESTBED_TOUCHING"] = str(TOUCH_EVERY)
         return Service(
             container=self.container_name(kind),
             binary=f"cinder-{kind}",
             settings=self.settings,
             backends=self.backends,
             images_path=f"/lanes/{self.name}",
-            environment={"TESTBED_PAUSES": f"/var/lib/cinder/lanes/{self.name}/pauses.json"},
+            environment=environment,
         )
 
     def container_name(self, kind: str) -> str:
@@ -196,6 +205,17 @@ class Lane:
     def clear_pauses(self) -> None:
         """Every operation is quick again; those under way keep what they were told."""
         self._pauses.clear()
+
+    def kill_operation(self, resource_id: str, timeout: float = 60) -> None:
+        """The operation that sleeps on this resource neither goes on nor ends any more, while its service lives."""
+        dying = self._folder / "dying"
+        dying.mkdir(exist_ok=True)
+        told = dying / resource_id
+        told.touch()
+        try:
+            wait_until(lambda: not told.exists(), timeout, f"the death of what is done to {resource_id}")
+        finally:
+            told.unlink(missing_ok=True)
 
 
 def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:

@@ -4,6 +4,9 @@
 
 how: ``sleep`` yields under eventlet; ``execute`` runs a program, as most drivers
 do; ``block`` stops the whole process: no heartbeat, no signal is handled.
+
+A file DYING/RESOURCE_ID kills the operation that sleeps on this resource: it neither goes on nor ends any more,
+while its service lives. Whoever asked for it knows by the file being gone.
 """
 
 import json
@@ -14,6 +17,8 @@ import time
 
 LOG = logging.getLogger(__name__)
 FILE = os.environ.get("TESTBED_PAUSES", "/var/lib/cinder/pauses.json")
+DYING = os.path.join(os.path.dirname(FILE), "dying")
+_dead: set[str] = set()
 
 
 def told(operation: str, pauses_file: str = FILE) -> tuple[float, str]:
@@ -33,8 +38,35 @@ def pause(operation: str, resource_id: str = "") -> None:
     if seconds <= 0:
         return
     LOG.info("testbed: %s of %s takes %s s (%s)", operation, resource_id, seconds, how)
-    {"sleep": time.sleep, "execute": _execute, "block": _block}[how](seconds)
+    if how == "sleep":
+        _sleep(seconds, resource_id)
+    else:
+        {"execute": _execute, "block": _block}[how](seconds)
     LOG.info("testbed: %s of %s goes on", operation, resource_id)
+
+
+def died(resource_id: str) -> bool:
+    """Whether the operation on this resource was killed."""
+    return resource_id in _dead
+
+
+def _sleep(seconds: float, resource_id: str) -> None:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if resource_id and _told_to_die(resource_id):
+            LOG.info("testbed: what was done to %s died", resource_id)
+            while True:
+                time.sleep(3600)
+        time.sleep(min(left, 0.2))
+
+
+def _told_to_die(resource_id: str) -> bool:
+    try:
+        os.unlink(os.path.join(DYING, resource_id))
+    except OSError:
+        return False
+    _dead.add(resource_id)
+    return True
 
 
 def _execute(seconds: float) -> None:

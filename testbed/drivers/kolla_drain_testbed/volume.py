@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from kolla_drain_testbed.images import IMAGE_SIZE
 from kolla_drain_testbed.pauses import pause
+from kolla_drain_testbed.touching import install as install_touching
 
 OPTIONS = [
     cfg.StrOpt(
@@ -20,6 +21,7 @@ OPTIONS = [
     )
 ]
 cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
+install_touching()
 GIB = 1024**3
 
 

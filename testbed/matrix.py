@@ -7,6 +7,7 @@ stack; tests/e2e and tools/matrix share all of it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,7 @@ class Stopped:
     exit: str = ""  # signal or freeze, as the module says it
     seconds: float = 0.0  # from the call to the container's exit
     gap: float | None = None  # from that to the new process's start
+    own: float = 0.0  # from the module's begin to the exit, without the time that Ansible needs
     told: tuple[dict[str, Any], ...] = ()  # the module's operations
 
 
@@ -108,7 +110,8 @@ class Fate:
     def word(self) -> str:
         """For people."""
         if self.right:
-            return "done"
+            late = self.in_flight and self.at_exit != self.wanted
+            return "done after the start" if late else "done"
         if self.wrong:
             return f"wrong: {self.wrong}"
         return self.status if self.status.startswith("error") else f"lost: {self.status} for good"
@@ -144,8 +147,22 @@ class Cell:
             return self.fates[0].word
         if not self.lost:
             return f"all {len(self.fates)} done"
-        done = len(self.fates) - len(self.lost)
-        return "; ".join([f"{done} done"] * bool(done) + [f"{one.kind} {one.word}" for one in self.lost])
+        lost = Counter(f"{fate.kind} {fate.word}" for fate in self.lost)
+        words = [f"{number} x {what}" if number > 1 else what for what, number in lost.items()]
+        return "; ".join([f"{len(self.fates) - len(self.lost)} of {len(self.fates)} done", *words])
+
+    def told(self) -> str:
+        """The cell with its details, a line each."""
+        head = f"{self.name} on {self.lane}: {self.word}, in {self.seconds:.0f} s"
+        stops = [
+            f"  {one.verdict or 'stopped'} {one.exit} after {one.seconds:.1f} s, gap {one.gap}: {one.reason}"
+            for one in self.stops
+        ]
+        fates = [
+            f"  {one.kind} {one.id}: {one.at_exit or '-'} at the exit, then {one.word}; told as {one.told or '-'}"
+            for one in self.fates
+        ]
+        return "\n".join([head, *stops, *fates, *(f"  PROBLEM: {one}" for one in self.problems)])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -176,3 +193,8 @@ class Job:
     def name(self) -> str:
         """For people, and for -k."""
         return "-".join([self.honesty or self.row.name, self.way, self.mode])
+
+    @property
+    def label(self) -> str:
+        """The name, and which time it is run."""
+        return f"{self.name}-{self.attempt}"

@@ -37,7 +37,7 @@ class Lead:
 
     def took(self, seconds: float) -> None:
         """Learn from one run; quick to rise, slow to fall."""
-        self.seconds = max(3.0, 1.3 * seconds, 0.8 * self.seconds)
+        self.seconds = min(25.0, max(3.0, 1.3 * seconds, 0.8 * self.seconds))
 
 
 class Bench:
@@ -111,14 +111,17 @@ class Bench:
 
     def begun(self, operation: str, resource: str, of: str = VOLUME) -> None:
         """Wait until the service has begun it: its driver says so before it pauses."""
+        self.logged(rf"testbed: {operation} of \S*{resource}\S* takes", of)
+
+    def logged(self, words: str, of: str = VOLUME) -> None:
+        """Wait until the service has said so since the operations were made slow."""
         container = self.lane.container(of)
-        words = re.compile(rf"testbed: {operation} of \S*{resource}\S* takes")
 
         def seen() -> bool:
             log = container.logs(since=int(self._begun)).decode(errors="replace")
-            return bool(words.search(log))
+            return bool(re.search(words, log))
 
-        wait_until(seen, 60, f"{container.name} beginning {operation} of {resource}", interval=POLL)
+        wait_until(seen, 90, f"{container.name} saying {words!r}", interval=POLL)
 
     # -- the end
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from testbed.image_source import CHUNKS as IMAGE_CHUNKS
-from testbed.matrix import BACKUP, GONE, VOLUME, Honesty, Operation, Row, State
+from testbed.matrix import BACKUP, GONE, OURS, STOP, VOLUME, Honesty, Job, Operation, Row, State
 from testbed.matrix_bench import CHUNKS, Bench, content_of, gone
+from testbed.stack import MODES
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def from_image(bench: Bench, _: object = None) -> list[Operation]:
     image = bench.stack.images.new()
     bench.slow("image_chunk", 1 / IMAGE_CHUNKS)
     volume = str(bench.api.create_volume(1, "matrix", backend=bench.first, image_id=image)["id"])
-    bench.api.wait_status("volume", volume, "downloading")
+    # Its status is "downloading" only once the image has been fetched.
+    bench.logged(rf"Volume {volume}: being created as image")
 
     def check() -> str:
         meta = bench.api.get("volume", volume).get("volume_image_metadata", {})
@@ -290,6 +293,16 @@ ROWS: Sequence[Row] = (
 )
 BY_NAME = {row.name: row for row in ROWS}
 
+LONG = (
+    "requests",
+    "from-image-twice",
+    "create-twice",
+    "backup-restore",
+    "backup-create-volume",
+    "backup-create",
+    "four",
+)
+
 # What a stop says that is meant to lose work, or to leave it alone. Only the first of the arguments may decide.
 HONEST = (
     Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed"),
@@ -300,3 +313,29 @@ HONEST = (
     ),
     Honesty("unverified", "create", "eventlet", "service=none", "unverified"),
 )
+
+
+def job_of(one: Honesty) -> Job:
+    """A stop that is meant not to drain."""
+    return Job(
+        BY_NAME[one.row], STOP, one.mode, arguments=one.arguments, verdicts=(one.verdict,), honesty=one.name
+    )
+
+
+def every_row_once() -> list[Job]:
+    """Each row in one mode and one of our two ways, which alternate; and the verdicts that are no ``drained``."""
+    turns = list(itertools.product(OURS, MODES))
+    rows = [Job(row, *turns[number % len(turns)]) for number, row in enumerate(ROWS)]
+    return longest_first([*rows, *(job_of(one) for one in HONEST)])
+
+
+def every_cell(rows: Sequence[str], ways: Sequence[str], modes: Sequence[str], times: int = 1) -> list[Job]:
+    """Each of these rows under each of the ways in each of the modes."""
+    found = itertools.product(range(1, times + 1), ways, rows, modes)
+    return [Job(BY_NAME[row], way, mode, attempt) for attempt, way, row, mode in found]
+
+
+def longest_first(jobs: Sequence[Job]) -> list[Job]:
+    """Side by side the whole then takes least."""
+    rank = {name: number for number, name in enumerate(LONG)}
+    return sorted(jobs, key=lambda job: rank.get(job.row.name, len(rank)))

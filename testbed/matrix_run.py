@@ -118,7 +118,8 @@ class CellRun:
 
     def _fates(self, stopped: Stopped) -> list[Fate]:
         """Wait until each operation has come to its right end, or for as long as any could take."""
-        patience = self.bench.seconds + PATIENCE.get(self.job.way, LONG_PATIENCE)
+        meant = self.job.verdicts == ("drained",)
+        patience = self.bench.seconds + (PATIENCE.get(self.job.way, LONG_PATIENCE) if meant else 10.0)
         deadline = time.monotonic() + patience
         open_ones = list(self.operations)
         while open_ones and time.monotonic() < deadline:
@@ -238,9 +239,10 @@ class Runner:
         for lane in self._lanes:
             lane.down()
 
-    def cells(self) -> list[tuple[Job, Future[Cell]]]:
-        """Every job and the promise of its cell."""
-        return self._cells
+    @property
+    def cells(self) -> dict[str, Future[Cell]]:
+        """The promise of each cell, by its job's label."""
+        return {job.label: future for job, future in self._cells}
 
     def _run(self) -> None:
         try:

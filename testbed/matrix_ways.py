@@ -21,7 +21,7 @@ from testbed.matrix import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
 from testbed.matrix_bench import Bench, Lead
 
 ROOT = Path(__file__).resolve().parents[1]
-BUDGET = 150
+BUDGET = 400  # generous: cells run side by side, and a backup computes checksums of a whole volume
 BETWEEN_TWO_STOPS = 2.0
 LIMIT = BUDGET + 120
 
@@ -177,6 +177,7 @@ def _docker(*words: str) -> None:
 def _told(result: dict[str, Any]) -> Stopped:
     """The module's own words. A call that failed says why in ``msg``."""
     return Stopped(
+        own=round((result.get("quiesced") or 0.0) + (result.get("drained") or 0.0), 1),
         verdict=str(result.get("verdict") or ("failed" if result.get("failed") else "")),
         reason=str(result.get("reason") or result.get("msg") or ""),
         exit=str(result.get("exit") or ""),

@@ -1,0 +1,182 @@
+"""Every row of the matrix under every way in every mode, a line a cell, and the page of the results.
+
+tools/matrix                                        all of it, and docs/results/matrix.rst and .json
+tools/matrix --rows extend,clone --modes threads    some of it, which is only printed
+tools/matrix --page                                 the page once more, of the results that are there
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from testbed import matrix_page
+from testbed.console import say
+from testbed.containers import run_inside
+from testbed.errors import TestbedError
+from testbed.matrix import NOT_RUN, OURS, WAYS, Cell, Job
+from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of, longest_first
+from testbed.matrix_run import Runner
+from testbed.stack import MODES, Stack
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+ASK_VERSIONS = (
+    "import platform; from importlib.metadata import version as v;"
+    " print(v('cinder'), v('oslo.service'), platform.python_version())"
+)
+
+
+def versions(stack: Stack) -> dict[str, str]:
+    """What was measured, and with what."""
+    inside = run_inside(
+        stack.container("cinder_api"), ["/opt/cinder/bin/python", "-c", ASK_VERSIONS], "versions"
+    )
+    cinder, oslo_service, python = inside.split()
+    return {
+        "cinder": cinder,
+        "oslo.service": oslo_service,
+        "Python of Cinder": python,
+        "Docker Engine": str(stack.client.version()["Version"]),
+        "ansible-core": version("ansible-core"),
+        "kolla-drain": _commit(),
+    }
+
+
+def _commit() -> str:
+    command = ["git", "-c", f"safe.directory={ROOT}", "describe", "--always", "--dirty=, with changes"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@dataclass
+class Record:
+    """What a run has seen so far, kept with each cell."""
+
+    file: Path | None
+    head: dict[str, Any]
+    cells: list[dict[str, Any]]
+    expected: int
+
+    def add(self, cell: Cell) -> None:
+        """One more; a line for whoever looks on."""
+        self.cells.append(cell.as_dict())
+        lines = cell.told().splitlines()
+        shown = lines[:1] if not cell.problems else lines
+        say(f"{len(self.cells)}/{self.expected} " + "\n".join([*shown, *self._ended(cell)]))
+        if self.file:
+            text = json.dumps({**self.head, "cells": self.cells}, indent=1)
+            self.file.write_text(text + "\n")
+
+    @staticmethod
+    def _ended(cell: Cell) -> list[str]:
+        return [
+            f"      {one.verdict} {one.exit} {one.seconds:.1f} s".rstrip()
+            for one in cell.stops
+            if one.verdict
+        ]
+
+
+def jobs_of(chosen: argparse.Namespace) -> list[Job]:
+    """The cells that are asked for; with all of kolla_docker's also the stops that are meant to fail."""
+    found = every_cell(chosen.rows, chosen.ways, chosen.modes, chosen.repeat)
+    if set(chosen.rows) == set(BY_NAME) and set(OURS) <= set(chosen.ways):
+        found += [job_of(one) for one in HONEST if one.mode in chosen.modes]
+    return longest_first(found)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """All cells; 1 if kolla_docker lost something or said what is not true."""
+    stack = Stack().up()
+    jobs = jobs_of(chosen)
+    whole = (
+        set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
+    )
+    file = chosen.output / "matrix.json" if whole else None
+    head = {
+        "made": time.strftime("%Y-%m-%d", time.gmtime()),
+        "seconds": chosen.seconds,
+        "repeat": chosen.repeat,
+        "versions": versions(stack),
+    }
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    record = Record(file, head, [], len(jobs))
+    with Runner(stack, jobs, chosen.seconds, tell=record.add) as runner:
+        for future in runner.cells.values():
+            future.result()
+    cells = [Cell.from_dict(one) for one in record.cells]
+    if file:
+        page(file)
+    bad = [cell for cell in cells if cell.problems]
+    say(f"done: {len(cells)} cells, {len(bad)} of them with something wrong under kolla_docker or not run")
+    return 1 if bad else 0
+
+
+def kept(file: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cells of an earlier run of the same length that were really run."""
+    if not file.exists():
+        return []
+    results = json.loads(file.read_text())
+    if results["seconds"] != head["seconds"]:
+        raise TestbedError(
+            f"{file} is of operations of {results['seconds']:g} s: resume it with --seconds of that."
+        )
+    return [cell for cell in results["cells"] if cell["word"] != NOT_RUN]
+
+
+def page(file: Path) -> None:
+    """The page beside the results."""
+    target = file.with_suffix(".rst")
+    target.write_text(matrix_page.made_of(json.loads(file.read_text())))
+    say(f"{target.relative_to(Path.cwd())} is written")
+
+
+def main() -> int:
+    """Read the arguments and act; 1 with a sentence when it did not work."""
+    parser = argparse.ArgumentParser(
+        prog="tools/matrix", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rows", type=_some(BY_NAME), default=list(BY_NAME), help="of " + ", ".join(BY_NAME))
+    parser.add_argument("--ways", type=_some(WAYS), default=list(WAYS), help="of " + ", ".join(WAYS))
+    parser.add_argument("--modes", type=_some(MODES), default=list(MODES), help="of " + ", ".join(MODES))
+    parser.add_argument("--seconds", type=float, default=14, help="that an operation takes (default: 14)")
+    parser.add_argument("--repeat", type=int, default=1, help="how often each cell is run (default: once)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of matrix.json and matrix.rst")
+    parser.add_argument(
+        "--page", action="store_true", help="only write the page, of the matrix.json that is there"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the cells of matrix.json, and run those it lacks"
+    )
+    chosen = parser.parse_args()
+    try:
+        if chosen.page:
+            page(chosen.output / "matrix.json")
+            return 0
+        return run(chosen)
+    except TestbedError as error:
+        say(f"FAILED: {error}")
+        return 1
+
+
+def _some(known: Sequence[str] | dict[str, Any]) -> Any:
+    """A list with commas, all of it known."""
+
+    def parse(text: str) -> list[str]:
+        words = text.split(",")
+        unknown = [word for word in words if word not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"there is no {unknown[0]}; there are {', '.join(known)}")
+        return words
+
+    return parse
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,198 @@
+"""Work that is told from dead work by its worker row, and a backup's hops, on a lane of the real Cinder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kolla_drain import service_config
+from kolla_drain.evidence import database, evidence_of
+from kolla_drain.evidence.batch import Batch, Source
+from kolla_drain.model import EvidenceState, Reading
+from testbed.lanes import Lane
+from testbed.stack import Stack
+from testbed.waiting import wait_until
+
+from .conftest import AdHoc, taken
+
+DOWN_TIME = 10  # of the lane's services; their operations touch their rows every 2 s
+pytestmark = pytest.mark.any_mode
+
+
+@pytest.fixture(scope="module")
+def touching(stack_in_mode: Stack) -> Iterator[Lane]:
+    """A lane of a Cinder that touches its worker rows, as some forks do."""
+    lane = Lane(stack_in_mode, "e1", touching=True, service_down_time=DOWN_TIME)
+    try:
+        yield lane.up()
+    finally:
+        lane.down()
+
+
+@pytest.fixture
+def lane(touching: Lane) -> Iterator[Lane]:
+    """All of it up and no pause set, before and after each test."""
+    touching.clear_pauses()
+    yield touching.up()
+    touching.clear_pauses()
+
+
+def creating(lane: Lane, seconds: float) -> str:
+    """A volume that cinder-volume makes for that long; its id."""
+    lane.set_pause("volume_create", seconds)
+    volume = str(lane.api.create_volume(1, "workers", backend=lane.backends[0])["id"])
+    wait_until(lambda: taken(lane.stack, volume), 60, f"cinder-volume taking volume {volume}")
+    return volume
+
+
+def stop(lane: Lane, kind: str = "volume") -> str:
+    return f"action=stop_container {lane.module_arguments(kind)} graceful_shutdown_timeout=300"
+
+
+class Watch:
+    """Reads the evidence of the lane's services all the time, from the time it is made."""
+
+    def __init__(self, lane: Lane) -> None:
+        sources = {}
+        for kind in ("volume", "backup"):
+            config = service_config.load([lane.config(kind)], f"cinder-{kind}")
+            where = database.target(config.database, inherited=True)
+            sources[kind] = Source(evidence_of(config.service), config, where)
+        self._batch = Batch(sources)
+        self._keys = tuple(sources)
+        self._ended = threading.Event()
+        self.readings: list[dict[str, Reading]] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        while not self._ended.wait(0.05):
+            self.readings.append(self._batch.readings_once(self._keys))
+
+    def seen(self, kind: str) -> list[set[tuple[str, str]]]:
+        """What each reading showed of cinder-volume or cinder-backup: kinds and ids."""
+        assert all(reading[kind].state is EvidenceState.OK for reading in self.readings)
+        return [{op.key for op in reading[kind].working} for reading in self.readings]
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._batch.close()
+
+
+@pytest.fixture
+def watch(lane: Lane) -> Iterator[Watch]:
+    """Made once the lane is up; ended before it goes."""
+    one = Watch(lane)
+    yield one
+    one.end()
+
+
+def always(seen: list[set[tuple[str, str]]], key: tuple[str, str]) -> bool:
+    """Whether it is in every reading from the first one that shows it to the last one that does, without a gap."""
+    shown = [key in reading for reading in seen]
+    assert any(shown), f"{key} was never seen"
+    first, last = shown.index(True), len(shown) - 1 - shown[::-1].index(True)
+    return all(shown[first : last + 1])
+
+
+def begun(lane: Lane, kind: str = "volume") -> bool:
+    """Whether a stop has made its entry."""
+    return (Path("/run/kolla-drain") / f"{lane.container(kind).id}.json").exists()
+
+
+def touches(lane: Lane, volume: str, times: int) -> None:
+    """Wait until the volume's row of workers has been touched so many times more."""
+    seen: set[object] = set()
+
+    def touched() -> bool:
+        question = "SELECT updated_at FROM workers WHERE resource_id = %s AND deleted = 0"
+        seen.update(row[0] for row in lane.stack.mariadb.execute(question, (volume,), "cinder"))
+        return len(seen) > times
+
+    wait_until(touched, 120, f"the row of {volume} being touched {times} times")
+
+
+def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> None:
+    holding = creating(lane, 2 * DOWN_TIME)  # until the stop has begun
+    run = AdHoc(stop(lane))
+    wait_until(lambda: begun(lane), 60, "the stop having begun")
+    volume = creating(lane, 1.5 * DOWN_TIME)
+
+    result = run.result()
+
+    assert result["verdict"] == "drained", result["reason"]
+    assert lane.api.status("volume", volume) == "available"
+    outcomes = {op["id"]: op["outcome"] for op in result["operations"]}
+    assert outcomes == {holding: "finished", volume: "finished"}
+
+
+def test_a_worker_killed_in_the_living_service_ends_the_wait(lane: Lane) -> None:
+    volume = creating(lane, 600)
+    run = AdHoc(stop(lane))
+    wait_until(lambda: begun(lane), 60, "the stop having begun")
+    touches(lane, volume, 5)  # the stop, which looks as often, must have seen it twice
+    lane.kill_operation(volume)
+
+    result = run.result()
+
+    assert run.seconds < 90, "and not all of its 300 s"
+    assert result["verdict"] == "killed", result["reason"]  # frozen, with nothing alive left to wait for
+    (operation,) = result["operations"]
+    assert operation["dead"] is True
+    assert (operation["id"], operation["outcome"], operation["last_status"]) == (
+        volume,
+        "interrupted",
+        "creating",
+    )
+    assert "error" in operation["fate"]
+    assert any("dead: its worker row stood still" in line["event"] for line in result["timeline"])
+    lane.clear_pauses()
+    lane.start("volume")
+    lane.api.wait_status("volume", volume, "error")  # as the fate says
+
+
+def test_a_backup_is_seen_in_every_hop(lane: Lane, watch: Watch) -> None:
+    volume = str(lane.api.create_volume(1, "hops", backend=lane.backends[0])["id"])
+    lane.api.wait_status("volume", volume, "available")
+    lane.set_pause("volume_attach", 1)
+    lane.set_pause("backup_chunk", 0.1)
+    container = lane.container("volume")
+    container.pause()
+    try:
+        backup = str(lane.api.create_backup(volume)["id"])
+        wait_until(
+            lambda: waits_for_the_volume(lane, backup), 60, f"backup {backup} in cinder-volume's queue"
+        )
+        held = len(watch.readings)
+        wait_until(lambda: len(watch.readings) > held + 2, 30, "some readings of that hop")
+    finally:
+        container.unpause()
+    lane.api.wait_status("backup", backup, "available")
+    made = len(watch.readings)
+    lane.set_pause("restore_chunk", 0.1)
+    lane.api.restore_backup(backup, volume)
+    lane.api.wait_status("backup", backup, "available")
+    restored = len(watch.readings)
+    lane.set_pause("backup_delete", 1)
+    lane.api.delete_backup(backup)
+    lane.api.wait_status("backup", backup, "gone")
+    watch.end()
+
+    in_backup, in_volume = watch.seen("backup"), watch.seen("volume")
+    print(f"{len(in_backup)} readings; held at {held}, made at {made}, restored at {restored}")
+    assert all(("backup_create", backup) in reading for reading in in_backup[held : held + 2])
+    assert all(("volume_backup", volume) in reading for reading in in_volume[held : held + 2])
+    for kind in ("backup_create", "backup_restore", "backup_delete"):
+        assert always(in_backup, (kind, backup)), kind
+    for kind in ("volume_backup", "volume_restore"):
+        assert always(in_volume, (kind, volume)), kind
+
+
+def waits_for_the_volume(lane: Lane, backup: str) -> bool:
+    """Whether cinder-backup has done its first part: it names its driver, then asks cinder-volume for the device."""
+    rows = lane.stack.mariadb.execute("SELECT service FROM backups WHERE id = %s", (backup,), "cinder")
+    return bool(rows[0][0])

@@ -8,6 +8,7 @@ import random
 import secrets
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -15,6 +16,7 @@ import pytest
 
 from testbed import images, mariadb, setup_host
 from tests.support import module_run
+from tests.support.cinder_services import Services
 from tests.support.workloads import Workloads, sweep
 from tests.support.workloads import workloads as workloads_on
 
@@ -111,3 +113,10 @@ def cinder_database() -> Iterator[mariadb.MariaDB]:
 def cinder_host() -> str:
     """A host name that no other test has."""
     return f"host-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def services(
+    workloads: Workloads, cinder_database: mariadb.MariaDB, cinder_host: str, tmp_path: Path
+) -> Services:
+    return Services(workloads, cinder_database, cinder_host, tmp_path)

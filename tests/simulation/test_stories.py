@@ -770,22 +770,34 @@ def test_work_in_flight_is_waited_for_before_the_freeze():
     assert only(world).works[0].state == "finished"
 
 
+def frozen_when_idle():
+    """From when to when a service without work is frozen; the last reading before that is 0.1 s old by then."""
+    with World(Scene(services=(Service(profile=FROZEN),))) as world:
+        world.stop(Run())
+        ((begin, end),) = only(world).life.frozen
+        return begin - BEGINNING, end - BEGINNING
+
+
 def test_a_request_that_comes_right_before_the_freeze_thaws_it():
-    """Of two empty readings a second apart the second is over at 1.1 s, and heard at 1.2 s."""
-    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=1.15, takes=8.0),)))
+    begin, _ = frozen_when_idle()
+    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=begin - 0.05, takes=8.0),)))
     assert only(world).works[0].state == "finished"
     assert (result.verdict, result.exit, result.freezes) == (Verdict.DRAINED, Exit.FREEZE, 2)
     assert any("thawed: 1 operation came before the freeze" in event.event for event in result.timeline)
 
 
-@pytest.mark.parametrize("arrives", [1.25, 1.3, 1.35])
-def test_a_request_that_comes_later_waits_for_the_next_start(arrives):
-    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=arrives),)), read_at_the_end=False)
-    assert only(world).works[0].state in ("queued", "finished")
-    assert result.verdict is Verdict.DRAINED
-    told = [(ending.operation.id, ending.outcome) for ending in result.endings]
-    if only(world).works[0].state == "queued":
-        assert told in ([("c0-0", Outcome.QUEUED)], [])
+def test_a_request_that_comes_later_waits_for_the_next_start():
+    begin, end = frozen_when_idle()
+    for arrives in (begin + 0.02, (begin + end) / 2, end - 0.02, end + 0.02):
+        world, result = stop(
+            Service(profile=FROZEN, jobs=(Job(arrives=arrives),)), latencies=(0.1, 0.1, 0.1, 0.3)
+        )
+        assert result.verdict is Verdict.DRAINED
+        if only(world).works[0].state == "queued":
+            told = [(ending.operation.id, ending.outcome) for ending in result.endings]
+            assert told in ([("c0-0", Outcome.QUEUED)], [])
+        else:
+            assert (only(world).works[0].state, result.freezes) == ("finished", 2)
 
 
 def test_work_that_cannot_end_in_time_gets_the_signal():
@@ -810,7 +822,8 @@ def test_a_run_that_dies_while_it_is_frozen_leaves_it_thawed():
 
 
 def test_evidence_that_goes_away_while_it_is_frozen_thaws_it():
-    _, result = stop(Service(profile=FROZEN), outages=((1.15, 4.0, True),))
+    begin, _ = frozen_when_idle()
+    _, result = stop(Service(profile=FROZEN), outages=((begin - 0.05, begin + 3.0, True),))
     assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
     assert result.freezes == 2
 
@@ -822,8 +835,14 @@ def test_evidence_that_is_too_slow_for_a_freeze_ends_in_the_signal():
 
 
 def test_where_it_cannot_be_frozen_it_is_signalled():
-    _, result = stop(Service(profile=FROZEN), pause_faults=("refused",))
+    _, result = stop(Service(profile=FROZEN), pause_faults=("refused",) * policy.FREEZE_REFUSALS)
     assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
+
+
+def test_a_freeze_that_fails_is_tried_again_soon():
+    world, result = stop(Service(profile=FROZEN), pause_faults=("refused",) * 3)
+    assert (result.verdict, result.exit, result.freezes) == (Verdict.DRAINED, Exit.FREEZE, 1)
+    assert world.age < 4.0
 
 
 @pytest.mark.parametrize("fault", ["late", "lost"])

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from . import policy
 from .errors import (
+    CannotFreeze,
     EngineAbsent,
     EngineError,
     EngineUnreachable,
@@ -238,7 +239,7 @@ class _Stop:
         self._is_frozen = False
         self._frozen_number: int | None = None  # answers from this question on were read while it was frozen
         self._frozen_reading: Reading | None = None
-        self._freezes = self._futile_freezes = 0
+        self._freezes = self._futile_freezes = self._refusals = 0
         self._ended_frozen = False
         self._exited_at: float | None = None
         self._final_number: int | None = None  # answers from this question on were read after the exit
@@ -257,15 +258,20 @@ class _Stop:
     def interval(self) -> float:
         """Seconds from one reading to the next; the second of two empty ones is not waited for for long."""
         interval = min(self.target.request.poll_interval, self.plan.timeout / 10)
-        if self.record.empty_readings == 1 and self._signalled_at is None:
-            interval = min(interval, 1.0)
-        return interval
+        if self._signalled_at is not None:
+            return interval
+        if self.plan.exit is Exit.FREEZE and self.record.all_young(self._clock()):
+            return min(interval, policy.BRISK)
+        return min(interval, 1.0) if self.record.empty_readings == 1 else interval
 
     @property
     def turns(self) -> tuple[float, ...]:
         """When quiesce ends, when the deadline is and when a freeze must end, on the loop's clock."""
         turns = (self._begun + self.plan.quiesce, self.deadline)
-        return turns if self._frozen_at is None else (*turns, self._frozen_at + policy.FREEZE_DECISION)
+        if self._frozen_at is not None:
+            return (*turns, self._frozen_at + policy.FREEZE_DECISION)
+        again = self._refusals and self.record.empty_readings >= policy.EMPTY_READINGS
+        return (*turns, self._clock() + policy.FREEZE_AGAIN) if again else turns
 
     def asked(self, number: int) -> None:
         """The loop asked for a reading."""
@@ -594,7 +600,6 @@ class _Stop:
                 return
             self._entry = self._ledger.freezing(entry)
             self._frozen_at = self._clock()
-            self._freezes += 1
             try:
                 self._engine.freeze(self.container.id)
             except EngineUnreachable:
@@ -602,12 +607,26 @@ class _Stop:
             except (NotRunning, NoSuchContainer):
                 self._is_thawed()
                 return
-            except EngineError as exc:
+            except CannotFreeze as exc:
                 self._cannot_freeze(str(exc))
                 return
+            except EngineError as exc:
+                self._note_refusal(str(exc))
+                return
         self._note(f"frozen: {reason}")
+        self._freezes += 1
         self._is_frozen = True
         self.wants_reading = True
+
+    def _note_refusal(self, why: str) -> None:
+        self._refusals += 1
+        self._is_thawed()
+        with contextlib.suppress(KollaDrainError):
+            self._engine.thaw(self.container.id)  # in case that it was frozen in part
+        if self._refusals >= policy.FREEZE_REFUSALS:
+            self._cannot_freeze(why)
+        elif self._refusals == 1:
+            self._note(f"not frozen yet, the engine tries again: {why}")
 
     def _cannot_freeze(self, why: str) -> None:
         self._note(f"it cannot be frozen, so it is signalled: {why}")
@@ -620,6 +639,7 @@ class _Stop:
             return
         paused = found.status is ContainerStatus.PAUSED
         if paused and not self._is_frozen:
+            self._freezes += 1
             self._is_frozen = self.wants_reading = True
         elif not paused and self._is_frozen:
             self._note("somebody else thawed it")

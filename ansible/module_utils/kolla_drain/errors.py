@@ -52,3 +52,7 @@ class LedgerError(KollaDrainError):
 
 class LedgerBusy(LedgerError):
     """Another run holds the lock of this container."""
+
+
+class CannotFreeze(EngineError):
+    """Nobody would thaw a container if this run died, so it is not frozen."""

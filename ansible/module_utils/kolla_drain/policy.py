@@ -56,6 +56,20 @@ FREEZE_DECISION = FREEZE_BOUND - 2.0
 # So many freezes without a reading are enough: then the evidence is too slow for it.
 FREEZE_TRIES = 3
 
+# On a busy host an engine may fail to freeze a container that it freezes a moment later (seen: runc 1.1 on cgroup v1
+# gives up after 50 ms of waiting for processes that wait for a core). So often it is tried, this many seconds apart.
+FREEZE_REFUSALS = 20
+FREEZE_AGAIN = 0.25
+
+# Under a stream of short requests a moment without any is short. While all that is in flight has been seen for less
+# than YOUNG seconds, a service that is to be frozen is read this often, in seconds.
+BRISK = 0.25
+YOUNG = 5.0
+
+# For this part of the quiesce a freeze waits for EMPTY_READINGS before it, so that what follows an operation's last row
+# (its quota, say) has ended, too. Then one must do: the reading while frozen is the second.
+UNHURRIED = 1 / 3
+
 
 class Action(str, enum.Enum):
     """What the loop can be told to do with a container."""
@@ -243,8 +257,8 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
     elapsed -= seen.given_more  # the run with the longest budget sends it when time runs out
     if seen.reading is None or seen.reading.state is not EvidenceState.OK:
         return _blind(profile, plan, seen, elapsed)
-    if seen.empty_readings >= EMPTY_READINGS and _may_freeze(plan, seen, elapsed):
-        return Decision(Action.FREEZE, f"its evidence showed no operation {EMPTY_READINGS} readings running")
+    if _may_freeze(plan, seen, elapsed):
+        return Decision(Action.FREEZE, "its evidence showed no operation")
     if seen.empty_readings >= EMPTY_READINGS:
         return Decision(Action.SIGNAL, f"its evidence showed no operation {EMPTY_READINGS} readings running")
     if elapsed >= plan.quiesce:
@@ -255,7 +269,8 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
 
 
 def _may_freeze(plan: Plan, seen: Observation, elapsed: float) -> bool:
-    in_time = elapsed + FREEZE_BOUND <= plan.timeout
+    wanted = EMPTY_READINGS if elapsed < plan.quiesce * UNHURRIED else 1
+    in_time = elapsed + FREEZE_BOUND <= plan.timeout and seen.empty_readings >= wanted
     sure = seen.futile_freezes < FREEZE_TRIES and not seen.hangs
     return plan.exit is Exit.FREEZE and in_time and sure
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from .model import Answer, Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile, Reading
-from .policy import Freshness
+from .policy import YOUNG, Freshness
 
 
 class Moment(enum.IntEnum):
@@ -44,6 +44,7 @@ class Record:
         self._failed: dict[
             tuple[str, str], Ending
         ] = {}  # ended in error, as far as is known before any signal
+        self._first_seen: dict[tuple[str, str], float] = {}  # of those in flight
         self._late: set[tuple[str, str]] = set()  # first seen after the exit
         self._readable_at = started
         self._quiet_since: float | None = None
@@ -101,6 +102,7 @@ class Record:
         self.pulse.update(answer.reading.heartbeats, now)
         working = answer.reading.working
         self._freshness.update(working, now)
+        self._first_seen = {op.key: self._first_seen.get(op.key, now) for op in working}
         self._operations(working, late=moment is Moment.EXITED)
         self._endings(answer.endings, {op.key for op in working}, moment)
         self._mark_dead(self._freshness.dead(now))
@@ -173,6 +175,10 @@ class Record:
     def endings(self) -> tuple[Ending, ...]:
         """Every operation that has ended, as far as is known."""
         return tuple(self._ended.values())
+
+    def all_young(self, now: float) -> bool:
+        """Whether all that is waited for was first seen a moment ago."""
+        return all(now - self._first_seen[op.key] < YOUNG for op in self.waiting_for)
 
     @property
     def standing(self) -> tuple[Operation, ...]:

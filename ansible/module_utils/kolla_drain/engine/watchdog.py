@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from ..errors import EngineError
+from ..errors import CannotFreeze, EngineError
 
 # An engine that does not answer is asked again this often, for this long, in seconds, after the bound of a freeze.
 RETRY_EVERY = 0.5
@@ -24,7 +24,10 @@ RETRY_FOR = 120.0
 # Until it says that it is there; a loaded host may need a while to start a Python.
 START_BOUND = 15.0
 
-_MAIN = "import sys, importlib; sys.path[:] = sys.argv[3:]; importlib.import_module(sys.argv[1]).main(sys.argv[2])"
+# It takes nothing with it but where this code and its libraries are, which may be a zip that Ansible has made.
+_MAIN = (
+    "import sys; sys.path[:] = sys.argv[2:]; from {package}.engine.watchdog import main; main(sys.argv[1])"
+)
 
 
 class Thaws(Protocol):
@@ -38,7 +41,9 @@ class Watchdog:
     """The run's end of the pipe. ``bound`` is the longest freeze, in seconds."""
 
     def __init__(self, bound: float) -> None:
-        command = [sys.executable, "-c", _MAIN, __name__, f"{bound:g}", *sys.path]
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        package = __name__.split(".")[-3]
+        command = [sys.executable, "-c", _MAIN.format(package=package), f"{bound:g}", root, *sys.path]
         try:
             # In a session of its own: what is sent to the run's process group is not for the watchdog.
             self._process = subprocess.Popen(
@@ -50,11 +55,11 @@ class Watchdog:
                 cwd="/",
             )
         except OSError as exc:
-            raise EngineError(f"The watchdog of a freeze could not be started: {exc.strerror}.") from exc
+            raise CannotFreeze(f"The watchdog of a freeze could not be started: {exc.strerror}.") from exc
         self._ready = False
 
     def freezing(self, container_id: str) -> None:
-        """It is about to be frozen. Raises EngineError where nobody would thaw it."""
+        """It is about to be frozen. Raises CannotFreeze where nobody would thaw it."""
         self._await_ready()
         self._say("freezing", container_id)
 
@@ -83,7 +88,8 @@ class Watchdog:
         readable, _, _ = select.select([out], [], [], START_BOUND)
         self._ready = bool(readable) and out.readline().strip() == b"ready"
         if not self._ready:
-            raise EngineError(f"The watchdog of a freeze did not start within {START_BOUND:g} s.")
+            how = "ended at its start" if readable else f"did not start within {START_BOUND:g} s"
+            raise CannotFreeze(f"The watchdog of a freeze {how}.")
 
     def _say(self, word: str, container_id: str) -> None:
         pipe = self._process.stdin
@@ -92,7 +98,7 @@ class Watchdog:
             pipe.write(f"{word} {container_id}\n".encode())
             pipe.flush()
         except (OSError, ValueError) as exc:
-            raise EngineError("The watchdog of a freeze has died; run this again.") from exc
+            raise CannotFreeze("The watchdog of a freeze has died.") from exc
 
 
 class Watch:

@@ -1,0 +1,102 @@
+"""Workloads that act as Cinder services on a real MariaDB with Cinder's schema."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from testbed.mariadb import MariaDB
+from testbed.waiting import wait_until
+
+from .workloads import Workload, Workloads, cinder_arguments
+
+PASSWORD = "s3cr3t-of-the-database"
+DOWN_TIME = 3  # seconds; a worker row may stand still for that long where rows are refreshed
+LONGER = DOWN_TIME + 5  # of an operation that must be waited for all the same
+
+
+@dataclasses.dataclass
+class Service:
+    """A workload that acts as a Cinder service, and the options by which the module finds its rows."""
+
+    workload: Workload
+    host: str
+    options: dict[str, Any]
+    database: MariaDB
+    user: str  # whom the module reads as
+
+    def args(self, **options: Any) -> dict[str, Any]:
+        """Options of a stop that ends with the signal, unless told otherwise."""
+        common = {"action": "stop_container", "name": self.workload.name, "graceful_shutdown_timeout": 60}
+        return {**common, "exit": "signal", "poll_interval": 0.5, **self.options, **options}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a run is connected, to read its rows."""
+        rows = self.database.execute(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", (self.user,)
+        )
+        return bool(rows[0][0])
+
+    def go(self) -> None:
+        """Let its operations begin; they are in its rows from the start."""
+        (self.workload.folder / "go").touch()
+
+    def wait_read(self) -> None:
+        """Until a run reads its rows; then let the operations begin."""
+        wait_until(lambda: self.is_read, 60, f"a run that reads {self.host}", interval=0.05)
+        self.go()
+
+    def volume_status(self) -> list[str]:
+        rows = self.database.execute(
+            "SELECT status FROM volumes WHERE host LIKE %s", (self.host + "@%",), "cinder"
+        )
+        return [row[0] for row in rows]
+
+
+class Services:
+    """Makes services on one database, each with a host name and a configuration of its own."""
+
+    def __init__(self, workloads: Workloads, database: MariaDB, host: str, folder: Path) -> None:
+        self.workloads, self.database, self.host, self.folder = workloads, database, host, folder
+        self.made = 0
+
+    def start(
+        self,
+        *operations: str,
+        behaviour: tuple[str, ...] = (),
+        binary: str = "cinder-volume",
+        url: Callable[[str], str] = str,
+    ) -> Service:
+        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL."""
+        self.made += 1
+        host = f"{self.host}-{self.made}"
+        user = f"reader-{host}"
+        self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
+        right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
+        row = f"{host}@lvm" if binary == "cinder-volume" else host
+        config = self.folder / f"{host}.conf"
+        config.write_text(
+            f"[DEFAULT]\nhost = {host}\nenabled_backends = lvm\nreport_interval = 1\n"
+            f"service_down_time = {DOWN_TIME}\n[lvm]\nvolume_backend_name = lvm\n"
+            f"[database]\nconnection = {url(right)}\n"
+        )
+        root = {
+            "host": "127.0.0.1",
+            "port": self.database.port,
+            "user": "root",
+            "password": self.database.root_password,
+            "database": "cinder",
+        }
+        arguments = [
+            *cinder_arguments(root, row, *operations),
+            "--binary",
+            binary,
+            "--go",
+            "/record/go",
+            *behaviour,
+        ]
+        options = {"service": binary, "service_config": [str(config)]}
+        return Service(self.workloads.start(*arguments), host, options, self.database, user)

@@ -97,6 +97,18 @@ def test_queues_that_hold_messages_are_operations(plugin):
     assert base64.b64decode(authorization.split()[1]).decode() == f"openstack:{SECRET}"
 
 
+def test_a_broker_is_not_asked_at_every_reading(plugin, monkeypatch):
+    plugin.queues = {"a": queue(1), "b": queue(1)}
+    one = asking(plugin)
+    first = one.waiting(["a"])
+    plugin.queues["a"] = queue()
+    assert one.waiting(["a"]) == first
+    assert len(plugin.asked) == 1
+    assert [op.id for op in one.waiting(["b"])] == ["b"]
+    monkeypatch.setattr(broker, "AFRESH", 0)
+    assert one.waiting(["a"]) == ()
+
+
 def test_what_is_being_taken_from_a_shared_queue_is_nobodys(plugin):
     plugin.queues = {"cinder-scheduler": queue(0, 2), "cinder-scheduler.ctl": queue(0, 1)}
     assert [op.id for op in asking(plugin).waiting(list(plugin.queues))] == ["cinder-scheduler.ctl"]

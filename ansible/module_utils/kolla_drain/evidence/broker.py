@@ -12,6 +12,7 @@ import os
 import re
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ KIND = "queued_request"
 
 # One look at all queues of a reading takes at most this long, in seconds: the rows wait for it.
 TIMEOUT = 2.0
+# What was told so lately is not asked again: the figures change every 5 seconds, and rows are read much more often.
+AFRESH = 2.0
 MANAGEMENT_PORT = 15672  # Kolla's rabbitmq_management_port
 _MOST = 1 << 20  # bytes of one answer
 
@@ -133,11 +136,16 @@ class Broker:
         self._where = where
         self._nodes = list(where.nodes)
         self._context: ssl.SSLContext | None = None
+        self._told: tuple[float, Sequence[str], tuple[Operation, ...]] | None = None
 
     def waiting(self, names: Sequence[str]) -> tuple[Operation, ...]:
         """Return an operation for each of these queues that holds messages; none where that cannot be told."""
         if self.note or not names:
             return ()
+        if self._told is not None:
+            at, of, operations = self._told
+            if of == names and time.monotonic() - at < AFRESH:
+                return operations
         answers: list[tuple[Operation, ...]] = []
         failure = _within(TIMEOUT, lambda: answers.append(self._ask(names)))
         if failure:
@@ -145,7 +153,9 @@ class Broker:
             node = self._nodes.pop(0)
             if not self._nodes:
                 self.note = f"the broker could not be asked: {node.host}:{self._where.port} {failure}"
+            self._told = None
             return ()
+        self._told = (time.monotonic(), names, answers[0])
         return answers[0]
 
     def _ask(self, names: Sequence[str]) -> tuple[Operation, ...]:

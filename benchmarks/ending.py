@@ -94,9 +94,9 @@ def one_stop(subject: Subject, way: str, stream: Traffic, since: tuple[float, fl
     """Stop it that way, start it, and wait until it serves again."""
     if way.startswith("module-"):
         stream.write_off(*since)
-    before = subject.beats()
     stop = Stop(begun=time.time())
     WAYS[way](subject, stop)
+    before = subject.beats()  # the old one's last, or its successor's first
     if not stop.started:
         subject.container.start()
         stop.started = time.time()
@@ -150,17 +150,22 @@ def _seconds(series: str, dice: random.Random) -> float:
 def _lost(lost: Lost, stops: list[Stop]) -> dict[str, Any]:
     """With where it was sent in the stop that it met."""
     stop = next((one for one in stops if one.served >= lost.sent), stops[-1] if stops else None)
-    return {**asdict(lost), "when": _when(lost.sent, stop) if stop else ""}
+    return {**asdict(lost), "when": _when(lost, stop) if stop else ""}
 
 
-def _when(sent: float, stop: Stop) -> str:
-    if sent < stop.acted:
-        return f"{stop.acted - sent:.2f} s before the end began"
-    if sent < stop.exited:
-        return f"{sent - stop.acted:.2f} s after the end began, {stop.exited - sent:.2f} s before the exit"
-    if sent < stop.started:
-        return f"while it was away, {sent - stop.exited:.2f} s after the exit"
-    return f"{sent - stop.started:.2f} s after the start"
+def _when(lost: Lost, stop: Stop) -> str:
+    """When it was sent and answered: in between the API wrote its row and passed it on."""
+    return f"sent {_moment(lost.sent, stop)}, answered {_moment(lost.answered, stop)}"
+
+
+def _moment(at: float, stop: Stop) -> str:
+    if at < stop.acted:
+        return f"{stop.acted - at:.2f} s before the end"
+    if at < stop.exited:
+        return f"{at - stop.acted:.2f} s into the end, {stop.exited - at:.2f} s before the exit"
+    if at < stop.started:
+        return f"{at - stop.exited:.2f} s after the exit"
+    return f"{at - stop.started:.2f} s after the start"
 
 
 # -- all of it
@@ -169,6 +174,9 @@ def _when(sent: float, stop: Stop) -> str:
 def main(arguments: list[str]) -> int:
     """Every cell that was asked for; lanes side by side."""
     chosen = _parser().parse_args(arguments)
+    if chosen.merge:
+        keep(merged(chosen.merge), Path(chosen.out))
+        return 0
     stack = Stack()
     print(f"seed {chosen.seed}, {chosen.stops} stops a cell")
     out = Results(stack, chosen)
@@ -248,7 +256,6 @@ class Results:
             self.save()
 
     def save(self) -> None:
-        out = Path(self._chosen.out)
         data = {
             "made": pages.now(),
             "versions": self._versions,
@@ -256,9 +263,21 @@ class Results:
             "stops": self._chosen.stops,
             "cells": [asdict(one) for one in self._figures],
         }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(data, indent=1) + "\n")
-        out.with_suffix(".rst").write_text(pages.ways(data))
+        keep(data, Path(self._chosen.out))
+
+
+def keep(data: dict[str, Any], out: Path) -> None:
+    """The figures, and the page that is made of them."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(data, indent=1) + "\n")
+    out.with_suffix(".rst").write_text(pages.ways(data))
+
+
+def merged(files: list[str]) -> dict[str, Any]:
+    """What several runs measured, as if it were one; of the same cell the last counts."""
+    runs = [json.loads(Path(file).read_text()) for file in files]
+    cells = {tuple(one["cell"].values()): one for run in runs for one in run["cells"]}
+    return {**runs[-1], "cells": list(cells.values())}
 
 
 def line(figures: dict[str, Any]) -> str:
@@ -292,6 +311,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", nargs="+", default=["eventlet", "threads"])
     parser.add_argument("--series", nargs="+", choices=SERIES, default=[QUICK, LONG])
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument(
+        "--merge", nargs="+", metavar="FILE", help="only make one page of these runs' figures"
+    )
     parser.add_argument("--out", default=str(RESULTS / "ways.json"))
     return parser
 

@@ -5,6 +5,7 @@ broker puts them back where they were, and whoever serves the queue by then gets
 """
 
 import configparser
+import re
 import select
 import sys
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import amqp
 
 PRIORITY = 100
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def connect():
@@ -27,11 +29,19 @@ def connect():
 
 def main():
     """park.py QUEUE..."""
-    held = []
+    held = 0
+
+    def hold(message):
+        nonlocal held
+        held += 1
+        body = message.body if isinstance(message.body, str) else message.body.decode()
+        # Whose requests these are: their rows say that they are under way, and they are not.
+        print(*set(ID.findall(body)), flush=True)
+
     connection = connect()
     channel = connection.channel()
     for queue in sys.argv[1:]:
-        channel.basic_consume(queue, callback=held.append, arguments={"x-priority": PRIORITY})
+        channel.basic_consume(queue, callback=hold, arguments={"x-priority": PRIORITY})
     print("parked", flush=True)
     while True:
         ready, _, _ = select.select([sys.stdin, connection.sock], [], [])
@@ -40,7 +50,7 @@ def main():
         if sys.stdin in ready and not sys.stdin.readline():
             break
     connection.close()
-    print(len(held), flush=True)
+    print(f"held {held}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from docker.models.containers import Container
 from benchmarks.subjects import Subject
 
 BETWEEN_READINGS = 0.1
-# A quiet moment that does not come is not waited for longer; the stop then is one at any moment.
-QUIET_LIMIT = 40.0
+# A quiet moment that does not come is not waited for longer; then it is SIGTERM at any moment.
+QUIET_LIMIT = 150.0
 SIGNAL = "SIGTERM"
 
 
@@ -66,14 +66,15 @@ def freeze(subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 
     deadline = time.time() + QUIET_LIMIT
     while True:
         stop.quiet = quiet(subject, deadline - time.time(), before)
+        if not stop.quiet:
+            _sigterm(subject, stop)
+            return
         stop.acted = time.time()
         if not _pause(container, stop):
             continue
         time.sleep(still)
-        good = subject.empty()
-        if good or time.time() > deadline:
+        if subject.empty():
             container.kill("SIGKILL")
-            stop.quiet = good
             break
         container.unpause()
         stop.frozen = max(stop.frozen, time.time() - stop.acted)
@@ -107,30 +108,30 @@ def freeze_settled(subject: Subject, stop: Stop) -> None:
 
 def park_freeze(subject: Subject, stop: Stop) -> None:
     """What is sent to it waits with us; then frozen as above, its successor gets what waited."""
-    parked = subject.park()
+    subject.park()
     try:
         freeze(subject, stop, before=1.0)
         subject.container.start()
         stop.started = time.time()
     finally:
-        stop.parked = parked.release()
+        stop.parked = subject.unpark()
 
 
 def park_settle_freeze(subject: Subject, stop: Stop) -> None:
     """The same, but 4 s pass before: longer than any work that shows in no row."""
-    parked = subject.park()
+    subject.park()
     try:
         time.sleep(4.0)
         freeze(subject, stop)
         subject.container.start()
         stop.started = time.time()
     finally:
-        stop.parked = parked.release()
+        stop.parked = subject.unpark()
 
 
 def park_sigterm(subject: Subject, stop: Stop) -> None:
     """What is sent to it waits with us, 4 s pass, and SIGTERM when it is empty."""
-    parked = subject.park()
+    subject.park()
     try:
         time.sleep(4.0)
         stop.quiet = quiet(subject)
@@ -138,7 +139,7 @@ def park_sigterm(subject: Subject, stop: Stop) -> None:
         subject.container.start()
         stop.started = time.time()
     finally:
-        stop.parked = parked.release()
+        stop.parked = subject.unpark()
 
 
 def sigterm_any(subject: Subject, stop: Stop) -> None:

@@ -106,6 +106,7 @@ class Lost:
     kind: str
     id: str
     sent: float
+    answered: float
     why: str
 
 
@@ -677,7 +678,7 @@ class Traffic:
             for request in [one for one in self.requests if one.state == PENDING]:
                 self._lose(request, self._wrong(request, rows) or "never answered")
             lost = [
-                Lost(one.kind, one.thing.id, one.sent, one.why)
+                Lost(one.kind, one.thing.id, one.sent, one.answered, one.why)
                 for one in self.requests if one.state == LOST
             ]  # fmt: skip
             lost += self._wrong_files(rows)
@@ -712,7 +713,7 @@ class Traffic:
             if request.state == DONE and thing.id:
                 wrong = self._wrong_file(thing, gone=thing in request.ends, rows=rows)
                 if wrong:
-                    yield Lost(request.kind, thing.id, request.sent, wrong)
+                    yield Lost(request.kind, thing.id, request.sent, request.answered, wrong)
 
     def _wrong_file(self, thing: Thing, gone: bool, rows: Rows) -> str:
         if thing.resource == "volume":

@@ -156,7 +156,7 @@ def test_a_broker_that_does_not_answer_keeps_nobody_for_long(plugin, monkeypatch
     begun = time.monotonic()
     assert one.waiting(["a"]) == ()
     assert time.monotonic() - begun < 2
-    assert one.note.endswith("did not answer within 0.3 s") or "timed out" in one.note
+    assert "did not answer" in one.note or "timed out" in one.note
 
 
 def test_many_slow_answers_are_too_slow_together(plugin, monkeypatch):

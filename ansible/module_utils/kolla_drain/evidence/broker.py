@@ -256,6 +256,8 @@ def _attempt(work: Callable[[], object]) -> str:
         return (
             f"cannot be reached: {why}; its management plugin may not be enabled, or listens on another port"
         )
+    except OSError as exc:
+        return f"did not answer to the end: {exc.strerror or type(exc).__name__}"
     except (ValueError, TypeError):
         return "did not answer as RabbitMQ's management plugin does"
     except Exception as exc:  # noqa: BLE001 - a help must not harm

@@ -88,6 +88,8 @@ class Stopped:
     gap: float | None = None  # from that to the new process's start
     own: float = 0.0  # from the module's begin to the exit, without the time that Ansible needs
     told: tuple[dict[str, Any], ...] = ()  # the module's operations
+    signals: tuple[int | None, ...] = ()  # that the engine sent to the container that ended
+    second: str = ""  # the verdict of a second call beside it, or why that refused
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class Cell:
         """The cell with its details, a line each."""
         head = f"{self.name} on {self.lane}: {self.word}, in {self.seconds:.0f} s"
         stops = [
-            f"  {one.verdict or 'stopped'} {one.exit} after {one.seconds:.1f} s, gap {one.gap}: {one.reason}"
+            f"  {one.verdict or 'stopped'} {one.exit} after {one.seconds:.1f} s, gap {one.gap}, signals {one.signals}: "
+            f"{one.reason}{'; a second call: ' * bool(one.second)}{one.second}"
             for one in self.stops
         ]
         fates = [
@@ -172,7 +175,10 @@ class Cell:
     def from_dict(cls, data: dict[str, Any]) -> Cell:
         """Back from JSON."""
         kept = {key: value for key, value in data.items() if key != "word"}
-        stops = tuple(Stopped(**one) for one in kept.pop("stops"))
+        stops = tuple(
+            Stopped(**one | {"told": tuple(one["told"]), "signals": tuple(one.get("signals", ()))})
+            for one in kept.pop("stops")
+        )
         fates = tuple(Fate(**one) for one in kept.pop("fates"))
         return cls(**kept, stops=stops, fates=fates)
 

@@ -331,8 +331,8 @@ def every_row_once() -> list[Job]:
 
 def every_cell(rows: Sequence[str], ways: Sequence[str], modes: Sequence[str], times: int = 1) -> list[Job]:
     """Each of these rows under each of the ways in each of the modes."""
-    found = itertools.product(range(1, times + 1), ways, rows, modes)
-    return [Job(BY_NAME[row], way, mode, attempt) for attempt, way, row, mode in found]
+    found = itertools.product(range(1, times + 1), rows, ways, modes)
+    return [Job(BY_NAME[row], way, mode, attempt) for attempt, row, way, mode in found]
 
 
 def longest_first(jobs: Sequence[Job]) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from testbed import containers
 from testbed.lanes import Lane, up_together
 from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, Cell, Fate, Job, Operation, Row, Stopped
 from testbed.matrix_bench import POLL, Bench, Lead
@@ -22,6 +24,9 @@ LANES = {"eventlet": ("m1", "m2"), "threads": ("m3", "m4")}
 PATIENCE = {PLAIN: 20.0, KOLLA_ANSIBLE: 20.0}
 LONG_PATIENCE = 60.0
 HOPELESS = ("error", "error_deleting", "error_extending", "error_restoring", "error_backing-up")
+KILL = 9
+# A second call joins the first, or finds its end; an upgrade holds the container's name.
+RIGHT_SECONDS, BUSY = ("drained", "already_stopped"), "Another run is replacing"
 MISSED = "was in flight and is not among the operations"
 AROUND = 14.0  # seconds that a stop and a start take beside the operation
 
@@ -159,6 +164,10 @@ def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
         found.append(
             f"the verdict is {stopped.verdict} ({stopped.reason}) and not {' or '.join(job.verdicts)}"
         )
+    if len([signal for signal in stopped.signals if signal != KILL]) > 1:
+        found.append(f"the stop signal was sent more than once: {stopped.signals}")
+    if stopped.second and stopped.second not in RIGHT_SECONDS and BUSY not in stopped.second:
+        found.append(f"a second call beside it said {stopped.second}")
     if job.verdicts == ("drained",):
         found += [f"{fate.kind} {fate.id} is {fate.word}" for fate in fates if not fate.right]
     for fate in (fate for fate in fates if fate.in_flight):
@@ -246,6 +255,12 @@ class Runner:
 
     def _run(self) -> None:
         try:
+            for lane in self._lanes:
+                # A start resumes what a run that was broken off has left, at the pace that it was told.
+                with contextlib.suppress(FileNotFoundError):
+                    self._bench(lane).clean()
+                for kind, left in itertools.product(lane.kinds, ("old", "new", "failed")):
+                    containers.remove(self._stack.client, f"{lane.container_name(kind)}.{left}")
             up_together(self._lanes)
         except Exception as error:  # noqa: BLE001 - whoever waits for a cell is told
             for _, future in self._cells:
@@ -258,8 +273,11 @@ class Runner:
         for worker in workers:
             worker.join()
 
+    def _bench(self, lane: Lane) -> Bench:
+        return Bench(self._stack, lane, self._seconds, self._lead)
+
     def _work(self, lane: Lane, jobs: queue.SimpleQueue[tuple[Job, Future[Cell]]]) -> None:
-        bench = Bench(self._stack, lane, self._seconds, self._lead)
+        bench = self._bench(lane)
         with contextlib.suppress(queue.Empty):
             while not self._ending.is_set():
                 job, future = jobs.get_nowait()

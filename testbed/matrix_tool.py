@@ -22,7 +22,7 @@ from testbed.console import say
 from testbed.containers import run_inside
 from testbed.errors import TestbedError
 from testbed.matrix import NOT_RUN, OURS, WAYS, Cell, Job
-from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of, longest_first
+from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of
 from testbed.matrix_run import Runner
 from testbed.stack import MODES, Stack
 
@@ -88,7 +88,7 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
     found = every_cell(chosen.rows, chosen.ways, chosen.modes, chosen.repeat)
     if set(chosen.rows) == set(BY_NAME) and set(OURS) <= set(chosen.ways):
         found += [job_of(one) for one in HONEST if one.mode in chosen.modes]
-    return longest_first(found)
+    return found
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -78,17 +77,15 @@ def module(options: str | dict[str, Any], lead: Lead) -> dict[str, Any]:
     return found
 
 
-def twice(stopping: Stopping, call: Callable[[], Any]) -> Any:
-    """The call, and when it is to be in a row a second one beside it; what the first one said."""
+def twice(stopping: Stopping, call: Callable[[], Any]) -> list[Any]:
+    """What the call said; and when it is to be in a row, what a second one beside it said."""
     if not stopping.twice:
-        return call()
+        return [call()]
     with ThreadPoolExecutor(max_workers=2) as pool:
         first = pool.submit(call)
         time.sleep(BETWEEN_TWO_STOPS)
         second = pool.submit(call)
-        with contextlib.suppress(TestbedError, subprocess.SubprocessError):
-            second.result()
-        return first.result()
+        return [first.result(), second.result()]
 
 
 class _Clock:
@@ -100,26 +97,26 @@ class _Clock:
         self._old = self._client.containers.get(self._name)
         self._began = time.time()
 
-    def times(self, restarted: bool) -> dict[str, float | None]:
-        """seconds until it ended, and the gap."""
-        ended = [
-            e.time for e in self._stack.engine_events(self._old.id or "", self._began) if e.action == "die"
-        ]
+    def times(self, restarted: bool) -> dict[str, Any]:
+        """Seconds until it ended, the gap, and the signals that the engine sent."""
+        events = self._stack.engine_events(self._old.id or "", self._began)
+        signals = tuple(event.signal for event in events if event.action == "kill")
+        ended = [event.time for event in events if event.action == "die"]
         if not ended:
-            return {"seconds": time.time() - self._began, "gap": None}
+            return {"seconds": round(time.time() - self._began, 1), "gap": None, "signals": signals}
         gap = None
         if restarted:
             new = containers.started_at(self._client.containers.get(self._name)).timestamp()
             gap = round(new - ended[0], 2)
-        return {"seconds": round(ended[0] - self._began, 1), "gap": gap}
+        return {"seconds": round(ended[0] - self._began, 1), "gap": gap, "signals": signals}
 
 
 def stop(stopping: Stopping) -> Stopped:
     """kolla_docker stops it; then it is started."""
     clock = _Clock(stopping)
-    result = twice(stopping, lambda: module(f"action=stop_container {stopping.options}", stopping.bench.lead))
-    stopped = _told(result)
-    stopped = replace(stopped, **clock.times(restarted=False))
+    options = f"action=stop_container {stopping.options}"
+    result, *more = twice(stopping, lambda: module(options, stopping.bench.lead))
+    stopped = replace(_told(result, *more), **clock.times(restarted=False))
     stopping.at_exit()
     container = stopping.bench.stack.container(stopping.name)
     if container.status == "running" and result.get("signal"):
@@ -134,8 +131,8 @@ def upgrade(stopping: Stopping) -> Stopped:
     clock = _Clock(stopping)
     options = {**_given(stopping.options), **_described(_other(stopping))}
     options |= {"action": "recreate_or_restart_container", "ready_timeout": 120}
-    result = twice(stopping, lambda: module(options, stopping.bench.lead))
-    stopped = replace(_told(result), **clock.times(restarted=True))
+    result, *more = twice(stopping, lambda: module(options, stopping.bench.lead))
+    stopped = replace(_told(result, *more), **clock.times(restarted=True))
     if not result.get("changed") or result.get("rolled_back"):
         raise TestbedError(f"{stopping.name} was not replaced: {result.get('msg') or result.get('reason')}")
     return stopped
@@ -174,9 +171,10 @@ def _docker(*words: str) -> None:
     subprocess.run(["docker", *words], capture_output=True, timeout=LIMIT, check=False)
 
 
-def _told(result: dict[str, Any]) -> Stopped:
-    """The module's own words. A call that failed says why in ``msg``."""
+def _told(result: dict[str, Any], *more: dict[str, Any]) -> Stopped:
+    """The module's own words, and of a second call its verdict or why it refused."""
     return Stopped(
+        second="".join(str(one.get("verdict") or one.get("msg") or "") for one in more),
         own=round((result.get("quiesced") or 0.0) + (result.get("drained") or 0.0), 1),
         verdict=str(result.get("verdict") or ("failed" if result.get("failed") else "")),
         reason=str(result.get("reason") or result.get("msg") or ""),

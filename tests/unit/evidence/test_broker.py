@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -54,7 +55,8 @@ def serving():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            plugin.answer(self)
+            with contextlib.suppress(OSError):  # who asked has gone
+                plugin.answer(self)
 
         def log_message(self, *_):
             pass

@@ -197,6 +197,25 @@ options:
       read_timeout:
         description: Seconds to wait for an answer, V(5) if not set.
         type: float
+  broker:
+    description:
+      - How the service's queues are looked at, over the management API of the RabbitMQ in its O(service_config), with
+        the service's own account. A queue that holds requests is one more operation to wait for before the stop signal.
+      - It is a help and no condition. A broker that cannot be asked is told in the notes, and asked no more. It is not
+        asked where a service is ended while frozen, for what is in its queues then waits there for the next start.
+    type: dict
+    suboptions:
+      enabled:
+        description: Whether the broker is asked at all.
+        type: bool
+        default: true
+      management_port:
+        description: TCP port of the management API, Kolla's rabbitmq_management_port.
+        type: int
+        default: 15672
+      ssl_ca:
+        description: Path on the managed host of the certificates that the broker's is checked against, with TLS.
+        type: path
   preflight:
     description:
       - What to do with faults that are found beforehand, such as a PID 1 that does not handle the signal or a
@@ -776,6 +795,14 @@ def argument_spec():
                 "read_timeout": {"type": "float"},
             },
         },
+        "broker": {
+            "type": "dict",
+            "options": {
+                "enabled": {"type": "bool", "default": True},
+                "management_port": {"type": "int", "default": 15672},
+                "ssl_ca": {"type": "path"},
+            },
+        },
         "preflight": {"type": "str", "choices": ["warn", "strict", "off"], "default": "warn"},
         "ignore_missing": {"type": "bool", "default": False},
         "client_timeout": {"type": "int"},
@@ -883,6 +910,7 @@ def options_of(params, check_mode):
         service=params["service"],
         service_config=tuple(params["service_config"] or ()),
         database=database,
+        broker=params["broker"] or {},
         preflight=params["preflight"],
         ignore_missing=params["ignore_missing"],
         client_timeout=120 if client_timeout is None else client_timeout,

@@ -545,7 +545,7 @@ class FakeEvidence:
         self.asks = []
         self.told = {}  # by container: when the reading was taken, and the reading, newest last
 
-    def ask(self, asks):
+    def ask(self, asks, *, broker=True):
         self._world.step()
         self.asks.append((self._world.now, dict(asks)))
         self._waiting = (len(self.asks), dict(asks))

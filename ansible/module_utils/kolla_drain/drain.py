@@ -100,8 +100,8 @@ class Engine(Protocol):
 class Evidence(Protocol):
     """Where readings come from. Neither call blocks."""
 
-    def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
-        """Ask for a reading of each container, and for what became of the operations given."""
+    def ask(self, asks: Mapping[str, tuple[Operation, ...]], *, broker: bool = True) -> int:
+        """Ask for a reading of each, with its queues if ``broker``, and for what became of the operations given."""
 
     def answers(self) -> Sequence[Answer]:
         """The answers that came in since the last call."""
@@ -185,7 +185,8 @@ def stop_all(
         readers = [s for s in open_stops if s.result is None and s.reads]
         now = clock()
         if readers and (now >= next_reading or any(s.wants_reading for s in readers)):
-            number = evidence.ask({s.container.id: s.record.open() for s in readers})
+            asks = {s.container.id: s.record.open() for s in readers}
+            number = evidence.ask(asks, broker=any(s.asks_broker for s in readers))
             for stop in readers:
                 stop.asked(number)
             next_reading = now + min(s.interval for s in readers)
@@ -253,6 +254,11 @@ class _Stop:
     def reads(self) -> bool:
         """Whether there is evidence to ask for."""
         return self.target.profile.name != "none" and not self.target.evidence_missing
+
+    @property
+    def asks_broker(self) -> bool:
+        """Whether its queues matter: what is in them at a signal may be taken and lost, and in a freeze it stays."""
+        return self._signalled_at is None and self._exited_at is None and self.plan.exit is Exit.SIGNAL
 
     @property
     def interval(self) -> float:

@@ -14,7 +14,7 @@ from . import evidence, policy, preflight
 from .drain import Target, stop_signals
 from .engine.docker import DockerEngine
 from .errors import KollaDrainError, Refused
-from .evidence import database
+from .evidence import broker, database
 from .evidence.batch import Batch, Source
 from .ledger import Ledger, boot_clock
 from .model import NO_PROFILE, Container, EvidenceState, Exit, Finding, Profile, Reading, StopRequest
@@ -28,6 +28,7 @@ class Given:
     service: str | None = None
     service_config: tuple[str, ...] = ()
     database: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    broker: Mapping[str, Any] = field(default_factory=dict)
 
     def service_of(self, container: Container) -> str:
         """The service that runs in this container, ``none`` for one without evidence."""
@@ -99,8 +100,9 @@ def look(
     checked: bool = True,
 ) -> Known:
     """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
-    profile = evidence.profile_for(given.service_of(container), container.env)
     config, source, missing = evidence_for(given, container)
+    profile = evidence.profile_for(given.service_of(container), container.env)
+    profile = evidence.configured(profile, config)
     if request.exit is Exit.FREEZE and not profile.freezable:
         raise Refused(
             f"exit=freeze ends a service only where its evidence shows every request that was accepted, and that of "
@@ -133,7 +135,7 @@ def evidence_for(given: Given, container: Container) -> tuple[ServiceConfig | No
         evidence.evidence_of(service)  # one that is not known is an error, with or without configuration
         config, missing = _configuration(given.service_config, container, service)
     if config is not None:
-        source, missing = _source(given.database, service, config)
+        source, missing = _source(given, service, config)
     return config, source, missing
 
 
@@ -160,15 +162,16 @@ def _configuration(
     return load(files, service), ""
 
 
-def _source(given: Mapping[str, Any], service: str, config: ServiceConfig) -> tuple[Source | None, str]:
-    parts = dict(given)
+def _source(given: Given, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
+    parts = dict(given.database)
     url = parts.pop("url", None)
     inherited = None if url else config.database or _conductors_database(service)
     if not (url or inherited or parts.get("host") or parts.get("unix_socket")):
         return None, "its configuration names no [database] connection; give database"
     database.client()  # a library that is missing is said now, not after the signal
     target = database.target(url or inherited, inherited=bool(inherited), **parts)
-    return Source(evidence.evidence_of(service), config, target), ""
+    queues = broker.target(config, broker.options(given.broker))
+    return Source(evidence.evidence_of(service), config, target, queues), ""
 
 
 def _conductors_database(service: str) -> str | None:

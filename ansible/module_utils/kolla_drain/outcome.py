@@ -30,6 +30,7 @@ class Options:
     service: str | None = None
     service_config: tuple[str, ...] = ()
     database: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    broker: Mapping[str, Any] = field(default_factory=dict)
     preflight: str = "warn"
     ignore_missing: bool = False
     client_timeout: int = 120
@@ -47,7 +48,7 @@ class Options:
     @property
     def given(self) -> lookup.Given:
         """The part that tells where the service's evidence is."""
-        return lookup.Given(self.service, self.service_config, self.database)
+        return lookup.Given(self.service, self.service_config, self.database, self.broker)
 
 
 @dataclass

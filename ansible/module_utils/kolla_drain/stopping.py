@@ -16,7 +16,7 @@ from .errors import KollaDrainError, Refused
 from .evidence.batch import Batch
 from .ledger import Ledger, boot_clock
 from .lookup import Known
-from .model import Container, ContainerStatus, Exit, Reading, Verdict
+from .model import Container, ContainerStatus, Exit, Finding, Reading, Verdict
 from .outcome import Each, Options, compose, missing
 from .policy import Plan
 from .swap import Swap
@@ -142,13 +142,15 @@ def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequen
     finally:
         watcher.close()
         engine.close()
+        notes = batch.notes()
         batch.close()
-    return [_drained(one, result) for one, result in zip(known, results)]
+    return [_drained(one, result, notes.get(one.container.id, "")) for one, result in zip(known, results)]
 
 
-def _drained(known: Known, result: StopResult) -> Each:
+def _drained(known: Known, result: StopResult, broker_note: str) -> Each:
     said = report.stop_result(result)
-    said["notes"] = report.findings(known.notes)
+    queues = (Finding("broker_not_asked", f"{result.name}: {broker_note}."),) if broker_note else ()
+    said["notes"] = report.findings((*known.notes, *queues))
     warnings = [finding.text for finding in known.findings] + report.warnings(result)
     each = Each(said, warnings, report.failure(result) if result.failed else "", known.container)
     if each.at_rest and result.changed:

@@ -61,10 +61,12 @@ class Watch:
         """What the module is about, by its own record on the host; empty under the plain stop."""
         record = LEDGER / f"{self._stack.container(CONTAINER).id}.json"
         try:
-            signalled = json.loads(record.read_text())["signalled"]
+            entry = json.loads(record.read_text())
         except FileNotFoundError:
             return ""
-        return "draining: SIGTERM is sent" if signalled else "quiescing: no signal yet"
+        if entry["signalled"]:
+            return "draining: SIGTERM is sent"
+        return "frozen: read once more" if entry["frozen"] else "quiescing: no signal yet"
 
     def until(self, done: Callable[[], bool], limit: float) -> None:
         """Look until ``done``; TestbedError after ``limit`` seconds."""
@@ -101,8 +103,13 @@ def claimed(stack: Stack, volume: str) -> bool:
 def signals(stack: Stack, since: float) -> str:
     """What the engine sent to the container from then on."""
     names = {15: "SIGTERM", 9: "SIGKILL"}
-    kills = [event.signal for event in stack.engine_events(CONTAINER, since) if event.action == "kill"]
-    return ", ".join(names.get(number or 0, f"signal {number}") for number in kills) or "none"
+    sent, frozen = [], False
+    for event in stack.engine_events(CONTAINER, since):
+        frozen = event.action == "pause" or (frozen and event.action != "unpause")
+        if event.action == "kill":
+            name = names.get(event.signal or 0, f"signal {event.signal}")
+            sent.append(f"{name} while frozen" if frozen else name)
+    return ", ".join(sent) or "none"
 
 
 def again(stack: Stack, volume: str) -> str:

@@ -1,4 +1,7 @@
-"""The main job: a real cinder-volume with a volume in creation is stopped, and what becomes of the volume."""
+"""The main job: a real cinder-volume with a volume in creation is stopped by its signal, and what becomes of the volume.
+
+How it is ended while frozen is in test_matrix.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,9 @@ def operation_of(result: dict, volume: str) -> dict:
 
 def test_a_create_in_flight_is_drained(stack: Stack) -> None:
     begun = time.time()
-    volume = creating(stack, 40)
+    volume = creating(stack, 20)
 
-    result = ad_hoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=120")
+    result = ad_hoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=120 exit=signal")
 
     assert result["verdict"] == "drained", result["reason"]
     assert result["changed"] is True
@@ -40,7 +43,7 @@ def test_a_create_in_flight_is_drained(stack: Stack) -> None:
 def test_an_idle_service_is_drained(stack: Stack) -> None:
     begun = time.time()
 
-    result = ad_hoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=120")
+    result = ad_hoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=120 exit=signal")
 
     assert result["verdict"] == "drained", result["reason"]
     assert result["operations"] == []
@@ -90,7 +93,7 @@ def test_leave_fails_and_a_second_call_joins(stack: Stack) -> None:
 def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 25)
-    stop = AdHoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=150")
+    stop = AdHoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=150 exit=signal")
     try:
         entry = Path("/run/kolla-drain") / f"{stack.container(VOLUME).id}.json"
         wait_until(entry.exists, 30, "the module having begun")

@@ -13,6 +13,7 @@ from kolla_drain.model import (
     ContainerStatus,
     Ending,
     EvidenceState,
+    Exit,
     OnTimeout,
     Operation,
     Outcome,
@@ -29,6 +30,7 @@ ON_THREADS = replace(CINDER, keeps_work=False)
 NOVA = Profile(name="nova-compute", quiesce=True, manager_shutdown_counts=True)
 NO_QUIESCE = replace(CINDER, quiesce=False)
 COMPLETE = replace(CINDER, evidence_complete=True)
+FREEZABLE = replace(CINDER, freezable=True, exit=Exit.FREEZE)
 SEES_NOTHING = Profile(name="nova-conductor", sees_work=False)
 
 OPERATION = Operation("volume_create", "d1ce", "creating")
@@ -288,13 +290,84 @@ def test_while_draining(request_, profile, seen, action, words):
     assert words in decision.reason
 
 
+# --- a freeze
+
+
+@pytest.mark.parametrize(
+    ("asked", "profile", "chosen"),
+    [
+        (Exit.AUTO, FREEZABLE, Exit.FREEZE),
+        (Exit.AUTO, replace(FREEZABLE, exit=Exit.SIGNAL), Exit.SIGNAL),
+        (Exit.AUTO, replace(FREEZABLE, freezable=False), Exit.SIGNAL),
+        (Exit.SIGNAL, FREEZABLE, Exit.SIGNAL),
+        (Exit.FREEZE, replace(FREEZABLE, exit=Exit.SIGNAL), Exit.FREEZE),
+        (Exit.FREEZE, replace(FREEZABLE, keeps_work=False), Exit.FREEZE),
+        (Exit.FREEZE, replace(FREEZABLE, quiesce=False), Exit.SIGNAL),
+        (Exit.FREEZE, NO_PROFILE, Exit.SIGNAL),
+    ],
+)
+def test_way(asked, profile, chosen):
+    assert plan(StopRequest(exit=asked), profile).exit is chosen
+
+
+TWICE = dict(reading=OK, empty_readings=2)
+ONCE = dict(reading=OK, empty_readings=1)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "seen", "action"),
+    [
+        (1.0, TWICE, Action.FREEZE),
+        (1.0, ONCE, Action.WAIT),
+        (40.0, ONCE, Action.FREEZE),  # a third of the quiesce is over: it is not waited for any longer
+        (1.0, dict(TWICE, futile_freezes=policy.FREEZE_TRIES), Action.SIGNAL),
+        (1.0, dict(TWICE, hangs=True), Action.SIGNAL),
+        (97.0, TWICE, Action.SIGNAL),  # there is no time left for a freeze
+        (1.0, dict(TWICE, signalled=True), Action.WAIT),
+    ],
+)
+def test_before_a_freeze(elapsed, seen, action):
+    assert decided(profile=FREEZABLE, elapsed=elapsed, **seen).action is action
+
+
+@pytest.mark.parametrize(
+    ("seen", "action", "words"),
+    [
+        (dict(frozen_for=0.1), Action.WAIT, "read once more"),
+        (dict(frozen_for=0.1, reading=OK), Action.WAIT, "read once more"),  # that one began before the freeze
+        (dict(frozen_for=0.1, frozen_reading=OK), Action.END_FROZEN, "still showed no operation"),
+        (
+            dict(frozen_for=0.1, frozen_reading=OK, waiting_for=(OPERATION,)),
+            Action.THAW,
+            "1 operation came before",
+        ),
+        (dict(frozen_for=0.1, frozen_reading=AWAY), Action.THAW, "the server is down"),
+        (dict(frozen_for=policy.FREEZE_DECISION), Action.THAW, "was not read within"),
+        (dict(frozen_for=policy.FREEZE_DECISION, frozen_reading=OK), Action.THAW, "too long"),
+        (dict(frozen_by_another=True), Action.WAIT, "another run has frozen it"),
+    ],
+)
+@pytest.mark.parametrize("elapsed", [1.0, 99.0])
+def test_while_frozen(seen, action, words, elapsed):
+    found = decided(profile=FREEZABLE, elapsed=elapsed, status=ContainerStatus.PAUSED, **seen)
+    assert found.action is action
+    assert words in found.reason
+
+
+def test_a_decision_to_end_it_leaves_the_engine_time_before_the_thaw():
+    assert policy.FREEZE_DECISION + 2.0 <= policy.FREEZE_BOUND
+
+
 # --- judge
 
 DONE = Ending(OPERATION, Outcome.FINISHED, "available")
 LOST = Ending(OPERATION, Outcome.INTERRUPTED, "creating", "its next start sets it to error")
 OPEN = Ending(OPERATION, Outcome.UNKNOWN, "creating")
 
+QUEUED = Ending(OPERATION, Outcome.QUEUED, "creating")
+
 US = dict(killer=Killer.US, exit_code=137)
+FROZEN = dict(killer=Killer.US_WHILE_FROZEN, exit_code=137)
 ANOTHER = dict(killer=Killer.ANOTHER, exit_code=137)
 VERDICTS = {
     # rule: (what is otherwise than usual, verdict, words)
@@ -320,6 +393,16 @@ VERDICTS = {
     "killed without evidence": (dict(US, profile=NO_PROFILE, verified=False), Verdict.KILLED, "SIGKILL"),
     "killed by another": (ANOTHER, Verdict.KILLED, "a SIGKILL that somebody else sent with exit code 137"),
     "killed, nobody knows by whom": (dict(exit_code=137), Verdict.DRAINED, "did not come through the engine"),
+    "ended while frozen": (FROZEN, Verdict.DRAINED, "ended while frozen with exit code 137, no operation was seen"),
+    "ended while frozen, all finished": (dict(FROZEN, endings=(DONE,)), Verdict.DRAINED, "1 operation finished"),
+    "ended while frozen, more to come": (
+        dict(FROZEN, endings=(QUEUED,)), Verdict.DRAINED, "1 operation waiting for its next start",
+    ),
+    "ended while frozen, and work lost": (dict(FROZEN, endings=(LOST,)), Verdict.KILLED, "1 operation left unfinished"),
+    "ended while frozen, not looked up": (dict(FROZEN, verified=False), Verdict.UNVERIFIED, "the server is down"),
+    "ended while frozen by another": (
+        dict(killer=Killer.ANOTHER_WHILE_FROZEN, exit_code=137), Verdict.DRAINED, "by somebody else while frozen",
+    ),
     "out of memory": (dict(oom_killed=True, exit_code=137, endings=(LOST,)), Verdict.CUT, "for lack of memory"),
     "a child out of memory": (dict(oom_killed=True), Verdict.DRAINED, "exit code 0, after the kernel had killed"),
     "the container is gone": (dict(exit_code=None), Verdict.DRAINED, "removed by somebody else, no operation"),

@@ -21,6 +21,10 @@ OURS = (STOP, UPGRADE)
 VOLUME, BACKUP = "volume", "backup"  # of a lane
 GONE = "gone"
 NOT_RUN = "not run"
+KILL = 9
+# A second call joins the first, or finds its end; an upgrade holds the container's name.
+RIGHT_SECONDS, BUSY = ("drained", "already_stopped"), "Another run is replacing"
+MISSED = "was in flight and is not among the operations"
 
 
 @dataclass(frozen=True)
@@ -204,3 +208,43 @@ class Job:
     def label(self) -> str:
         """The name, and which time it is run."""
         return f"{self.name}-{self.attempt}"
+
+
+def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
+    """What is wrong with what kolla_docker did and said; nothing is asked of the other ways."""
+    if job.way not in OURS:
+        return []
+    found = []
+    if stopped.verdict not in job.verdicts:
+        found.append(
+            f"the verdict is {stopped.verdict} ({stopped.reason}) and not {' or '.join(job.verdicts)}"
+        )
+    if len([signal for signal in stopped.signals if signal != KILL]) > 1:
+        found.append(f"the stop signal was sent more than once: {stopped.signals}")
+    if stopped.second and stopped.second not in RIGHT_SECONDS and BUSY not in stopped.second:
+        found.append(f"a second call beside it said {stopped.second}")
+    if stopped.told and not fates:
+        found.append(f"it tells of operations that nobody asked for: {[one['id'] for one in stopped.told]}")
+    if job.verdicts == ("drained",):
+        found += [f"{fate.kind} {fate.id} is {fate.word}" for fate in fates if not fate.right]
+    for fate in (fate for fate in fates if fate.in_flight):
+        found += _untrue(job, stopped, fate)
+    return found
+
+
+def _untrue(job: Job, stopped: Stopped, fate: Fate) -> list[str]:
+    """Where the module's words and the database do not agree on one operation."""
+    name = f"{fate.kind} {fate.id}"
+    # What was not right at the exit may be put right by the next start; at the exit the verdict must be true.
+    finished = fate.right and fate.at_exit == fate.wanted
+    if "unverified" in job.verdicts:
+        return [f"{name} is told as {fate.told} without evidence"] if fate.told else []
+    if not fate.told:
+        return [f"{name} {MISSED}"]
+    if stopped.verdict == "drained" and not finished:
+        return [f"drained is said, but {name} was {fate.at_exit} at the exit and is {fate.word}"]
+    if "finished" in fate.told and not finished:
+        return [f"{name} is told as {fate.told}, but was {fate.at_exit} at the exit and is {fate.word}"]
+    if stopped.verdict in ("cut", "killed") and "interrupted" not in fate.told and not finished:
+        return [f"{name} was {fate.at_exit} at the exit and is told as {fate.told}"]
+    return []

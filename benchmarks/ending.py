@@ -113,8 +113,8 @@ def _last(figures: Figures) -> tuple[float, float]:
 
 # Requests a second. At the first two nothing is in flight about half of the time; at the last, never.
 RATES = {
-    "cinder-volume": {QUICK: 0.9, LONG: 0.35, BUSY: 1.2},
-    "cinder-backup": {QUICK: 0.3, LONG: 0.2, BUSY: 0.6},
+    "cinder-volume": {QUICK: 0.6, LONG: 0.3, BUSY: 1.2},
+    "cinder-backup": {QUICK: 0.5, LONG: 0.25, BUSY: 0.8},
     "cinder-scheduler": {QUICK: 1.5, LONG: 0.7, BUSY: 1.5},
 }
 KINDS = {

@@ -15,10 +15,11 @@ SOAK_COMMAND = "KOLLA_DRAIN_SOAK_MINUTES=10 tox -e e2e -- -k soak"
 WAYS_COMMAND = ".venv/bin/python -m benchmarks ending"
 WORDS = {
     "sigterm-quiet": "SIGTERM at a quiet moment",
-    "sigterm-successor": "the same, successor started at once",
-    "freeze": "freeze, read again, SIGKILL",
-    "freeze-late": "the same, read 0.3 s after the freeze",
-    "freeze-settled": "the same, after 1 s of rest",
+    "sigterm-successor": "SIGTERM at a quiet moment, successor started at once",
+    "freeze": "freeze, read again, SIGKILL to every process",
+    "freeze-init": "freeze, read again, the engine's SIGKILL",
+    "freeze-late": "freeze, read 0.3 s later, SIGKILL",
+    "freeze-settled": "1 s of rest, freeze, read again, SIGKILL",
     "sigterm-any": "SIGTERM at any moment",
     "docker-stop": "``docker stop -t 10``",
     "park-freeze": "queues parked, 1 s of rest, freeze",
@@ -73,7 +74,7 @@ def soak(data: dict[str, Any]) -> str:
     text = NOTE.format(command=SOAK_COMMAND) + title("The soak")
     text += (
         f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}.\n\n"
-        f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 4 s, "
+        f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 2.5 s, "
         "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
         f"{len(rolls)} times, from one image to another and back. "
         f"Of {sum(data['accepted'].values())} requests that the API accepted "

@@ -127,7 +127,7 @@ class Recorder:
         self._stream.close()
 
 
-def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 1.0) -> Result:
+def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 0.5) -> Result:
     """Roll for so many minutes, or so many times, whichever is more."""
     print(f"soak: seed {seed}, {minutes:g} minutes, {rolls} rolls at least", flush=True)
     dice = random.Random(seed)
@@ -202,7 +202,7 @@ def roll(image: str, inventory: Path) -> Roll:
         one.output = str(late.stdout or "") + "\nthe play did not end"
     one.ended = time.time()
     # The same line stands in the task's output and in the summary.
-    found = re.findall(r"(cinder-\w+: (?:replaced|restarted|nothing)[^\"\n]*)", one.output)
+    found = re.findall(r'(cinder-\w+: (?:replaced|restarted|nothing)[^"\]\n]*)', one.output)
     one.became = list(dict.fromkeys(found))
     if one.code != 0:
         print(one.output, flush=True)
@@ -210,11 +210,11 @@ def roll(image: str, inventory: Path) -> Roll:
 
 
 def _set_pauses(stack: Stack, dice: random.Random) -> None:
-    """Operations of 0.3 to 4 s, others for each roll."""
+    """Operations of 0.3 to 2.5 s, others for each roll."""
     for name in traffic.PAUSES:
-        stack.set_pause(name, round(dice.uniform(0.3, 4.0), 2))
+        stack.set_pause(name, round(dice.uniform(0.3, 2.5), 2))
     for name in traffic.CHUNK_PAUSES:
-        stack.set_pause(name, round(dice.uniform(0.3, 4.0) / traffic.CHUNKS, 3))
+        stack.set_pause(name, round(dice.uniform(0.3, 2.5) / traffic.CHUNKS, 3))
 
 
 def _line(number: int, one: Roll, stream: Traffic) -> str:
@@ -242,7 +242,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rolls", type=int, default=0)
     parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=1.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=0.5, help="requests a second")
     parser.add_argument("--out", default=str(RESULTS))
     chosen = parser.parse_args(arguments)
     stack = Stack().up()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from benchmarks.subjects import Subject
 BETWEEN_READINGS = 0.1
 # A quiet moment that does not come is not waited for longer; then it is SIGTERM at any moment.
 QUIET_LIMIT = 150.0
-SIGNAL = "SIGTERM"
+TERM = "SIGTERM"
 
 
 @dataclass
@@ -48,7 +50,7 @@ def sigterm_successor(subject: Subject, stop: Stop) -> None:
     stop.quiet = quiet(subject)
     container = subject.container
     stop.acted = time.time()
-    container.kill(SIGNAL)
+    container.kill(TERM)
     spare.start()
     stop.started = time.time()
     stop.killed = not subject.wait_exit(container)
@@ -56,11 +58,14 @@ def sigterm_successor(subject: Subject, stop: Stop) -> None:
     subject.switch_to(spare)
 
 
-def freeze(subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 0.0) -> None:
+def freeze(
+    subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 0.0, every_process: bool = True
+) -> None:
     """Frozen when empty, read again, killed while frozen; thawed when it is not empty.
 
     ``still`` seconds pass between the freeze and its reading; ``before`` is how long all must have been
-    empty before the freeze.
+    empty before the freeze. The engine's kill reaches PID 1 alone and thaws: the other processes then run
+    until the kernel has taken the first one's namespace down, unless each has a SIGKILL of its own by then.
     """
     container = subject.container
     deadline = time.time() + QUIET_LIMIT
@@ -74,6 +79,8 @@ def freeze(subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 
             continue
         time.sleep(still)
         if subject.empty():
+            for process in container.top()["Processes"] if every_process else ():
+                os.kill(int(process[1]), signal.SIGKILL)
             container.kill("SIGKILL")
             break
         container.unpause()
@@ -94,6 +101,11 @@ def _pause(container: Container, stop: Stop) -> bool:
         return False
     stop.freezes += 1
     return True
+
+
+def freeze_init(subject: Subject, stop: Stop) -> None:
+    """The same with the engine's kill alone."""
+    freeze(subject, stop, every_process=False)
 
 
 def freeze_late(subject: Subject, stop: Stop) -> None:
@@ -187,7 +199,7 @@ def _module(subject: Subject, stop: Stop, way: str) -> None:
 def _sigterm(subject: Subject, stop: Stop) -> None:
     container = subject.container
     stop.acted = time.time()
-    container.kill(SIGNAL)
+    container.kill(TERM)
     stop.killed = not subject.wait_exit(container)
     stop.exited = time.time()
 
@@ -211,6 +223,7 @@ WAYS: dict[str, Callable[[Subject, Stop], None]] = {
     "sigterm-quiet": sigterm_quiet,
     "sigterm-successor": sigterm_successor,
     "freeze": freeze,
+    "freeze-init": freeze_init,
     "freeze-late": freeze_late,
     "freeze-settled": freeze_settled,
     "sigterm-any": sigterm_any,

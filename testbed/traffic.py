@@ -58,8 +58,9 @@ PAUSES = (
 CHUNK_PAUSES = ("backup_chunk", "restore_chunk")
 CHUNKS = 16  # of a backup of 1 GiB
 MOST_VOLUMES = 14
-MOST_BACKUPS = 4
+MOST_BACKUPS = 8
 MOST_COPIES = 2
+LONGEST_COPY = 60.0
 LARGEST = 6
 # Longer than the API waits for an answer of a service (rpc_response_timeout, 60 s).
 API_PATIENCE = 150.0
@@ -541,8 +542,9 @@ class Traffic:
 
     def _copying(self) -> bool:
         """Whether as many backups and restores are under way as the machine can bear."""
-        busy = sum(one.kind in ("backup_create", "backup_restore") for one in self.pending())
-        return busy >= MOST_COPIES
+        then = time.time() - LONGEST_COPY  # what was sent before is lost, and occupies nobody
+        kinds = ("backup_create", "backup_restore")
+        return sum(one.kind in kinds and one.sent > then for one in self.pending()) >= MOST_COPIES
 
     def _backup_create(self) -> Callable[[], None] | None:
         volume = self._free("volume", where=lambda one: not one.attached and one.size == 1)

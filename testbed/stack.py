@@ -152,7 +152,8 @@ class Stack:
             cinder_config.refuse_strangers(service)
 
     def _next_state(self, **chosen: Any) -> state.State:
-        before = (self._state or state.load() or state.fresh()).with_all_ports()
+        # From the file: another process may have changed it.
+        before = (state.load() or state.fresh()).with_all_ports()
         changes = {key: value for key, value in chosen.items() if value is not None}
         settings = replace(before.settings, **changes)
         if settings.mode not in MODES:

@@ -1,4 +1,4 @@
-"""The main job: a real cinder-volume with a volume in creation is stopped by its signal, and what becomes of the volume.
+"""The main job: cinder-volume with a volume in creation is stopped by its signal, and what becomes of the volume.
 
 How it is ended while frozen is in test_matrix.
 """
@@ -90,6 +90,7 @@ def test_leave_fails_and_a_second_call_joins(stack: Stack) -> None:
     assert kills(stack, begun) == [TERM]
 
 
+@pytest.mark.usefixtures("alone_on_the_infrastructure")
 def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 25)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kolla_drain import service_config
-from kolla_drain.evidence import database, evidence_of
+from kolla_drain.evidence import broker, database, evidence_of
 from kolla_drain.evidence.batch import Batch, Source
 from kolla_drain.model import EvidenceState, Reading
 from testbed.lanes import Lane
@@ -18,7 +18,7 @@ from testbed.waiting import wait_until
 
 from .conftest import AdHoc, taken
 
-DOWN_TIME = 10  # of the lane's services; their operations touch their rows every 2 s
+DOWN_TIME = 8  # of the lane's services; their operations touch their rows every 2 s
 pytestmark = pytest.mark.any_mode
 
 
@@ -196,3 +196,28 @@ def waits_for_the_volume(lane: Lane, backup: str) -> bool:
     """Whether cinder-backup has done its first part: it names its driver, then asks cinder-volume for the device."""
     rows = lane.stack.mariadb.execute("SELECT service FROM backups WHERE id = %s", (backup,), "cinder")
     return bool(rows[0][0])
+
+
+def test_what_a_hung_service_does_not_take_is_seen_in_its_queue(lane: Lane) -> None:
+    volume = str(lane.api.create_volume(1, "queued", backend=lane.backends[0])["id"])
+    lane.api.wait_status("volume", volume, "available")
+    config = service_config.load([lane.config("volume")], "cinder-volume")
+    port = lane.stack.state.endpoints.rabbitmq_management_port
+    where = broker.target(config, broker.Options(management_port=port))
+    assert where is not None
+    asked = broker.Broker(where)
+
+    def waiting() -> tuple[str, ...]:
+        return tuple(op.id for op in asked.waiting(broker.queues(config)))
+
+    container = lane.container("volume")
+    container.pause()
+    try:
+        lane.api.delete_volume(volume)
+        wait_until(waiting, 60, "the broker's figures")
+        assert waiting() == (f"cinder-volume.lane-e1@{lane.backends[0]}.lane-e1",)
+    finally:
+        container.unpause()
+    lane.api.wait_status("volume", volume, "gone")
+    wait_until(lambda: not waiting(), 60, "the broker's figures")
+    assert asked.note == ""

@@ -113,7 +113,7 @@ def _last(figures: Figures) -> tuple[float, float]:
 
 # Requests a second. At the first two nothing is in flight about half of the time; at the last, never.
 RATES = {
-    "cinder-volume": {QUICK: 0.6, LONG: 0.3, BUSY: 1.2},
+    "cinder-volume": {QUICK: 0.5, LONG: 0.3, BUSY: 1.2},
     "cinder-backup": {QUICK: 0.5, LONG: 0.25, BUSY: 0.8},
     "cinder-scheduler": {QUICK: 1.5, LONG: 0.7, BUSY: 1.5},
 }

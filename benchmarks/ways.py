@@ -70,7 +70,8 @@ def freeze(
     container = subject.container
     deadline = time.time() + QUIET_LIMIT
     while True:
-        stop.quiet = quiet(subject, deadline - time.time(), before)
+        # One empty reading: the second is the one while it is frozen.
+        stop.quiet = quiet(subject, deadline - time.time(), before, readings=1)
         if not stop.quiet:
             _sigterm(subject, stop)
             return
@@ -204,16 +205,17 @@ def _sigterm(subject: Subject, stop: Stop) -> None:
     stop.exited = time.time()
 
 
-def quiet(subject: Subject, limit: float = QUIET_LIMIT, before: float = 0.0) -> bool:
-    """Wait until it was empty twice running, and for ``before`` seconds; False when that did not come."""
+def quiet(subject: Subject, limit: float = QUIET_LIMIT, before: float = 0.0, readings: int = 2) -> bool:
+    """Wait for so many empty readings running, over ``before`` seconds at least; False when they did not come."""
     deadline = time.monotonic() + limit
-    since: float | None = None
+    since, empty = 0.0, 0
     while time.monotonic() < deadline:
-        if not subject.empty():
-            since = None
-        elif since is None:
-            since = time.monotonic()
-        elif time.monotonic() - since >= before:
+        if subject.empty():
+            since = since if empty else time.monotonic()
+            empty += 1
+        else:
+            empty = 0
+        if empty >= readings and time.monotonic() - since >= before:
             return True
         time.sleep(BETWEEN_READINGS)
     return False

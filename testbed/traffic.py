@@ -39,7 +39,7 @@ VOLUME_KINDS = {
     "snapshot_create": 3,
     "snapshot_delete": 3,
 }
-RETYPE_KINDS = {"volume_retype": 2}
+RETYPE_KINDS = {"volume_retype": 1}
 ATTACH_KINDS = {"attach": 3, "detach": 3}
 BACKUP_KINDS = {"backup_create": 4, "backup_restore": 3, "backup_delete": 4}
 # Which pause of the drivers makes which kind slow; see drivers/kolla_drain_testbed.

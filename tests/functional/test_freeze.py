@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from kolla_drain import policy
+from kolla_drain.engine.docker import DockerEngine
+from kolla_drain.errors import EngineError
 from testbed.waiting import wait_until
 from tests.support.checks import is_sentence, operations_of, signalled_once, untouched
 from tests.support.cinder_services import LONGER, Service, Services
@@ -144,3 +147,58 @@ def test_a_freeze_that_cannot_be_had_is_refused(
     assert result["failed"]
     assert words in result["msg"]
     is_sentence(result["msg"])
+
+
+# --- that nothing runs any more
+
+# A family in which everybody writes how far it has come, all the time.
+FAMILY = """
+import os, sys
+for number in range(4):
+    if number and os.fork() == 0:
+        break
+else:
+    number = 0
+count = 0
+while True:
+    count += 1
+    with open(f"/record/{number}", "w") as file:
+        file.write(str(count))
+"""
+
+
+def test_none_of_its_processes_runs_after_the_freeze(
+    engine: docker.DockerClient, base_image: str, tmp_path: Path
+) -> None:
+    """The engine's own SIGKILL reaches its first process, and the others run on until the kernel takes them down."""
+    ours = DockerEngine()
+    container = engine.containers.create(
+        base_image,
+        ["dumb-init", "--single-child", "--", "python3", "-c", FAMILY],
+        volumes=[f"{tmp_path}:/record"],
+    )
+    try:
+        for _ in range(5):
+            container.start()
+            wait_until(lambda: len(list(tmp_path.iterdir())) == 4, 60, "everybody at work", interval=0.05)
+            _freeze(ours, container.id)
+            before = {file.name: file.read_text() for file in tmp_path.iterdir()}
+            assert ours.end_frozen(container.id) == ""
+            container.wait(timeout=60)
+            assert {file.name: file.read_text() for file in tmp_path.iterdir()} == before
+    finally:
+        container.remove(force=True)
+        ours.close()
+
+
+def _freeze(ours: DockerEngine, container_id: str) -> None:
+    """A busy machine may take more than one attempt."""
+
+    def tried() -> bool:
+        try:
+            ours.freeze(container_id)
+        except EngineError:
+            return False
+        return True
+
+    wait_until(tried, 60, "the freeze", interval=0.1)

@@ -496,6 +496,10 @@ class FakeEngine:
             self._world.later(12.0, lambda: self._failures.update({container_id: "tried for 12 s"}))
         self._world.step()
 
+    def end_frozen(self, container_id):
+        self.kill(container_id)
+        return ""
+
     def kill_failure(self, container_id):
         return self._failures.get(container_id, "")
 

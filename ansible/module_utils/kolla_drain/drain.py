@@ -84,6 +84,9 @@ class Engine(Protocol):
     def kill(self, container_id: str) -> None:
         """Start SIGKILL without waiting for it; the observed exit tells whether it worked."""
 
+    def end_frozen(self, container_id: str) -> str:
+        """Start SIGKILL for all processes of what is frozen, none of which runs again; returns why not, if so."""
+
     def kill_failure(self, container_id: str) -> str:
         """What the engine said against the SIGKILL, so far; empty when nothing."""
 
@@ -677,7 +680,9 @@ class _Stop:
             self._ended_frozen = self._was_killed = self._changed = True
             self._killed_at = self._clock()
             self._note(f"SIGKILL sent: {reason}")
-            self._engine.kill(self.container.id)
+            failure = self._engine.end_frozen(self.container.id)
+            if failure:
+                self._note(f"its processes may have run for a moment before their end: {failure}")
 
     def _see_frozen_end_through(self, failure: str) -> None:
         """The engine would not kill it: it goes on as before, and gets its signal."""

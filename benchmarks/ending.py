@@ -259,6 +259,7 @@ class Results:
         data = {
             "made": pages.now(),
             "versions": self._versions,
+            "load": pages.load(),
             "seed": self._chosen.seed,
             "stops": self._chosen.stops,
             "cells": [asdict(one) for one in self._figures],

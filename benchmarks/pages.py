@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -28,6 +30,55 @@ WORDS = {
     "module-signal": "``kolla_docker``, ``exit: signal``",
     "module-freeze": "``kolla_docker``, ``exit: freeze``",
 }
+
+# What no way from outside can save, with its cause in cinder 29.0.0: known by what is wrong in the end, and by
+# whose stop and start it met.
+CAUSES = (
+    (
+        r"volume_extend: volume of ",
+        "cinder_scheduler",
+        "The request waited for the scheduler while that was away, and met it just started, without a pool. "
+        "``SchedulerManager.extend_volume`` is one of the two methods that do not wait until the scheduler is ready "
+        "(``_wait_for_scheduler``); it gives the extend up and sets the volume back.",
+    ),
+    (
+        r"backup_create: backup error: (Create backup aborted, expected|incomplete backup reset)",
+        "cinder_backup",
+        "The request came after the last look and before cinder-backup's successor had begun. At its start "
+        "``BackupManager`` takes every backup of its host in ``creating`` for one that was cut, sets it to error and "
+        "its volume back, and then finds the request that waits for it impossible.",
+    ),
+    (
+        r"backup_restore: (backup error|volume error_restoring)",
+        "cinder_backup",
+        "The same for a restore: cinder-backup's start sets the volume of every one in ``restoring`` to "
+        "``error_restoring``, also of one whose request still waits in the queue.",
+    ),
+    (
+        r"backup_create: backup error: Service not found",
+        "cinder_backup",
+        "The scheduler found no cinder-backup that was up and enabled and may have the volume.",
+    ),
+    (
+        r"(attach|detach): the API answered",
+        "cinder_volume",
+        "The API waits for the service's answer. No row shows such a call, and the service took it before it ended.",
+    ),
+)
+
+
+def cause(kind: str, why: str) -> tuple[str, str]:
+    """Why such a request is lost, and by whose stop and start, where that is known."""
+    found = ((text, whose) for pattern, whose, text in CAUSES if re.match(pattern, f"{kind}: {why}"))
+    return next(found, ("not known", ""))
+
+
+def causes(lost: Iterable[dict[str, Any]]) -> str:
+    """What was lost, by kind and cause."""
+    rows = Counter((one["kind"], cause(one["kind"], one["why"])[0]) for one in lost)
+    return table(
+        ("request", "lost", "cause"), [(f"``{kind}``", n, text) for (kind, text), n in sorted(rows.items())]
+    )
 
 
 def now() -> str:
@@ -62,6 +113,17 @@ def counted(kinds: dict[str, int]) -> str:
     return f"{sum(kinds.values())}: {words}" if kinds else "0"
 
 
+def load() -> str:
+    """How busy the machine is, for others may work on it."""
+    return f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores"
+
+
+def about(data: dict[str, Any]) -> str:
+    """When, what and how."""
+    busy = f"; load of the machine {data['load']}" if data.get("load") else ""
+    return f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}{busy}.\n\n"
+
+
 def spelled(found: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
@@ -71,9 +133,8 @@ def soak(data: dict[str, Any]) -> str:
     lost = Counter(one["kind"] for one in data["lost"])
     kinds = sorted(data["accepted"])
     rolls = data["rolls"]
-    text = NOTE.format(command=SOAK_COMMAND) + title("The soak")
+    text = NOTE.format(command=SOAK_COMMAND) + title("The soak") + about(data)
     text += (
-        f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}.\n\n"
         f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 2.5 s, "
         "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
         f"{len(rolls)} times, from one image to another and back. "
@@ -87,6 +148,7 @@ def soak(data: dict[str, Any]) -> str:
     text += f"Quota usages that do not agree with the rows: {_or_none(data['quota'])}.\n"
     text += f"Rows that nobody asked for: {_or_none(data['strays'])}.\n\n"
     if data["lost"]:
+        text += title("Why", "-") + causes(data["lost"])
         text += title("What was lost", "-") + table(
             ("request", "what is wrong", "sent"),
             [(f"``{one['kind']}``", one["why"], one["when"]) for one in data["lost"]],
@@ -112,9 +174,8 @@ WAYS_HEADS = (
 
 def ways(data: dict[str, Any]) -> str:
     """The page of the ways to end a service."""
-    text = NOTE.format(command=WAYS_COMMAND) + title("Ways to end a service")
+    text = NOTE.format(command=WAYS_COMMAND) + title("Ways to end a service") + about(data)
     text += (
-        f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}.\n\n"
         "Requests arrive at random all the time, and the service is stopped and started again and again. "
         "A request counts as lost when the API accepted it and it did not come to its right end: in the API, in the "
         "database, in the file. A call is one that the API waits for (the making and taking back of a connection for "
@@ -141,6 +202,14 @@ def ways(data: dict[str, Any]) -> str:
             ),
             [_way(one) for one in found],
         )
+    lost = [
+        each
+        for one in data["cells"]
+        for each in one["lost"]
+        if one["cell"]["way"] in ("freeze", "module-freeze")
+    ]
+    if lost:
+        text += title("What a freeze loses, and why", "-") + causes(lost)
     return text.rstrip() + "\n"
 
 

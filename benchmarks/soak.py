@@ -40,6 +40,9 @@ ROLL_LIMIT = 2700.0
 # What met a roll and has not ended so long after it is lost.
 PATIENCE = 60.0
 
+# A call that is under way at the freeze was sent before it; and a start is over some time after the engine's.
+BEFORE, STARTING = 10.0, 30.0
+
 
 @dataclass
 class Roll:
@@ -78,6 +81,7 @@ class Result:
     quota: list[str]
     strays: list[str]
     trouble: list[str]
+    load: str = ""
 
     @property
     def lost_by_kind(self) -> dict[str, int]:
@@ -85,6 +89,11 @@ class Result:
         for one in self.lost:
             found[one["kind"]] = found.get(one["kind"], 0) + 1
         return found
+
+    @property
+    def unexplained(self) -> list[dict[str, Any]]:
+        """What was lost without one of the causes that are known; see pages.CAUSES."""
+        return [one for one in self.lost if not one["explained"]]
 
     def __str__(self) -> str:
         failed = sum(one.code != 0 for one in self.rolls)
@@ -125,6 +134,17 @@ class Recorder:
             for word, one in zip(words, (*before, *after), strict=True)
         )  # fmt: skip
 
+    def stopped(self, name: str, begun: float, ended: float) -> bool:
+        """Whether in this time it was on its way out, away, or only just started."""
+        out = [
+            one.at
+            for one in self.events
+            if one.name.partition(".")[0] == name and one.action in ("pause", "kill")
+        ]
+        back = [one.at for one in self.events if one.name == name and one.action == "start"]
+        lives = [(left, next((at for at in back if at > left), left)) for left in out]
+        return any(left - BEFORE <= ended and begun <= again + STARTING for left, again in lives)
+
     def close(self) -> None:
         self._stream.close()
 
@@ -154,14 +174,16 @@ def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, r
     lost = [_lost(one, recorder) for one in outcome.lost]
     result = Result(
         pages.now(), pages.versions(stack), seed, time.time() - begun, done, outcome.accepted,
-        outcome.refused, lost, list(outcome.quota), list(outcome.strays), stream.trouble[-5:],
+        outcome.refused, lost, list(outcome.quota), list(outcome.strays), stream.trouble[-5:], pages.load(),
     )  # fmt: skip
     stream.clean()
     return result
 
 
 def _lost(lost: Lost, recorder: Recorder) -> dict[str, Any]:
-    return {**asdict(lost), "when": recorder.around(lost.sent)}
+    _, whose = pages.cause(lost.kind, lost.why)
+    explained = bool(whose) and recorder.stopped(whose, lost.sent, lost.answered)
+    return {**asdict(lost), "when": recorder.around(lost.sent), "explained": explained}
 
 
 def _warm(stream: Traffic) -> bool:

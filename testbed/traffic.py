@@ -178,7 +178,9 @@ class Database:
             self._by_id(
                 "SELECT id, status, volume_size AS size FROM snapshots WHERE deleted = 0 AND project_id = %s"
             ),
-            self._by_id("SELECT id, status, size, host FROM backups WHERE deleted = 0 AND project_id = %s"),
+            self._by_id(
+                "SELECT id, status, size, fail_reason FROM backups WHERE deleted = 0 AND project_id = %s"
+            ),
             self._by_id(
                 "SELECT a.id, a.attach_status AS status FROM volume_attachment a JOIN volumes v ON v.id = a.volume_id"
                 " WHERE a.deleted = 0 AND v.project_id = %s"
@@ -812,7 +814,10 @@ def is_in(rows: Mapping[str, Mapping[str, Any]], thing: Thing, what: str) -> str
     row = rows.get(thing.id)
     if row is None:
         return f"{what} gone"
-    return "" if row["status"] == "available" else f"{what} {row['status']}"
+    if row["status"] == "available":
+        return ""
+    reason = row.get("fail_reason")
+    return f"{what} {row['status']}" + (f": {reason}" if reason else "")
 
 
 def sweep(stack: Stack, host: str) -> None:

@@ -23,6 +23,7 @@ from .errors import (
     NoSuchContainer,
     NotRunning,
 )
+from .freezing import Freezes
 from .ledger import Entry, Ledger
 from .model import (
     NO_PROFILE,
@@ -239,11 +240,7 @@ class _Stop:
         self._kill_failure = ""
         self._killed_by_another = False
         self._killed_frozen_by_another = False
-        self._frozen_at: float | None = None  # when this run was about to freeze it
-        self._is_frozen = False
-        self._frozen_number: int | None = None  # answers from this question on were read while it was frozen
-        self._frozen_reading: Reading | None = None
-        self._freezes = self._futile_freezes = self._refusals = 0
+        self._freezes = Freezes()
         self._ended_frozen = False
         self._exited_at: float | None = None
         self._final_number: int | None = None  # answers from this question on were read after the exit
@@ -277,9 +274,9 @@ class _Stop:
     def turns(self) -> tuple[float, ...]:
         """When quiesce ends, when the deadline is and when a freeze must end, on the loop's clock."""
         turns = (self._begun + self.plan.quiesce, self.deadline)
-        if self._frozen_at is not None:
-            return (*turns, self._frozen_at + policy.FREEZE_DECISION)
-        again = self._refusals and self.record.empty_readings >= policy.EMPTY_READINGS
+        if self._freezes.since is not None:
+            return (*turns, self._freezes.since + policy.FREEZE_DECISION)
+        again = self._freezes.refusals and self.record.empty_readings >= policy.EMPTY_READINGS
         return (*turns, self._clock() + policy.FREEZE_AGAIN) if again else turns
 
     def asked(self, number: int) -> None:
@@ -287,8 +284,7 @@ class _Stop:
         self.wants_reading = False
         if self._exited_at is not None and self._final_number is None:
             self._final_number = number
-        if self._is_frozen and self._frozen_number is None:
-            self._frozen_number = number
+        self._freezes.asked(number)
 
     def hear(self, answer: Answer) -> None:
         """Take in a reading and what became of the operations asked about."""
@@ -297,8 +293,7 @@ class _Stop:
             self.record.overhear(answer.reading, self._moment_of_reading())
             return
         self.record.hear(answer, self._clock(), self._moment())
-        if self._frozen_number is not None and answer.number >= self._frozen_number:
-            self._frozen_reading = answer.reading
+        self._freezes.hear(answer)
         if final:
             self._settle_with(answer)
 
@@ -377,10 +372,10 @@ class _Stop:
             quiet_for=record.quiet_for,
             waiting_for=record.waiting_for,
             given_more=self._given_more(),
-            frozen_for=now - self._frozen_at if self._frozen_at is not None else None,
-            frozen_reading=self._frozen_reading,
+            frozen_for=now - self._freezes.since if self._freezes.since is not None else None,
+            frozen_reading=self._freezes.reading,
             frozen_by_another=self._frozen_by_another(found),
-            futile_freezes=self._futile_freezes,
+            futile_freezes=self._freezes.futile,
             hangs=bool(record.dead) and not record.pulse.beats(now),
         )
 
@@ -567,7 +562,7 @@ class _Stop:
             )
         self._signalled_at = self._killed_at = None
         self._ended_frozen = self._asked_engine = False
-        self._is_thawed()
+        self._freezes.over()
 
     # --- acting
 
@@ -591,11 +586,11 @@ class _Stop:
             if entry is not None and self._ledger.frozen_by_another(entry, policy.FREEZE_BOUND):
                 return
             self._note(f"thawed: {reason}")
-            self._changed = self._changed or self._frozen_at is None
+            self._changed = self._changed or self._freezes.since is None
             self._engine.thaw(self.container.id)
             if entry is not None and entry.frozen is not None:
                 self._ledger.thawed(entry)
-        self._is_thawed()
+        self._freezes.over()
 
     # --- a freeze
 
@@ -608,13 +603,13 @@ class _Stop:
                 self._asked_engine = False  # the next look learns of it
                 return
             self._entry = self._ledger.freezing(entry)
-            self._frozen_at = self._clock()
+            self._freezes.begin(self._clock())
             try:
                 self._engine.freeze(self.container.id)
             except EngineUnreachable:
                 raise  # it may come about later; the next look tells
             except (NotRunning, NoSuchContainer):
-                self._is_thawed()
+                self._freezes.over()
                 return
             except CannotFreeze as exc:
                 self._cannot_freeze(str(exc))
@@ -623,50 +618,43 @@ class _Stop:
                 self._note_refusal(str(exc))
                 return
         self._note(f"frozen: {reason}")
-        self._freezes += 1
-        self._is_frozen = True
+        self._freezes.come_about()
         self.wants_reading = True
 
     def _note_refusal(self, why: str) -> None:
-        self._refusals += 1
-        self._is_thawed()
+        self._freezes.refusals += 1
+        self._freezes.over()
         with contextlib.suppress(KollaDrainError):
             self._engine.thaw(self.container.id)  # in case that it was frozen in part
-        if self._refusals >= policy.FREEZE_REFUSALS:
+        if self._freezes.refusals >= policy.FREEZE_REFUSALS:
             self._cannot_freeze(why)
-        elif self._refusals == 1:
+        elif self._freezes.refusals == 1:
             self._note(f"not frozen yet, the engine tries again: {why}")
 
     def _cannot_freeze(self, why: str) -> None:
         self._note(f"it cannot be frozen, so it is signalled: {why}")
-        self._is_thawed()
+        self._freezes.over()
         self.plan = replace(self.plan, exit=Exit.SIGNAL)
 
     def _notice_freeze(self, found: Container) -> None:
         """A freeze whose call broke off may come about later, and one may be ended by somebody else."""
-        if self._frozen_at is None or self._ended_frozen:
+        if self._freezes.since is None or self._ended_frozen:
             return
         paused = found.status is ContainerStatus.PAUSED
-        if paused and not self._is_frozen:
-            self._freezes += 1
-            self._is_frozen = self.wants_reading = True
-        elif not paused and self._is_frozen:
+        if paused and not self._freezes.is_on:
+            self._freezes.come_about()
+            self.wants_reading = True
+        elif not paused and self._freezes.is_on:
             self._note("somebody else thawed it")
-            self._is_thawed()
-        elif not paused and self._clock() - self._frozen_at >= policy.FREEZE_DECISION:
-            self._is_thawed()
+            self._freezes.over()
+        elif not paused and self._freezes.never_came(self._clock()):
+            self._freezes.over()
 
     def _frozen_by_another(self, found: Container | None) -> bool:
         if found is None or found.status is not ContainerStatus.PAUSED:
             return False
         entry = self._ledger.read(found.id)
         return entry is not None and self._ledger.frozen_by_another(entry, policy.FREEZE_BOUND)
-
-    def _is_thawed(self) -> None:
-        if self._is_frozen and self._frozen_reading is None:
-            self._futile_freezes += 1
-        self._frozen_at = self._frozen_number = self._frozen_reading = None
-        self._is_frozen = False
 
     def _end_frozen(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
@@ -868,7 +856,7 @@ class _Stop:
             joined=self._joined,
             signal=self._last_signal,
             exit=self._way(),
-            freezes=self._freezes,
+            freezes=self._freezes.count,
             exit_code=self.container.exit_code if exited is not None or self.container.at_rest else None,
             oom_killed=self.container.oom_killed,
             quiesced=max(0.0, (signalled or ended) - self._begun) if self._entry is not None else None,

@@ -40,6 +40,7 @@ def test_a_create_in_flight_is_drained(stack: Stack) -> None:
     assert stack.container(VOLUME).status == "exited"
 
 
+@pytest.mark.any_mode
 def test_an_idle_service_is_drained(stack: Stack) -> None:
     begun = time.time()
 
@@ -52,6 +53,7 @@ def test_an_idle_service_is_drained(stack: Stack) -> None:
     assert kills(stack, begun) == [TERM]
 
 
+@pytest.mark.any_mode
 def test_over_the_deadline_it_is_killed_and_says_what_was_lost(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 90)
@@ -90,6 +92,7 @@ def test_leave_fails_and_a_second_call_joins(stack: Stack) -> None:
     assert kills(stack, begun) == [TERM]
 
 
+@pytest.mark.any_mode
 @pytest.mark.usefixtures("alone_on_the_infrastructure")
 def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     begun = time.time()

@@ -117,17 +117,23 @@ def touches(lane: Lane, volume: str, times: int) -> None:
 
 
 def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> None:
-    holding = creating(lane, 2 * DOWN_TIME)  # until the stop has begun
-    run = AdHoc(stop(lane))
-    wait_until(lambda: begun(lane), 60, "the stop having begun")
-    volume = creating(lane, 1.5 * DOWN_TIME)
+    holding = str(lane.api.create_volume(1, "holding", backend=lane.backends[0])["id"])
+    lane.api.wait_status("volume", holding, "available")
+    lane.api.reset_status("volume", holding, "extending")  # the stop waits for it, however late it begins
+    try:
+        run = AdHoc(stop(lane))
+        wait_until(lambda: begun(lane), 60, "the stop having begun")
+        volume = creating(lane, 1.5 * DOWN_TIME)
+    finally:
+        lane.api.reset_status("volume", holding, "available")
 
     result = run.result()
 
     assert result["verdict"] == "drained", result["reason"]
+    assert result["quiesced"] > DOWN_TIME
     assert lane.api.status("volume", volume) == "available"
-    outcomes = {op["id"]: op["outcome"] for op in result["operations"]}
-    assert outcomes == {holding: "finished", volume: "finished"}
+    outcomes = {op["id"]: (op["outcome"], op["dead"]) for op in result["operations"]}
+    assert outcomes == {holding: ("finished", False), volume: ("finished", False)}
 
 
 def test_a_worker_killed_in_the_living_service_ends_the_wait(lane: Lane) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks import RESULTS, ROOT, pages
 from testbed import traffic, upgrades
+from testbed.locks import locked
 from testbed.stack import BACKENDS, Stack
 from testbed.traffic import Lost, Traffic
 from testbed.waiting import wait_until
@@ -151,6 +152,12 @@ class Recorder:
 
 def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 0.5) -> Result:
     """Roll for so many minutes, or so many times, whichever is more."""
+    # Else another run's ``up`` makes the rolled containers again by force, with the work that they have.
+    with locked("stack"):
+        return _soak(stack, minutes, rolls, seed, rate)
+
+
+def _soak(stack: Stack, minutes: float, rolls: int, seed: int, rate: float) -> Result:
     print(f"soak: seed {seed}, {minutes:g} minutes, {rolls} rolls at least", flush=True)
     dice = random.Random(seed)
     stream = Traffic(stack, BACKENDS, seed=seed, rate=rate, kinds=KINDS)

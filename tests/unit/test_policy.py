@@ -335,7 +335,7 @@ def test_before_a_freeze(elapsed, seen, action):
     [
         (dict(frozen_for=0.1), Action.WAIT, "read once more"),
         (dict(frozen_for=0.1, reading=OK), Action.WAIT, "read once more"),  # that one began before the freeze
-        (dict(frozen_for=0.1, frozen_reading=OK), Action.END_FROZEN, "still showed no operation"),
+        (dict(frozen_for=0.1, frozen_reading=OK), Action.END_FROZEN, "still showed nothing to wait for"),
         (
             dict(frozen_for=0.1, frozen_reading=OK, waiting_for=(OPERATION,)),
             Action.THAW,

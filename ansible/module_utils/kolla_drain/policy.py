@@ -223,7 +223,7 @@ def _while_frozen(seen: Observation, frozen_for: float) -> Decision:
         return Decision(Action.THAW, f"{count(seen.waiting_for)} came before the freeze")
     if frozen_for >= FREEZE_DECISION:
         return Decision(Action.THAW, f"it was frozen for {frozen_for:.1f} s, too long to end it safely")
-    return Decision(Action.END_FROZEN, "frozen, its evidence still showed no operation")
+    return Decision(Action.END_FROZEN, "frozen, its evidence still showed nothing to wait for")
 
 
 def _at_deadline(request: StopRequest, plan: Plan, seen: Observation) -> Decision:
@@ -258,7 +258,7 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
     if seen.reading is None or seen.reading.state is not EvidenceState.OK:
         return _blind(profile, plan, seen, elapsed)
     if _may_freeze(plan, seen, elapsed):
-        return Decision(Action.FREEZE, "its evidence showed no operation")
+        return Decision(Action.FREEZE, "its evidence showed nothing to wait for")
     if seen.empty_readings >= EMPTY_READINGS:
         return Decision(Action.SIGNAL, f"its evidence showed no operation {EMPTY_READINGS} readings running")
     if elapsed >= plan.quiesce:

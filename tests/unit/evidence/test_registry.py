@@ -6,7 +6,7 @@ import pytest
 
 from kolla_drain import evidence
 from kolla_drain.errors import ConfigError
-from kolla_drain.model import NO_PROFILE, EvidenceState, Operation, Reading
+from kolla_drain.model import NO_PROFILE
 from kolla_drain.service_config import ServiceConfig
 
 THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
@@ -90,16 +90,6 @@ def test_in_a_cluster_another_members_work_is_not_shown():
     clustered = ServiceConfig("cinder-volume", "ctl", cluster="big")
     assert profile.freezable
     assert not evidence.configured(profile, clustered).freezable
-
-
-def test_what_nobody_has_taken_yet():
-    waiting = Operation("volume_create", "v", "creating", claimed=False)
-    taken, unknown = (
-        Operation("volume_create", name, "creating", claimed=name == "w" or None) for name in "wx"
-    )
-    old = Operation("volume_schedule", "y", "creating", claimed=False, informs=True)
-    reading = Reading(EvidenceState.OK, operations=(waiting, taken, unknown, old))
-    assert evidence.unclaimed(reading) == (waiting,)
 
 
 def test_none_and_unknown():

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..errors import ConfigError
-from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile, Reading
+from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile
 from ..service_config import ServiceConfig, default_files, kolla_service
 from . import cinder_backup, cinder_scheduler, cinder_volume, nova_compute, nova_conductor, nova_scheduler
 from .database import Query
@@ -23,7 +23,6 @@ __all__ = [
     "evidence_of",
     "profile_for",
     "service_of",
-    "unclaimed",
 ]
 
 
@@ -94,8 +93,3 @@ def configured(profile: Profile, config: ServiceConfig | None) -> Profile:
     if config is not None and config.cluster:
         return replace(profile, evidence_complete=False, freezable=False)
     return profile
-
-
-def unclaimed(reading: Reading) -> tuple[Operation, ...]:
-    """Return what is on its way to the service and not yet taken by it: none once a fence is in force."""
-    return tuple(operation for operation in reading.working if operation.claimed is False)

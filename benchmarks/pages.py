@@ -200,7 +200,7 @@ def ways(data: dict[str, Any]) -> str:
                 "freezes a stop",
                 "quota off",
             ),
-            [_way(one) for one in found],
+            [_way(one) for one in sorted(found, key=_place)],
         )
     lost = [
         each
@@ -211,6 +211,10 @@ def ways(data: dict[str, Any]) -> str:
     if lost:
         text += title("What a freeze loses, and why", "-") + causes(lost)
     return text.rstrip() + "\n"
+
+
+def _place(one: dict[str, Any]) -> tuple[str, int]:
+    return one["cell"]["series"], list(WORDS).index(one["cell"]["way"])
 
 
 def _way(one: dict[str, Any]) -> tuple[object, ...]:

@@ -139,7 +139,7 @@ def soak(data: dict[str, Any]) -> str:
         "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
         f"{len(rolls)} times, from one image to another and back. "
         f"Of {sum(data['accepted'].values())} requests that the API accepted "
-        f"**{len(data['lost'])} were lost**. Not accepted: {counted(data['refused'])}.\n\n"
+        f"**{_lost(len(data['lost']))}**. Not accepted: {counted(data['refused'])}.\n\n"
     )
     text += table(
         ("request", "accepted", "lost"),
@@ -161,6 +161,10 @@ def soak(data: dict[str, Any]) -> str:
         ],
     )
     return text.rstrip() + "\n"
+
+
+def _lost(count: int) -> str:
+    return f"{count} {'was' if count == 1 else 'were'} lost"
 
 
 def _or_none(found: Sequence[str]) -> str:

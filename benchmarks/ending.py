@@ -215,10 +215,10 @@ def _lane_job(stack: Stack, name: str, todo: list[tuple[str, str]], chosen: Any,
 
 def _scheduler_job(stack: Stack, chosen: Any, out: Results) -> None:
     """There is one for all of the stack: its turn comes alone."""
-    lane = Lane(stack, "s1", mode="eventlet").up()
+    lane = Lane(stack, "s2", mode="eventlet").up()
     try:
         for cell in _cells("cinder-scheduler", stack.settings.mode, chosen):
-            with locked("ending-scheduler"):
+            with locked("stack"):
                 out.take(cell, subjects.scheduler(stack, lane))
     finally:
         lane.down()

@@ -217,20 +217,26 @@ def ways(data: dict[str, Any]) -> str:
     return text.rstrip() + "\n"
 
 
+def _restless(count: int) -> str:
+    return f", {count} of them by SIGTERM after 150 s without a quiet moment" if count else ""
+
+
 def _place(one: dict[str, Any]) -> tuple[str, int]:
     return one["cell"]["series"], list(WORDS).index(one["cell"]["way"])
 
 
 def _way(one: dict[str, Any]) -> tuple[object, ...]:
-    lost = Counter(each["kind"] for each in one["lost"])
+    # A call whose API went away itself says nothing of the service.
+    lost = Counter(each["kind"] for each in one["lost"] if "connection broken" not in each["why"])
     stops = one["stops"]
+    restless = sum(not each["quiet"] for each in stops)
     away = sorted(each["started"] - each["acted"] for each in stops)
     freezes = [each["freezes"] + each["unfrozen"] for each in stops]
     asked = one["accepted"]
     return (
         WORDS[one["cell"]["way"]],
         one["cell"]["series"],
-        len(stops) if not one["failed"] else f"{len(stops)}; {one['failed']}",
+        f"{len(stops)}; {one['failed']}" if one["failed"] else f"{len(stops)}{_restless(restless)}",
         sum(count for kind, count in asked.items() if kind not in CALLS),
         counted({kind: count for kind, count in lost.items() if kind not in CALLS}),
         sum(count for kind, count in asked.items() if kind in CALLS),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from testbed.matrix import KOLLA_ANSIBLE, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
+from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
 from testbed.matrix_rows import BY_NAME, HONEST
 
 TITLES = {
@@ -205,14 +205,25 @@ def _honesty(cells: Sequence[Cell]) -> str:
 
 
 def _problems(cells: Sequence[Cell]) -> str:
-    """What kolla_docker got wrong, if anything, in the open."""
-    found = [(cell.name, problem.splitlines()[0]) for cell in cells for problem in cell.problems]
-    if not found:
-        stops = [one for cell in cells if cell.way in OURS and not _is_honesty(cell) for one in cell.stops]
-        frozen = sum(one.exit == "freeze" for one in stops)
-        return (
-            f"\nOf the {len(stops)} stops and upgrades by kolla_docker in the tables above, all came to ``drained``; "
-            f"{frozen} ended frozen.\nNothing was lost in them, and nothing said that is not so.\n"
-        )
-    title = "What went wrong"
-    return f"\n{title}\n{'=' * len(title)}\n\n" + "".join(f"* {name}: {problem}\n" for name, problem in found)
+    """What kolla_docker got wrong, if anything, in the open; and what could not be tried."""
+    stops = [one for cell in cells if cell.way in OURS and not _is_honesty(cell) for one in cell.stops]
+    verdicts = Counter(one.verdict for one in stops)
+    said = ", ".join(f"{number} ``{verdict}``" for verdict, number in verdicts.items())
+    frozen = sum(one.exit == "freeze" for one in stops)
+    parts = [
+        f"\nThe verdicts of the {len(stops)} stops and upgrades by kolla_docker above: {said or 'none'}.\n"
+        f"{frozen} of them ended frozen.\n"
+    ]
+    wrong = [(cell.name, problem) for cell in cells for problem in cell.problems if cell.word != NOT_RUN]
+    if wrong:
+        parts.append(_section("What went wrong", (f"* {name}: {problem}" for name, problem in wrong)))
+    else:
+        parts.append("Nothing was lost in them, and nothing was said that is not so.\n")
+    missing = [f"* {cell.name}" for cell in cells if cell.word == NOT_RUN]
+    if missing:
+        parts.append(_section("What could not be tried, for the test stack was disturbed", missing))
+    return "".join(parts)
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return f"\n{title}\n{'=' * len(title)}\n\n" + "".join(f"{line}\n" for line in lines)

@@ -12,7 +12,7 @@ import json
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ class Record:
 
     def add(self, cell: Cell) -> None:
         """One more; a line for whoever looks on."""
-        self.cells.append(cell.as_dict())
+        # Tracebacks are for whoever looks on, not for the page.
+        brief = tuple(problem.splitlines()[0][:200] for problem in cell.problems)
+        self.cells.append(replace(cell, problems=brief).as_dict())
         lines = cell.told().splitlines()
         shown = lines[:1] if not cell.problems else lines
         say(f"{len(self.cells)}/{self.expected} " + "\n".join([*shown, *self._ended(cell)]))
@@ -94,7 +96,6 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
 def run(chosen: argparse.Namespace) -> int:
     """All cells; 1 if kolla_docker lost something or said what is not true."""
     stack = Stack().up()
-    jobs = jobs_of(chosen)
     whole = (
         set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
     )
@@ -106,7 +107,10 @@ def run(chosen: argparse.Namespace) -> int:
         "versions": versions(stack),
     }
     chosen.output.mkdir(parents=True, exist_ok=True)
-    record = Record(file, head, [], len(jobs))
+    before = kept(file, head) if file and chosen.resume else []
+    had = {(cell["name"], cell["attempt"]) for cell in before}
+    jobs = [job for job in jobs_of(chosen) if (job.name, job.attempt) not in had]
+    record = Record(file, head, before, len(before) + len(jobs))
     with Runner(stack, jobs, chosen.seconds, tell=record.add) as runner:
         for future in runner.cells.values():
             future.result()
@@ -134,7 +138,7 @@ def page(file: Path) -> None:
     """The page beside the results."""
     target = file.with_suffix(".rst")
     target.write_text(matrix_page.made_of(json.loads(file.read_text())))
-    say(f"{target.relative_to(Path.cwd())} is written")
+    say(f"{target} is written")
 
 
 def main() -> int:

@@ -20,13 +20,8 @@ WORDS = {
     "sigterm-successor": "SIGTERM at a quiet moment, successor started at once",
     "freeze": "freeze, read again, SIGKILL to every process",
     "freeze-init": "freeze, read again, the engine's SIGKILL",
-    "freeze-late": "freeze, read 0.3 s later, SIGKILL",
-    "freeze-settled": "1 s of rest, freeze, read again, SIGKILL",
     "sigterm-any": "SIGTERM at any moment",
     "docker-stop": "``docker stop -t 10``",
-    "park-freeze": "queues parked, 1 s of rest, freeze",
-    "park-settle-freeze": "queues parked, 4 s, freeze",
-    "park-sigterm": "queues parked, 4 s, SIGTERM",
     "module-signal": "``kolla_docker``, ``exit: signal``",
     "module-freeze": "``kolla_docker``, ``exit: freeze``",
 }

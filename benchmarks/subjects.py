@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from docker.models.containers import Container
 
@@ -40,7 +37,6 @@ class Subject:
     ignored: Callable[[], set[str]] = set  # ids of what is lost already: not waited for again
     _batch: Batch | None = None
     _running: str = field(default="")
-    _parked: Parked | None = None
 
     # -- the container
 
@@ -100,9 +96,8 @@ class Subject:
 
     def empty(self) -> bool:
         """Whether nothing is in flight that may still end."""
-        # NOTE: in this order, so that what is parked between the two counts as in flight.
-        waiting = self.ignored() | (set(self._parked.ids) if self._parked else set())
-        return all(one.id in waiting for one in self.read().working)
+        lost = self.ignored()
+        return all(one.id in lost for one in self.read().working)
 
     def beats(self) -> dict[str, int | None]:
         return {one.host: one.report_count for one in self.read().heartbeats}
@@ -120,64 +115,6 @@ class Subject:
         if self._batch is not None:
             self._batch.close()
             self._batch = None
-
-    # -- its queues
-
-    @property
-    def queues(self) -> list[str]:
-        found = [f"{self.service}.{host}" for host in self.hosts]
-        if self.service == "cinder-volume":
-            found += [f"{self.service}.{host}.{host.partition('@')[0]}" for host in self.hosts]
-        if self.service == "cinder-scheduler":
-            found.append(self.service)
-        return found
-
-    def park(self) -> Parked:
-        """From now on what is sent to its queues waits with us."""
-        self._parked = Parked(self.queues)
-        return self._parked
-
-    def unpark(self) -> int:
-        """Give it back; returns how many messages waited."""
-        parked, self._parked = self._parked, None
-        return parked.release() if parked else 0
-
-
-class Parked:
-    """A consumer that goes before the service's; see park.py."""
-
-    def __init__(self, queues: list[str]) -> None:
-        script = Path(__file__).with_name("park.py").read_text()
-        command = ["docker", "exec", "-i", "cinder_api", "/opt/cinder/bin/python", "-c", script, *queues]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.ids: set[str] = set()  # of the resources whose requests wait here
-        self.held = 0
-        self._parked = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        if not self._parked.wait(60):
-            self._process.kill()
-            raise RuntimeError(f"the queues could not be parked: {self._process.communicate()[1][-500:]}")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("held "):
-                self.held = int(line.split()[1])
-            elif line.startswith("parked"):
-                self._parked.set()
-            else:
-                self.ids.update(line.split())
-
-    def release(self) -> int:
-        """Give the queues back; returns how many messages waited here."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        self._reader.join(10)
-        return self.held
 
 
 def of_lane(lane: Lane, kind: str) -> Subject:

@@ -32,7 +32,6 @@ class Stop:
     quiet: bool = True  # the moment that the way wants came
     freezes: int = 0
     frozen: float = 0.0  # seconds, the longest
-    parked: int = 0  # messages that waited with us
     unfrozen: int = 0  # freezes that the engine could not do
     killed: bool = False  # it would not exit
     said: str = ""  # kolla_docker's verdict
@@ -58,27 +57,23 @@ def sigterm_successor(subject: Subject, stop: Stop) -> None:
     subject.switch_to(spare)
 
 
-def freeze(
-    subject: Subject, stop: Stop, *, still: float = 0.0, before: float = 0.0, every_process: bool = True
-) -> None:
+def freeze(subject: Subject, stop: Stop, *, every_process: bool = True) -> None:
     """Frozen when empty, read again, killed while frozen; thawed when it is not empty.
 
-    ``still`` seconds pass between the freeze and its reading; ``before`` is how long all must have been
-    empty before the freeze. The engine's kill reaches PID 1 alone and thaws: the other processes then run
+    The engine's kill reaches PID 1 alone and thaws: the other processes then run
     until the kernel has taken the first one's namespace down, unless each has a SIGKILL of its own by then.
     """
     container = subject.container
     deadline = time.time() + QUIET_LIMIT
     while True:
         # One empty reading: the second is the one while it is frozen.
-        stop.quiet = quiet(subject, deadline - time.time(), before, readings=1)
+        stop.quiet = quiet(subject, deadline - time.time(), readings=1)
         if not stop.quiet:
             _sigterm(subject, stop)
             return
         stop.acted = time.time()
         if not _pause(container, stop):
             continue
-        time.sleep(still)
         if subject.empty():
             for process in container.top()["Processes"] if every_process else ():
                 os.kill(int(process[1]), signal.SIGKILL)
@@ -107,52 +102,6 @@ def _pause(container: Container, stop: Stop) -> bool:
 def freeze_init(subject: Subject, stop: Stop) -> None:
     """The same with the engine's kill alone."""
     freeze(subject, stop, every_process=False)
-
-
-def freeze_late(subject: Subject, stop: Stop) -> None:
-    """Frozen, and the reading waits for 0.3 s, so that what was sent just before shows."""
-    freeze(subject, stop, still=0.3)
-
-
-def freeze_settled(subject: Subject, stop: Stop) -> None:
-    """Frozen only when all was empty for a whole second."""
-    freeze(subject, stop, before=1.0)
-
-
-def park_freeze(subject: Subject, stop: Stop) -> None:
-    """What is sent to it waits with us; then frozen as above, its successor gets what waited."""
-    subject.park()
-    try:
-        freeze(subject, stop, before=1.0)
-        subject.container.start()
-        stop.started = time.time()
-    finally:
-        stop.parked = subject.unpark()
-
-
-def park_settle_freeze(subject: Subject, stop: Stop) -> None:
-    """The same, but 4 s pass before: longer than any work that shows in no row."""
-    subject.park()
-    try:
-        time.sleep(4.0)
-        freeze(subject, stop)
-        subject.container.start()
-        stop.started = time.time()
-    finally:
-        stop.parked = subject.unpark()
-
-
-def park_sigterm(subject: Subject, stop: Stop) -> None:
-    """What is sent to it waits with us, 4 s pass, and SIGTERM when it is empty."""
-    subject.park()
-    try:
-        time.sleep(4.0)
-        stop.quiet = quiet(subject)
-        _sigterm(subject, stop)
-        subject.container.start()
-        stop.started = time.time()
-    finally:
-        stop.parked = subject.unpark()
 
 
 def sigterm_any(subject: Subject, stop: Stop) -> None:
@@ -205,17 +154,13 @@ def _sigterm(subject: Subject, stop: Stop) -> None:
     stop.exited = time.time()
 
 
-def quiet(subject: Subject, limit: float = QUIET_LIMIT, before: float = 0.0, readings: int = 2) -> bool:
-    """Wait for so many empty readings running, over ``before`` seconds at least; False when they did not come."""
+def quiet(subject: Subject, limit: float = QUIET_LIMIT, readings: int = 2) -> bool:
+    """Wait for so many empty readings running; False when they did not come."""
     deadline = time.monotonic() + limit
-    since, empty = 0.0, 0
+    empty = 0
     while time.monotonic() < deadline:
-        if subject.empty():
-            since = since if empty else time.monotonic()
-            empty += 1
-        else:
-            empty = 0
-        if empty >= readings and time.monotonic() - since >= before:
+        empty = empty + 1 if subject.empty() else 0
+        if empty >= readings:
             return True
         time.sleep(BETWEEN_READINGS)
     return False
@@ -226,13 +171,8 @@ WAYS: dict[str, Callable[[Subject, Stop], None]] = {
     "sigterm-successor": sigterm_successor,
     "freeze": freeze,
     "freeze-init": freeze_init,
-    "freeze-late": freeze_late,
-    "freeze-settled": freeze_settled,
     "sigterm-any": sigterm_any,
     "docker-stop": docker_stop,
-    "park-freeze": park_freeze,
-    "park-settle-freeze": park_settle_freeze,
-    "park-sigterm": park_sigterm,
     "module-signal": module_signal,
     "module-freeze": module_freeze,
 }

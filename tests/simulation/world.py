@@ -331,12 +331,15 @@ class FakeContainer:
         self.world.later(policy.FREEZE_BOUND, lambda: thaw(False))
         run.at_death.append(lambda: thaw(True))
 
+    def _is_frozen_no_more(self):
+        if self.life.frozen and self.life.frozen[-1][1] == NEVER:
+            self.life.frozen[-1] = (self.life.frozen[-1][0], self.world.now)
+
     def thaw(self):
         if self.status is not ContainerStatus.PAUSED:
             raise NotRunning("not paused")
         self.status = ContainerStatus.RUNNING
-        if self.life.frozen and self.life.frozen[-1][1] == NEVER:
-            self.life.frozen[-1] = (self.life.frozen[-1][0], self.world.now)
+        self._is_frozen_no_more()
         left, self._left = self._left, {}
         if self.life.doomed:
             return
@@ -360,8 +363,6 @@ class FakeContainer:
             self._rest()
         if self.life is life and self.alive:
             life.killed_frozen = life.doomed
-            if life.frozen and life.frozen[-1][1] == NEVER:
-                life.frozen[-1] = (life.frozen[-1][0], self.world.now)
             life.by_sigkill = self._restart_cancelled = True
             self._exit(137)
 
@@ -375,6 +376,7 @@ class FakeContainer:
         if not self.alive:
             return
         self._cut_work()
+        self._is_frozen_no_more()
         self.life.exit_code, self.life.ended = code, self.world.now
         self.world.wake_all()
         if self.service.restarts_in < NEVER and not self._restart_cancelled:
@@ -626,6 +628,10 @@ class SteppedLedger(Ledger):
         self._world.step()
         return super().read(container_id)
 
+    def forget(self, container_id, life):
+        super().forget(container_id, life)
+        self._world.forgotten.add(life)
+
     def write(self, entry):
         self._world.step()
         super().write(entry)
@@ -671,6 +677,7 @@ class World:
         self.now = BEGINNING
         self._budgets = {}  # by process life: of every stop that the ledger took
         self._signalled = set()  # process lives, by the ledger
+        self.forgotten = set()  # those whose end was seen: nobody waits for them any more
         self._processes = {}
         self._events = []
         self._order = itertools.count()
@@ -861,7 +868,8 @@ class World:
 
     def _budgets_of_earlier_lives(self, entry):
         for (container_id, started_at), budgets in self._budgets.items():
-            if container_id == entry.container_id and started_at != entry.started_at:
+            earlier = container_id == entry.container_id and started_at != entry.started_at
+            if earlier and (container_id, started_at) not in self.forgotten:
                 begun, deadline, waiting = _in_force(budgets, self.now)
                 if deadline > self.now and waiting & self._living:
                     yield Budget(begun, begun, deadline - begun, waiting, self._living, False)

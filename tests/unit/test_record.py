@@ -290,7 +290,7 @@ def test_settling_leaves_alone_what_had_ended(heard):
 
 
 def test_what_was_asked_before_the_exit_only_tells_of_operations(heard):
-    heard.record.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)), SIGNALLED)
+    heard.record.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)))
     assert heard.record.open() == (OPERATION,)
     assert (heard.record.reading, heard.record.readable, heard.record.busy) == (None, set(), False)
 
@@ -300,9 +300,10 @@ def test_what_was_asked_before_the_exit_only_tells_of_operations(heard):
     [(True, Outcome.INTERRUPTED), (False, Outcome.UNKNOWN), (None, Outcome.UNKNOWN)],
     ids=["taken", "not taken", "nobody knows"],
 )
-def test_what_is_first_seen_after_the_exit_may_still_be_queued(heard, claimed, outcome):
+@pytest.mark.parametrize("moment", [SIGNALLED, EXITED])
+def test_what_is_first_seen_after_the_signal_may_still_be_queued(heard, claimed, outcome, moment):
     late = replace(OPERATION, claimed=claimed)
-    heard.hears(late, moment=EXITED)
+    heard.hears(late, moment=moment)
     assert heard.record.settle(Answer("1d", 2, Reading(EvidenceState.OK), (replace(LOST, operation=late),)))
     (ending,) = heard.record.endings
     assert ending.outcome is outcome
@@ -310,7 +311,7 @@ def test_what_is_first_seen_after_the_exit_may_still_be_queued(heard, claimed, o
     assert ending.fate.startswith("it came as the service went") == (outcome is Outcome.UNKNOWN)
 
 
-def test_what_was_seen_before_the_exit_is_not_late(heard):
+def test_what_was_seen_before_the_signal_is_not_late(heard):
     queued = replace(OPERATION, claimed=None)
     heard.hears(queued)
     heard.hears(queued, moment=EXITED)

@@ -290,15 +290,12 @@ class _Stop:
         """Take in a reading and what became of the operations asked about."""
         final = self._final_number is not None and answer.number >= self._final_number
         if self._exited_at is not None and not final:
-            self.record.overhear(answer.reading, self._moment_of_reading())
+            self.record.overhear(answer.reading)
             return
         self.record.hear(answer, self._clock(), self._moment())
         self._freezes.hear(answer)
         if final:
             self._settle_with(answer)
-
-    def _moment_of_reading(self) -> Moment:
-        return Moment.EXITED if self._ended_frozen else Moment.SIGNALLED
 
     def _moment(self) -> Moment:
         if self._exited_at is not None or self._ended_frozen:

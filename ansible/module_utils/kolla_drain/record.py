@@ -45,7 +45,7 @@ class Record:
             tuple[str, str], Ending
         ] = {}  # ended in error, as far as is known before any signal
         self._first_seen: dict[tuple[str, str], float] = {}  # of those in flight
-        self._late: set[tuple[str, str]] = set()  # first seen after the exit
+        self._late: set[tuple[str, str]] = set()  # first seen after the signal
         self._readable_at = started
         self._quiet_since: float | None = None
         self._outage: tuple[float, str] | None = None
@@ -61,9 +61,9 @@ class Record:
         else:
             self._unreadable(answer.reading, now)
 
-    def overhear(self, reading: Reading, moment: Moment) -> None:
+    def overhear(self, reading: Reading) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
-        self._operations(reading.working, late=moment is Moment.EXITED)
+        self._operations(reading.working, late=True)
 
     def it_lives(self) -> None:
         """An end that was ordered did not come about: what was seen since then may be in flight."""
@@ -103,7 +103,7 @@ class Record:
         working = answer.reading.working
         self._freshness.update(working, now)
         self._first_seen = {op.key: self._first_seen.get(op.key, now) for op in working}
-        self._operations(working, late=moment is Moment.EXITED)
+        self._operations(working, late=moment is not Moment.BEFORE_SIGNAL)
         self._endings(answer.endings, {op.key for op in working}, moment)
         self._mark_dead(self._freshness.dead(now))
         self.waiting_for = tuple(op for op in working if op.key not in self.dead)
@@ -206,7 +206,7 @@ class Record:
 
 
 def _late(ending: Ending) -> Ending:
-    """First seen after the exit: unless its worker row says that it was taken, it may still be queued."""
+    """First seen after the signal: unless its worker row says that it was taken, it may still be queued."""
     if ending.outcome is Outcome.INTERRUPTED and ending.operation.claimed is not True:
         fate = "it came as the service went: done at the next start if its request is still queued, else "
         return replace(ending, outcome=Outcome.UNKNOWN, fate=fate + ending.fate)

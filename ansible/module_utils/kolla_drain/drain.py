@@ -484,7 +484,8 @@ class _Stop:
             self._own_intent = entry.intent
             self._changed = True
         at = entry.signalled or entry.intent or self._clock()
-        if entry.intent is None:
+        # One without a sender was adopted by a run beside this one, too: nobody knows since when it was on its way.
+        if entry.intent is None or not entry.sender:
             self.record.somebody_had_signalled()
         if entry.signalled is None:
             with self._ledger.held(self.container.id):

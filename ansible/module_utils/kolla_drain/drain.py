@@ -741,6 +741,7 @@ class _Stop:
         )
 
     def _leave(self, reason: str) -> None:
+        self._look_back()
         self._finish(Verdict.LEFT_RUNNING, reason, failed=True)
 
     # --- the end

@@ -11,14 +11,13 @@ from testbed.paths import LOCK_DIR
 
 
 @contextlib.contextmanager
-def locked(name: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold the lock of this name, alone or with others; the kernel gives it back when a process dies."""
+def locked(name: str) -> Iterator[None]:
+    """Hold the lock of this name; the kernel gives it back when a process dies."""
     LOCK_DIR.mkdir(parents=True, exist_ok=True)
-    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with (LOCK_DIR / name).open("w") as file:
         try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"waiting for another process of the testbed ({name})")
-            fcntl.flock(file, how)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -13,13 +13,8 @@ from typing import Any
 
 import pytest
 
-from testbed.locks import locked
 from testbed.stack import MODES, Stack
 from testbed.waiting import wait_until
-
-# Nova's tests run beside Cinder's (-n 2 --dist loadgroup); in each group one follows the other.
-GROUPS = ("cinder", "nova")
-_WAS_UP = pytest.StashKey[bool]()
 
 ROOT = Path(__file__).resolve().parents[2]
 VOLUME = "cinder_volume"
@@ -31,7 +26,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in ours:
         item.add_marker(pytest.mark.e2e)
         item.add_marker(pytest.mark.timeout(600))
-        item.add_marker(pytest.mark.xdist_group(GROUPS["nova" in Path(item.fspath).name]))
     again = [item for item in ours if item.get_closest_marker("any_mode") and _mode(item) != MODES[0]]
     config.hook.pytest_deselected(items=again)
     items[:] = [item for item in items if item not in again]
@@ -42,41 +36,13 @@ def _mode(item: pytest.Item) -> str:
     return str(callspec.params.get("stack_in_mode", MODES[0])) if callspec else MODES[0]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Whether somebody had the stack up before."""
-    if not _is_worker(config):
-        config.stash[_WAS_UP] = any(one.state == "running" for one in Stack().status())
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The stack is taken down by the process that all others belong to, unless somebody had it up before."""
-    config = session.config
-    if not _is_worker(config) and not config.option.collectonly:
-        Stack().clear_pauses() if config.stash[_WAS_UP] else Stack().down()
-
-
-def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")
-
-
 @pytest.fixture(scope="session")
-def any_stack() -> Stack:
-    """The stack, which may or may not be up."""
-    return Stack()
-
-
-@pytest.fixture
-def alone_on_the_infrastructure() -> Iterator[None]:
-    """Nobody else uses MariaDB and RabbitMQ, for this test takes one of them away."""
-    with locked("infrastructure"):
-        yield
-
-
-@pytest.fixture
-def with_the_infrastructure() -> Iterator[None]:
-    """Nobody takes MariaDB and RabbitMQ away."""
-    with locked("infrastructure", shared=True):
-        yield
+def any_stack() -> Iterator[Stack]:
+    """The stack; taken down afterwards, unless somebody had it up before."""
+    stack = Stack()
+    was_up = any(one.state == "running" for one in stack.status())
+    yield stack
+    stack.clear_pauses() if was_up else stack.down()
 
 
 @pytest.fixture(scope="session", params=MODES)

@@ -93,7 +93,6 @@ def test_leave_fails_and_a_second_call_joins(stack: Stack) -> None:
 
 
 @pytest.mark.any_mode
-@pytest.mark.usefixtures("alone_on_the_infrastructure")
 def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     begun = time.time()
     volume = creating(stack, 25)

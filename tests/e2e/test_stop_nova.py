@@ -17,7 +17,6 @@ from .conftest import ad_hoc, kills
 
 COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
 TERM = 15
-pytestmark = pytest.mark.usefixtures("with_the_infrastructure")
 # Above what Nova itself may take (180 s), or preflight warns; no test comes near it.
 LONG = 240
 

@@ -21,7 +21,6 @@ from .test_upgrade import Play, Recorder, all_up_and_enabled
 
 TERM = 15
 ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
-pytestmark = pytest.mark.usefixtures("with_the_infrastructure")
 # Longer than it takes from where an instance is asked for to the step that has to wait for it.
 SECONDS = 15.0
 

@@ -78,7 +78,11 @@ class NovaState:
 
 
 def _fresh_endpoints() -> NovaEndpoints:
-    ports = containers.free_ports()
+    cinder = state.load()  # whose services may not listen yet
+    taken = (
+        {port for name, port in vars(cinder.endpoints).items() if name.endswith("_port")} if cinder else set()
+    )
+    ports = (port for port in containers.free_ports() if port not in taken)
     return NovaEndpoints(
         api_port=next(ports),
         placement_port=next(ports),

@@ -10,7 +10,7 @@ import pytest
 
 from kolla_drain.compare import Found, as_text, differences, notes, settings
 from kolla_drain.container_spec import ContainerSpec, Image, describe
-from kolla_drain.engine.docker_make import create_body
+from kolla_drain.engine.make import create_body
 
 IMAGE: dict[str, Any] = {
     "Entrypoint": ["dumb-init", "--"],

@@ -28,6 +28,7 @@ class FakeEngine:
     die_at: float = float("inf")  # 3 is before the third change, 3.5 after it
     changes: int = 0
     ids: Any = field(default_factory=lambda: itertools.count(1))
+    command = "docker"
 
     def add(self, name: str, status: str = "running", **more: Any) -> Container:
         if self.inspect(name):

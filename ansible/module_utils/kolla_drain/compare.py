@@ -67,6 +67,10 @@ class Found:
     inspected: Mapping[str, Any]
     image: Image | None
     names: Mapping[str, str] = field(default_factory=dict)  # of the host's containers, by id
+    # What the engine gives every container by itself, by setting: there it is no difference, unless it was asked for.
+    given: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # What it fills in of a healthcheck, where neither options nor image say.
+    health: Healthcheck = field(default_factory=lambda: Healthcheck(()))
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -227,7 +231,8 @@ def _user(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Di
 
 
 def _environment(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:
-    has = _variables(found.config)
+    given = found.given.get("environment", frozenset()) - spec.environment.keys()
+    has = {key: value for key, value in _variables(found.config).items() if key not in given}
     inherited = _variables(found.inherited) if found.image else has
     new = _variables(image.config) if image else {}
     yield from _dicts("environment", spec.environment, has, inherited, new)
@@ -271,13 +276,13 @@ def _healthcheck(spec: ContainerSpec, image: Image | None, found: Found) -> Iter
     has, inherited = _health(found.config), _health(found.inherited)
     wanted = spec.healthcheck
     if wanted is None:
-        if found.image is None or has == inherited:
+        if found.image is None or _unfilled(has, inherited, found.health) == inherited:
             return
         wanted = _health(image.config) if image else None
     elif wanted.off:
         if has.off:
             return
-    elif has in (wanted, _filled(wanted, inherited)):
+    elif any(_unfilled(has, one, found.health) == one for one in (wanted, _filled(wanted, inherited))):
         return
     yield Difference("healthcheck", _health_shown(has), _health_shown(wanted))
 
@@ -300,6 +305,15 @@ def _filled(wanted: Healthcheck, inherited: Healthcheck) -> Healthcheck:
         wanted.start_period or inherited.start_period,
         wanted.retries or inherited.retries,
     )
+
+
+def _unfilled(has: Healthcheck, wanted: Healthcheck, given: Healthcheck) -> Healthcheck:
+    """The check that a container has, without what the engine gave it and nobody wanted."""
+    numbers = (
+        0 if not getattr(wanted, key) and getattr(has, key) == getattr(given, key) else getattr(has, key)
+        for key in ("interval", "timeout", "start_period", "retries")
+    )
+    return Healthcheck(has.test, *numbers)
 
 
 def _health_shown(check: Healthcheck | None) -> Any:
@@ -374,7 +388,8 @@ def _sets(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[D
         "cap_add": (map(capability, found.host.get("CapAdd") or ()), spec.cap_add),
     }
     for setting, (entries, wanted) in pairs.items():
-        yield from _set(setting, entries, wanted)
+        given = found.given.get(setting, frozenset()) - wanted
+        yield from _set(setting, set(entries) - given, wanted)
     # The engine adds this by itself to what shares the host's namespaces.
     shared = spec.privileged or found.host.get("Privileged")
     modes = (spec.ipc_mode, spec.pid_mode, found.host.get("IpcMode"), found.host.get("PidMode"))
@@ -454,6 +469,7 @@ def _dimensions(spec: ContainerSpec, _image: Image | None, found: Found) -> Iter
     limits = {
         limit["Name"]: (limit.get("Soft", 0), limit.get("Hard", 0))
         for limit in found.host.get("Ulimits") or ()
+        if limit["Name"] not in found.given.get("ulimits", frozenset()) - spec.ulimits.keys()
     }
     if limits != dict(spec.ulimits):
         yield Difference(

@@ -180,10 +180,14 @@ class ContainerSpec:
     @property
     def asked(self) -> str:
         """What is kept in ASKED_LABEL: settings that the engine may drop or fill in."""
-        modes = {"ipc_mode": self.ipc_mode, "cgroupns_mode": self.cgroupns_mode}
-        return json.dumps(
-            {**self.dimensions, **{key: value for key, value in modes.items() if value}}, sort_keys=True
-        )
+        others = {
+            "ipc_mode": self.ipc_mode,
+            "cgroupns_mode": self.cgroupns_mode,
+            "ulimits": sorted(self.ulimits),
+            "cap_add": ["ALL"] if "ALL" in self.cap_add else [],  # podman shows every single one
+        }
+        asked = {**self.dimensions, **{key: value for key, value in others.items() if value}}
+        return json.dumps(asked, sort_keys=True)
 
 
 # --- options
@@ -302,6 +306,11 @@ def _mode(options: Mapping[str, Any], key: str, words: Sequence[str]) -> str:
         return value
     other = "" if key == "cgroupns_mode" else " or container:NAME"
     raise Refused(f"{key} is {value!r}; it is {', '.join(words)}{other}.")
+
+
+def check_restart(options: Mapping[str, Any]) -> None:
+    """Raise Refused where the restart policy and its retries make no sense."""
+    _restart(options)
 
 
 def _restart(options: Mapping[str, Any]) -> tuple[str, int]:

@@ -9,13 +9,14 @@ from typing import Any
 from . import compare, container_spec, evidence, report
 from .compare import Difference
 from .container_spec import ONE_OFF_LABEL, ContainerSpec
-from .engine.docker import DockerEngine
-from .engine.docker_make import DockerMaker, full_reference
+from .engine.base import Engine, Maker, full_reference
 from .errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from .masking import masked
 from .model import NO_PROFILE, Container, ContainerStatus
 from .outcome import Each, Options, difference
+from .owning import note_unit, wanted_unit, write_unit
 from .starting import run_again, start_existing
+from .units import Units
 
 # Containers of Kolla's images copy their configuration when they start, and can tell whether it has changed since.
 _STRATEGY = "KOLLA_CONFIG_STRATEGY"
@@ -32,23 +33,24 @@ def spec_of(options: Options) -> ContainerSpec:
         raise Refused(f"No image is given for {name}; give image.")
     service = options.service or evidence.service_of(name) or NO_PROFILE.name
     profile = evidence.profile_for(service, options.container.get("environment") or {})
+    described = options.container
+    # Its unit starts it again, and the engine must not do so, too.
+    if wanted_unit(options, Units()) is not None:
+        container_spec.check_restart(described)
+        described = {**described, "restart_policy": "no", "restart_retries": None}
     return container_spec.describe(
         name,
         options.image,
-        options.container,
+        described,
         options.request.timeout,
         stop_signal=options.request.signal,
         profile_signal=profile.signal,
     )
 
 
-def differences_of(maker: DockerMaker, spec: ContainerSpec, container: Container) -> tuple[Difference, ...]:
+def differences_of(maker: Maker, spec: ContainerSpec, container: Container) -> tuple[Difference, ...]:
     """What tells this container from the one that is wanted."""
     return compare.differences(spec, maker.image(spec.image), maker.found(container.id))
-
-
-def _maker(options: Options, engine: DockerEngine) -> DockerMaker:
-    return DockerMaker(engine, options.client_timeout)
 
 
 def _result(name: str, changed: bool, *, diff: Sequence[dict[str, str]] = (), **more: Any) -> dict[str, Any]:
@@ -59,13 +61,13 @@ def _result(name: str, changed: bool, *, diff: Sequence[dict[str, str]] = (), **
 # --- compare
 
 
-def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def compare_container(options: Options, engine: Engine) -> dict[str, Any]:
     """Whether the container is there and as wanted; nothing is touched."""
     spec, name = spec_of(options), options.names[0]
     container = engine.inspect(name)
     if container is None:
         return _result(name, True, diff=[absent_diff(spec)], id="", status="absent", differences=[], notes=[])
-    maker = _maker(options, engine)
+    maker = engine.maker()
     there = maker.found(container.id)
     found = compare.differences(spec, maker.image(spec.image), there)
     if container.status is ContainerStatus.RUNNING and _STRATEGY in container.env:
@@ -97,7 +99,7 @@ def absent_diff(spec: ContainerSpec) -> dict[str, str]:
     return difference(spec.name, "absent", compare.as_text(compare.settings(spec)))
 
 
-def compare_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def compare_image(options: Options, engine: Engine) -> dict[str, Any]:
     """Whether the container is there and made of this image, told by the image's id."""
     name = options.names[0]
     if not options.image:
@@ -108,7 +110,7 @@ def compare_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
         return _result(
             name, True, diff=[difference(name, "absent", text)], id="", status="absent", differences=[]
         )
-    maker = _maker(options, engine)
+    maker = engine.maker()
     found = compare.image_difference(options.image, maker.image(options.image), maker.found(container.id))
     status = container.status.value
     return _result(
@@ -124,7 +126,7 @@ def compare_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
 # --- start_container
 
 
-def start(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def start(options: Options, engine: Engine) -> dict[str, Any]:
     """See to it that the container is there and runs; or run it once to its end. One that differs is recreate's."""
     container = engine.inspect(options.names[0])
     if not options.image and options.detach:
@@ -140,15 +142,16 @@ def start(options: Options, engine: DockerEngine) -> dict[str, Any]:
     return start_existing(options, engine, container)
 
 
-def _create_and_start(options: Options, engine: DockerEngine, spec: ContainerSpec) -> dict[str, Any]:
-    name, maker = spec.name, _maker(options, engine)
+def _create_and_start(options: Options, engine: Engine, spec: ContainerSpec) -> dict[str, Any]:
+    name, maker = spec.name, engine.maker()
     result = _result(name, True, diff=[absent_diff(spec)], id="", created=True)
     if options.check_mode:
         result["image_pulled"] = maker.image(spec.image) is None
-        return result
+        return note_unit(options, result, write_unit(options))
     result["image_pulled"] = ensured(options, maker, spec.image)
     container_id = maker.create(spec, name)
     result["id"], result["warnings"] = container_id, maker.warnings
+    note_unit(options, result, write_unit(options))
     container = engine.inspect(container_id)
     if container is None:
         raise EngineError(f"{name} was created and is gone; somebody else removed it.")
@@ -158,7 +161,7 @@ def _create_and_start(options: Options, engine: DockerEngine, spec: ContainerSpe
     return result
 
 
-def ensured(options: Options, maker: DockerMaker, image: str) -> bool:
+def ensured(options: Options, maker: Maker, image: str) -> bool:
     """Pull the image if the host has none of the name; true if it was pulled."""
     if maker.image(image) is not None:
         return False
@@ -170,12 +173,12 @@ def ensured(options: Options, maker: DockerMaker, image: str) -> bool:
 
 
 def _run_once(
-    options: Options, engine: DockerEngine, spec: ContainerSpec, leftover: Container | None
+    options: Options, engine: Engine, spec: ContainerSpec, leftover: Container | None
 ) -> dict[str, Any]:
     spec = container_spec.one_off(spec, options.container.get("restart_policy"))
-    maker = _maker(options, engine)
+    maker = engine.maker()
     if leftover is not None:
-        _check_leftover(maker, leftover)
+        _check_leftover(engine, maker, leftover)
     result = _result(spec.name, True, diff=[absent_diff(spec)], id="")
     if options.check_mode:
         result["image_pulled"] = maker.image(spec.image) is None
@@ -198,13 +201,13 @@ def _run_once(
     return result
 
 
-def _check_leftover(maker: DockerMaker, container: Container) -> None:
+def _check_leftover(engine: Engine, maker: Maker, container: Container) -> None:
     """An earlier run under this name that was killed may have left its container; anything else is not ours."""
     name = container.name
     if not container.at_rest:
         raise Refused(
             f"{name} is {container.status.value} already, maybe from a run that was interrupted; wait for its end with "
-            f"'docker wait {name}', or stop it."
+            f"'{engine.command} wait {name}', or stop it."
         )
     if (maker.found(container.id).config.get("Labels") or {}).get(ONE_OFF_LABEL) is None:
         raise Refused(
@@ -213,7 +216,7 @@ def _check_leftover(maker: DockerMaker, container: Container) -> None:
         )
 
 
-def _ended(engine: DockerEngine, container_id: str, silence: float) -> Container:
+def _ended(engine: Engine, container_id: str, silence: float) -> Container:
     """Wait for its end however long that takes; an engine that is silent for longer than ``silence`` is an error."""
     heard = time.monotonic()
     while True:
@@ -233,7 +236,7 @@ def _ended(engine: DockerEngine, container_id: str, silence: float) -> Container
         time.sleep(_LOOK)
 
 
-def _tidy(engine: DockerEngine, maker: DockerMaker, result: dict[str, Any]) -> None:
+def _tidy(engine: Engine, maker: Maker, result: dict[str, Any]) -> None:
     """Remove it, unless it still runs: then its work goes on, and a later run will find it."""
     try:
         now = engine.inspect(result["id"])
@@ -252,17 +255,17 @@ def _ended_badly(spec: ContainerSpec, result: dict[str, Any]) -> str:
 # --- images
 
 
-def ensure_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def ensure_image(options: Options, engine: Engine) -> dict[str, Any]:
     """Pull the image only if the host has none of its name."""
-    return _pull(options, _maker(options, engine), only_absent=True)
+    return _pull(options, engine.maker(), only_absent=True)
 
 
-def pull_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def pull_image(options: Options, engine: Engine) -> dict[str, Any]:
     """Fetch what the registry has now; changed only if that is another image."""
-    return _pull(options, _maker(options, engine), only_absent=False)
+    return _pull(options, engine.maker(), only_absent=False)
 
 
-def _pull(options: Options, maker: DockerMaker, *, only_absent: bool) -> dict[str, Any]:
+def _pull(options: Options, maker: Maker, *, only_absent: bool) -> dict[str, Any]:
     name = _image_named(options)
     before = maker.image(name)
     after = before
@@ -278,9 +281,9 @@ def _pull(options: Options, maker: DockerMaker, *, only_absent: bool) -> dict[st
     return result
 
 
-def remove_image(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def remove_image(options: Options, engine: Engine) -> dict[str, Any]:
     """Remove the image; one that containers are made of is left."""
-    name, maker = _image_named(options), _maker(options, engine)
+    name, maker = _image_named(options), engine.maker()
     before = maker.image(name)
     if before is None:
         return _image_result(name, "absent", "absent")
@@ -306,18 +309,18 @@ def _image_result(name: str, before: str, after: str) -> dict[str, Any]:
 # --- volumes
 
 
-def create_volume(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def create_volume(options: Options, engine: Engine) -> dict[str, Any]:
     """Make a volume; one that is there is left as it is."""
-    name, maker = options.names[0], _maker(options, engine)
+    name, maker = options.names[0], engine.maker()
     there = maker.has_volume(name)
     if not there and not options.check_mode:
         maker.create_volume(name)
     return _result(name, not there, diff=[difference(name, "absent", "created")])
 
 
-def remove_volume(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def remove_volume(options: Options, engine: Engine) -> dict[str, Any]:
     """Remove a volume and what is in it; one that containers use is left."""
-    name, maker = options.names[0], _maker(options, engine)
+    name, maker = options.names[0], engine.maker()
     if not maker.has_volume(name):
         return _result(name, False)
     maker.remove_volume(name, only_check=options.check_mode)

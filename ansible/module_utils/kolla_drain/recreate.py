@@ -9,19 +9,20 @@ from typing import Any
 from . import making, starting, stopping
 from .compare import Difference
 from .container_spec import ContainerSpec
-from .engine.docker import DockerEngine
-from .engine.docker_make import DockerMaker
+from .engine.base import Engine
 from .errors import KollaDrainError
 from .ledger import Ledger
 from .model import Container
 from .outcome import Each, Options, compose, difference
+from .owning import note_unit, write_unit
 from .ready import Readiness
 from .swap import Swap
+from .units import Change
 
 _STRATEGY = "KOLLA_CONFIG_STRATEGY"
 
 
-def recreate_or_restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def recreate_or_restart(options: Options, engine: Engine) -> dict[str, Any]:
     """Replace it if it differs, else restart it, which lets COPY_ALWAYS take over a changed configuration."""
     if options.check_mode:
         return _plan(options, engine)
@@ -29,7 +30,7 @@ def recreate_or_restart(options: Options, engine: DockerEngine) -> dict[str, Any
         return _Renewal(options, engine).run(restart_equal=True)
 
 
-def start(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def start(options: Options, engine: Engine) -> dict[str, Any]:
     """See to it that the container is there as wanted and runs; or run a one-off container to its end."""
     if not options.detach:
         return making.start(options, engine)
@@ -37,13 +38,15 @@ def start(options: Options, engine: DockerEngine) -> dict[str, Any]:
     if options.check_mode:
         if Swap(name, engine).left_behind() or (options.image and _differs(options, engine)):
             return _plan(options, engine)
-        return making.start(options, engine)
+        result = making.start(options, engine)
+        there = options.image and engine.inspect(name) is not None
+        return note_unit(options, result, write_unit(options)) if there else result
     with Ledger().exchanging(name):
         renewal = _Renewal(options, engine)
         return renewal.run(restart_equal=False)
 
 
-def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def compare_container(options: Options, engine: Engine) -> dict[str, Any]:
     """Whether the container is there and as wanted; what an interrupted exchange left is not as wanted."""
     result = making.compare_container(options, engine)
     left = Swap(options.names[0], engine).left_behind()
@@ -54,17 +57,16 @@ def compare_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
     return result
 
 
-def _differs(options: Options, engine: DockerEngine) -> bool:
+def _differs(options: Options, engine: Engine) -> bool:
     container = engine.inspect(options.names[0])
     return container is not None and bool(_differences(options, engine, container))
 
 
-def _differences(options: Options, engine: DockerEngine, container: Container) -> tuple[Difference, ...]:
-    maker = DockerMaker(engine, options.client_timeout)
-    return making.differences_of(maker, making.spec_of(options), container)
+def _differences(options: Options, engine: Engine, container: Container) -> tuple[Difference, ...]:
+    return making.differences_of(engine.maker(), making.spec_of(options), container)
 
 
-def _plan(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def _plan(options: Options, engine: Engine) -> dict[str, Any]:
     """What would be done, with what is in flight now; nothing is touched."""
     container = engine.inspect(options.names[0])
     left = Swap(options.names[0], engine).left_behind()
@@ -75,12 +77,13 @@ def _plan(options: Options, engine: DockerEngine) -> dict[str, Any]:
         each.result["would"] = f"put right first that {left}"
         return {**compose([each]), "diff": [difference(options.names[0], left, "put right, and as wanted")]}
     differences = _differences(options, engine, container) if options.image else ()
+    change = write_unit(options) if options.image else Change()
     (each,) = stopping.stop_each(options, engine, "replace")
     each.result["changed"] = True
     each.result["would"] = "recreate" if differences else "restart"
     if left:
         each.result["would"] = f"{each.result['would']}, after {left} was put right"
-    return _composed(each, container.name, differences)
+    return note_unit(options, _composed(each, container.name, differences), change)
 
 
 def _composed(each: Each, name: str, differences: Sequence[Difference]) -> dict[str, Any]:
@@ -96,12 +99,12 @@ class _Renewal:
     """One run's way from the container that is there to the one that is wanted; the name's lock is held."""
 
     options: Options
-    engine: DockerEngine
+    engine: Engine
 
     def __post_init__(self) -> None:
         self.name = self.options.names[0]
         self.swap = Swap(self.name, self.engine)
-        self.maker = DockerMaker(self.engine, self.options.client_timeout)
+        self.maker = self.engine.maker()
 
     def run(self, *, restart_equal: bool) -> dict[str, Any]:
         """Put right what an interrupted run left, then do what is wanted."""
@@ -109,8 +112,22 @@ class _Renewal:
         replaced = self.swap.resume()
         container = self.engine.inspect(self.name)
         differences: tuple[Difference, ...] = ()
+        change = Change()
         if container is not None and spec is not None:
             differences = making.differences_of(self.maker, spec, container)
+            change = write_unit(self.options)
+        result = self._renew(container, spec, differences, replaced, restart_equal=restart_equal)
+        return note_unit(self.options, result, change)
+
+    def _renew(
+        self,
+        container: Container | None,
+        spec: ContainerSpec | None,
+        differences: tuple[Difference, ...],
+        replaced: Container | None,
+        *,
+        restart_equal: bool,
+    ) -> dict[str, Any]:
         if replaced is not None and container is not None:
             result = self._resume(replaced, container)
             if result["failed"] or not differences:
@@ -192,7 +209,7 @@ class _Renewal:
         """Stop the successor, put the old one back under its name, and start it."""
         each.result["failed"] = True
         failure = f"{self.name} could not be replaced: its new container (image {new.image}) {why}"
-        log = f"see why with 'docker logs {self.swap.failed_name}'"
+        log = f"see why with '{self.engine.command} logs {self.swap.failed_name}'"
         try:
             (stopped,) = stopping.stop_each(replace(self.options, preflight="off"), self.engine, "take back")
             if stopped.at_rest:

@@ -24,6 +24,8 @@ LABEL = "kolla-drain.replaces"
 class Engine(Protocol):
     """What an exchange asks of a container engine. Every call raises EngineError or a kind of it."""
 
+    command: str  # the program that an operator types, as it stands in sentences
+
     def inspect(self, name: str) -> Container | None:
         """Look at a container by its name or id; None when there is none."""
 
@@ -129,7 +131,8 @@ class Swap:
     def _in_the_way(self, name: str) -> Refused:
         return Refused(
             f"A container {name} is there that kolla_docker did not leave in this state, and {self.name} cannot "
-            f"be replaced while it is; look at it (docker inspect {name}), then rename it, or stop and remove it."
+            f"be replaced while it is; look at it ({self._engine.command} inspect {name}), then rename it, or stop "
+            "and remove it."
         )
 
     # --- forward

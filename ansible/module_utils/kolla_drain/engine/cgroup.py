@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -40,6 +41,7 @@ def processes(container_id: str) -> list[int]:
 def _belongs(pid: int, container_id: str) -> bool:
     try:
         with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
-            return container_id in stream.read()
+            # The process that podman leaves beside a container is named after it as well, and reports its end.
+            return re.search(rf"(?<!conmon-){container_id}", stream.read()) is not None
     except OSError:
         return False

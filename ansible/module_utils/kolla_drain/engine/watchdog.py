@@ -12,8 +12,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 from ..errors import CannotFreeze, EngineError
 
@@ -26,24 +25,17 @@ START_BOUND = 15.0
 
 # It takes nothing with it but where this code and its libraries are, which may be a zip that Ansible has made.
 _MAIN = (
-    "import sys; sys.path[:] = sys.argv[2:]; from {package}.engine.watchdog import main; main(sys.argv[1])"
+    "import sys; sys.path[:] = sys.argv[3:]; from {package}.engine.watchdog import main; main(*sys.argv[1:3])"
 )
 
 
-class Thaws(Protocol):
-    """The one thing that is asked of an engine in here."""
-
-    def thaw(self, container_id: str) -> None:
-        """Let a paused container run again; one that is not paused is left as it is."""
-
-
 class Watchdog:
-    """The run's end of the pipe. ``bound`` is the longest freeze, in seconds."""
+    """The run's end of the pipe. ``bound`` is the longest freeze, in seconds, ``engine`` the name of who thaws."""
 
-    def __init__(self, bound: float) -> None:
+    def __init__(self, bound: float, engine: str) -> None:
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         package = __name__.split(".")[-3]
-        command = [sys.executable, "-c", _MAIN.format(package=package), f"{bound:g}", root, *sys.path]
+        command = [sys.executable, "-c", _MAIN.format(package=package), f"{bound:g}", engine, root, *sys.path]
         try:
             # In a session of its own: what is sent to the run's process group is not for the watchdog.
             self._process = subprocess.Popen(
@@ -127,9 +119,9 @@ class Watch:
         self._due = {key: at if key in self._ending else min(at, now) for key, at in self._due.items()}
 
     @property
-    def watched(self) -> Mapping[str, float]:
-        """Container ids, and when each is due."""
-        return dict(self._due)
+    def watched(self) -> frozenset[str]:
+        """Ids of the containers that are not thawed yet."""
+        return frozenset(self._due)
 
     def step(self, thaw: Callable[[str], None]) -> float | None:
         """Thaw what is due; returns in how many seconds to look again, None when nothing is watched."""
@@ -148,25 +140,24 @@ class Watch:
         return max(RETRY_EVERY, min(self._due.values()) - now)
 
 
-def main(bound: str) -> None:
+def main(bound: str, engine_name: str) -> None:
     """The watchdog itself: thaws what is due until the run has ended and nothing is frozen."""
-    from .docker import DockerEngine
+    from .choice import connect
 
-    engine: Thaws = DockerEngine()
+    engine = connect(engine_name)
     watch = Watch(float(bound))
     os.write(1, b"ready\n")
-    reader, buffer = 0, b""
-    while reader == 0 or watch.watched:
+    buffer = b""
+    while True:
         pause = watch.step(engine.thaw)
-        if reader != 0:
-            time.sleep(pause or 0.0)
-            continue
         if not select.select([0], [], [], pause)[0]:
             continue
         data = os.read(0, 65536)
         if not data:
-            reader = -1
-            watch.run_ended()
+            break
         *lines, buffer = (buffer + data).split(b"\n")
         for line in lines:
             watch.hear(line.decode())
+    watch.run_ended()
+    while watch.watched:
+        time.sleep(watch.step(engine.thaw) or 0.0)

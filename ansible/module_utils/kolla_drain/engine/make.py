@@ -1,10 +1,11 @@
-"""Containers, images and volumes of the Docker Engine: made, found, removed."""
+"""Containers, images and volumes of an engine: made, found, removed, by the calls of the docker SDK's client."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ..compare import ENGINE_NAMES, Found
@@ -18,10 +19,7 @@ from ..container_spec import (
 )
 from ..errors import EngineError, NoSuchContainer, NotRunning, Refused
 from ..masking import MASK
-from .docker import QUICK, DockerEngine, _translated
-
-with contextlib.suppress(ImportError):  # without it DockerEngine says so
-    import docker.utils
+from .base import full_reference
 
 # Kolla's own tools find its volumes by it.
 VOLUME_LABELS = {"kolla_managed": "true"}
@@ -39,27 +37,29 @@ _NO_LOGIN = (
 )
 
 
-class DockerMaker:
-    """Makes things on one engine. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
+class EngineMaker:
+    """Makes things on one engine, by a client for what is quick and one for what may take long, such as a pull.
 
-    def __init__(self, engine: DockerEngine, client_timeout: int = 120) -> None:
-        self._engine = engine
-        self._quick = engine._connect(QUICK)
-        self._slow = engine._connect(client_timeout)
-        self.warnings: list[
-            str
-        ] = []  # what the engine said beside its answers, such as a limit that it dropped
+    ``translated`` turns what these raise into typed errors.
+    """
+
+    def __init__(self, quick: Any, slow: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
+        self._quick = quick
+        self._slow = slow
+        self._translated = translated
+        # What the engine said beside its answers, such as a limit that it dropped.
+        self.warnings: list[str] = []
 
     # --- containers
 
     def found(self, container_id: str) -> Found:
         """All that the engine tells of a container, with the image that it was made from."""
-        with _translated():
+        with self._translated():
             inspected = self._quick.inspect_container(container_id)
         return Found(inspected, self.image(inspected["Image"]), self._names())
 
     def _names(self) -> dict[str, str]:
-        with _translated():
+        with self._translated():
             listed = self._quick.containers(all=True)
         return {one["Id"]: _name(one) for one in listed}
 
@@ -75,19 +75,22 @@ class DockerMaker:
             )
         for volume in spec.volume_names:
             self.create_volume(volume)
-        body = create_body(spec, image, extra_labels or {})
+        body = self._body(spec, image, extra_labels or {})
         try:
-            with _translated():
+            with self._translated():
                 made = self._slow.create_container_from_config(body, name)
         except EngineError as exc:
             raise EngineError(f"The container {name} cannot be created: {exc}") from exc
         self.warnings += [f"{name}: {text}" for text in made.get("Warnings") or ()]
         return str(made["Id"])
 
+    def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
+        return create_body(spec, image, labels)
+
     def exit_code_within(self, container_id: str, command: list[str]) -> int | None:
         """Run a command as root in a container that runs; None when it cannot be run there."""
         try:
-            with _translated():
+            with self._translated():
                 job = self._slow.exec_create(container_id, command, user="root")
                 self._slow.exec_start(job)
                 code: int | None = self._slow.exec_inspect(job)["ExitCode"]
@@ -101,14 +104,14 @@ class DockerMaker:
 
     def _log(self, container_id: str, *, stdout: bool) -> str:
         end = b""
-        with _translated():
+        with self._translated():
             for piece in self._slow.logs(container_id, stdout=stdout, stderr=not stdout, stream=True):
                 end = (end + piece)[-OUTPUT:]
         return end.decode("utf-8", errors="replace")
 
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, and the volumes that have no name. Raises EngineError."""
-        with contextlib.suppress(NoSuchContainer), _translated():
+        with contextlib.suppress(NoSuchContainer), self._translated():
             self._slow.remove_container(container_id, v=True)
 
     # --- images
@@ -116,7 +119,7 @@ class DockerMaker:
     def image(self, reference: str) -> Image | None:
         """The image of this name or id, None where the host has none."""
         try:
-            with _translated():
+            with self._translated():
                 inspected = self._quick.inspect_image(full_reference(reference))
         except NoSuchContainer:  # the engine's 404, for an image as well
             return None
@@ -125,11 +128,11 @@ class DockerMaker:
     def pull(self, reference: str, login: Login | None = None) -> Image:
         """Fetch an image from its registry. Raises EngineError with a sentence, never with the password."""
         full = full_reference(reference)
-        repository, tag = docker.utils.parse_repository_tag(full)
+        repository, tag = _parted(full)
         matches = login is not None and _registry_of(full) == _registry_named(login.registry)
         auth = {"username": login.username, "password": login.password} if login and matches else None
         try:
-            with _translated():
+            with self._translated():
                 for line in self._slow.pull(repository, tag=tag, stream=True, decode=True, auth_config=auth):
                     if "error" in line:
                         raise EngineError(str(line["error"]))
@@ -143,7 +146,7 @@ class DockerMaker:
     def remove_image(self, reference: str, *, only_check: bool = False) -> None:
         """Remove an image, or one of its names. Raises Refused while containers are made of it."""
         full = full_reference(reference)
-        with _translated():
+        with self._translated():
             inspected = self._quick.inspect_image(full)
         users = [name for image, name in self._users() if image == inspected["Id"]]
         if users and len(inspected.get("RepoTags") or ()) < 2:
@@ -154,13 +157,13 @@ class DockerMaker:
         if only_check:
             return
         try:
-            with contextlib.suppress(NoSuchContainer), _translated():
+            with contextlib.suppress(NoSuchContainer), self._translated():
                 self._slow.remove_image(full)
         except NotRunning as exc:  # 409
             raise Refused(f"The image {reference} cannot be removed: {exc}") from exc
 
     def _users(self) -> Iterator[tuple[str, str]]:
-        with _translated():
+        with self._translated():
             listed = self._quick.containers(all=True)
         return ((one["ImageID"], _name(one)) for one in listed)
 
@@ -169,7 +172,7 @@ class DockerMaker:
     def has_volume(self, name: str) -> bool:
         """Whether the engine has a volume of this name."""
         try:
-            with _translated():
+            with self._translated():
                 self._quick.inspect_volume(name)
         except NoSuchContainer:
             return False
@@ -178,7 +181,7 @@ class DockerMaker:
     def create_volume(self, name: str) -> None:
         """Make a volume; one that is there is left as it is. Raises EngineError."""
         if not self.has_volume(name):
-            with _translated():
+            with self._translated():
                 self._slow.create_volume(name=name, driver="local", labels=VOLUME_LABELS)
 
     def remove_volume(self, name: str, *, only_check: bool = False) -> None:
@@ -192,14 +195,14 @@ class DockerMaker:
         if only_check:
             return
         try:
-            with contextlib.suppress(NoSuchContainer), _translated():
+            with contextlib.suppress(NoSuchContainer), self._translated():
                 self._slow.remove_volume(name)
         except NotRunning as exc:  # 409
             raise Refused(f"The volume {name} cannot be removed: {exc}") from exc
 
     def volume_users(self, name: str) -> list[str]:
         """The containers that a volume is mounted in, running or not."""
-        with _translated():
+        with self._translated():
             listed = self._quick.containers(all=True, filters={"volume": name})
         return sorted(
             _name(one)
@@ -215,12 +218,13 @@ def _name(listed: Mapping[str, Any]) -> str:
 # --- names of images and registries
 
 
-def full_reference(reference: str) -> str:
-    """The reference with its tag; an id stays as it is."""
-    if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", reference):
-        return reference
-    _, tag = docker.utils.parse_repository_tag(reference)
-    return reference if tag else f"{reference}:latest"
+def _parted(reference: str) -> tuple[str, str]:
+    """Repository and tag, or digest, of a reference that has one of them."""
+    if "@" in reference:
+        repository, _, digest = reference.partition("@")
+        return repository, digest
+    repository, _, tag = reference.rpartition(":")
+    return (repository, tag) if repository and "/" not in tag else (reference, "")
 
 
 def _registry_of(reference: str) -> str:
@@ -235,7 +239,7 @@ def _registry_named(given: str) -> str:
 
 
 def _pull_failed(reference: str, login: Login | None, matches: bool, said: str) -> str:
-    said = said.replace("The Docker Engine refused: ", "").strip().rstrip(".")
+    said = re.sub(r"^(The Docker Engine|Podman) refused: ", "", said).strip().rstrip(".")
     if login is not None and login.password:
         said = said.replace(login.password, MASK)
     said = re.sub(r"\s+", " ", said)[:300]

@@ -1,0 +1,157 @@
+"""What podman tells, put into the core's words: signals out of events without names, inspections as Docker's."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kolla_drain.container_spec import ASKED_LABEL
+from kolla_drain.engine import podman
+from kolla_drain.engine.podman_make import in_dockers_words
+from kolla_drain.errors import EngineAbsent, EngineUnreachable
+from kolla_drain.model import Container, ContainerStatus
+
+STARTED = "2026-11-22T01:00:00.5Z"
+BEGAN = 1795309200.5
+
+
+def container(exit_code=None, **more):
+    status = ContainerStatus.RUNNING if exit_code is None else ContainerStatus.EXITED
+    return Container("id", "c", status, started_at=STARTED, exit_code=exit_code, **more)
+
+
+def events(*told):
+    """Events as podman writes them: an action and the seconds since the start."""
+    return [{"Action": action, "timeNano": int((BEGAN + at) * 1e9)} for action, at in told]
+
+
+START = ("start", 0.01)
+
+
+def test_a_kill_of_this_run_is_known_by_name():
+    sent = podman.signals_of(container(), events(START, ("kill", 2.1)), [(BEGAN + 2, "SIGTERM")])
+    assert (sent.signals, sent.unnamed) == (("SIGTERM",), ())
+
+
+def test_a_kill_by_somebody_else_has_no_name():
+    sent = podman.signals_of(container(), events(START, ("kill", 1.0)))
+    assert sent.signals == ()
+    assert sent.unnamed == pytest.approx((BEGAN + 1,))
+
+
+def test_the_kills_of_an_earlier_life_are_no_matter():
+    sent = podman.signals_of(container(), events(("kill", -9.0), START))
+    assert (sent.signals, sent.unnamed) == ((), ())
+
+
+def test_the_last_kill_before_an_end_with_137_was_sigkill():
+    told = events(START, ("kill", 1.0), ("kill", 5.0), ("died", 5.1))
+    sent = podman.signals_of(container(137), told, [(BEGAN + 0.9, "SIGTERM")])
+    assert (sent.signals, sent.unnamed) == (("SIGTERM", "SIGKILL"), ())
+    assert not sent.killed_frozen
+
+
+def test_137_after_our_own_signal_alone_is_the_services_own():
+    told = events(START, ("kill", 1.0), ("died", 5.1))
+    assert podman.signals_of(container(137), told, [(BEGAN + 0.9, "SIGTERM")]).signals == ("SIGTERM",)
+
+
+def test_killed_while_it_was_frozen():
+    told = events(START, ("pause", 1.0), ("kill", 2.0), ("died", 2.1))
+    assert podman.signals_of(container(137), told).killed_frozen
+    thawed = events(START, ("pause", 1.0), ("unpause", 1.5), ("kill", 2.0), ("died", 2.1))
+    assert not podman.signals_of(container(137), thawed).killed_frozen
+
+
+def test_a_stop_sends_its_signal_and_kills_at_its_end():
+    assert podman.signals_of(container(), events(START), stopping=True).signals == ("SIGTERM",)
+    quits = container(137, stop_signal="SIGQUIT")
+    assert podman.signals_of(quits, events(START, ("stop", 9.0))).signals == ("SIGQUIT", "SIGKILL")
+
+
+def test_events_that_were_forgotten_prove_nothing():
+    assert podman.signals_of(container(), events(("create", -9.0), START)).covers_from == 0
+    assert podman.signals_of(container(), events(("kill", 5.0))).covers_from == pytest.approx(BEGAN + 5)
+    assert podman.signals_of(container(), []).covers_from > BEGAN
+
+
+# --- who does not answer
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), EngineAbsent, "no such file"),
+        (ConnectionRefusedError(111, "Connection refused"), EngineAbsent, "connection refused"),
+        (PermissionError(13, "Permission denied"), EngineAbsent, "permission denied"),
+        (TimeoutError("timed out"), EngineUnreachable, "it timed out"),
+        (ConnectionResetError(104, "Connection reset by peer"), EngineUnreachable, "Connection reset"),
+    ],
+)
+def test_a_service_that_does_not_answer(cause, kind, words):
+    outer = OSError("Connection aborted.")
+    outer.__cause__ = cause
+    told = podman._silent(outer)
+    assert type(told) is kind
+    assert words in str(told)
+    assert "podman.socket" in str(told)
+    assert str(told).endswith(".")
+
+
+# --- inspections
+
+INSPECTED = {
+    "Id": "c0ffee",
+    "Image": "db201a",
+    "Mounts": [
+        {"Type": "volume", "Name": "9d" * 32, "Destination": "/data"},
+        {"Type": "volume", "Name": "logs", "Destination": "/var/log/kolla"},
+    ],
+    "Config": {
+        "Entrypoint": "dumb-init --single-child --",
+        "StopSignal": 3,
+        "Labels": {ASKED_LABEL: json.dumps({"ipc_mode": "host"})},
+    },
+    "HostConfig": {
+        "Binds": [
+            f"{'9d' * 32}:/data:rw,rprivate,nosuid,nodev,rbind",
+            "logs:/var/log/kolla:rw,rprivate,nosuid,nodev,rbind",
+            "/etc/hosts:/h:ro,rprivate,rbind",
+            "/run:/run:shared,rw,rbind",
+        ],
+        "Tmpfs": {"/run": "mode=755,rw,rprivate,nosuid,nodev,tmpcopyup"},
+        "Ulimits": [{"Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2}],
+        "CgroupMode": "host",
+        "IpcMode": "shareable",
+        "PidMode": "private",
+    },
+}
+
+
+def test_an_inspection_in_dockers_words():
+    found = in_dockers_words(INSPECTED)
+    config, host = found["Config"], found["HostConfig"]
+    assert found["Image"] == "sha256:db201a"
+    assert config["Entrypoint"] == ["dumb-init", "--single-child", "--"]
+    assert config["StopSignal"] == "3"
+    assert config["Volumes"] == {"/data": {}}
+    assert host["Binds"] == [
+        "logs:/var/log/kolla:rw,rprivate",
+        "/etc/hosts:/h:ro,rprivate",
+        "/run:/run:shared,rw",
+    ]
+    assert host["Tmpfs"] == {"/run": "mode=755"}
+    assert host["Ulimits"] == [{"Name": "nofile", "Soft": 1, "Hard": 2}]
+    assert (host["CgroupnsMode"], host["PidMode"], host["IpcMode"]) == ("host", "", "host")
+
+
+def test_what_was_looked_at_is_left_as_it_was():
+    before = json.dumps(INSPECTED)
+    in_dockers_words(INSPECTED)
+    assert json.dumps(INSPECTED) == before
+
+
+def test_the_host_s_ipc_is_believed_of_a_podman_that_says_it():
+    told = {**INSPECTED, "HostConfig": {**INSPECTED["HostConfig"], "IpcMode": "host"}}
+    assert in_dockers_words(told)["HostConfig"]["IpcMode"] == "host"

@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 STUB = Path(__file__).with_name("stub_action.py")
-MODULES = ("kolla_docker", "kolla_service", "kolla_haproxy", "kolla_timeouts")
+MODULES = ("kolla_docker", "kolla_service", "kolla_haproxy", "kolla_timeouts", "kolla_galera")
 PROGRAM = Path(sys.executable).with_name("ansible-playbook")
 
 INVENTORY = """

@@ -35,7 +35,7 @@ class ActionModule(ActionBase):
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             before = [json.loads(line) for line in file]
-            answer = _answer(world, call, before)
+            answer = _of_each(world, call, before) or _answer(world, call, before)
             file.write(json.dumps(call, default=str) + "\n")
         if answer.pop("unreachable", False):
             raise AnsibleConnectionFailure("the connection was lost")
@@ -49,9 +49,29 @@ def _named(module: str, given: dict[str, Any]) -> tuple[str, str]:
         return f"haproxy-{given['state']}", str(given["server"])
     if module == "kolla_timeouts":
         return "timeouts", str(given["service"])
+    if module == "kolla_galera":
+        return "galera", str(given.get("leaving", 1))
     if given.get("detach") is False:
         return "run", str(given["command"][2])
-    return str(given["action"]), str(given.get("name", given.get("image")))
+    name = given.get("name", given.get("image", "all"))
+    return str(given["action"]), ",".join(name) if isinstance(name, list) else str(name)
+
+
+def _of_each(world: Path, call: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a list of names the answers to each, as the module puts them together."""
+    names = call["given"].get("name")
+    if not isinstance(names, list):
+        return {}
+    each = [{"name": name, **_answer(world, {**call, "whom": name}, before)} for name in names]
+    lost = any(one.pop("unreachable", False) for one in each)
+    failures = [one["msg"] for one in each if one.get("failed")]
+    said = {"failed": True, "msg": " ".join(failures)} if failures else {}
+    return {
+        "changed": any(one.get("changed") for one in each),
+        "containers": each,
+        "unreachable": lost,
+        **said,
+    }
 
 
 def _answer(world: Path, call: dict[str, Any], before: list[dict[str, Any]]) -> dict[str, Any]:

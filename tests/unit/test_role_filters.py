@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.support.documented import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "kolla_drain" / "filter_plugins" / "kolla_drain.py"
@@ -49,12 +50,7 @@ CHECKED = """\
 
 @pytest.fixture(scope="module")
 def filters() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kolla_drain_filters", PLUGIN)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+    return load_file(PLUGIN)
 
 
 def test_every_row_of_the_list_is_read(filters: ModuleType) -> None:

@@ -1,0 +1,493 @@
+"""The plays over whole hosts, with stand-ins for the modules: waves, what is refused, and the way back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plays.site import Site
+
+CONTROL = [
+    "cinder_api", "cinder_scheduler", "cinder_volume", "cinder_backup", "cron", "haproxy", "heat_engine", "keepalived",
+    "keystone", "mariadb", "nova_api", "nova_conductor", "nova_scheduler", "our_own", "rabbitmq",
+]  # fmt: skip
+COMPUTE = ["nova_compute", "nova_libvirt", "neutron_openvswitch_agent", "openvswitch_vswitchd", "cron"]
+WAVES = [
+    "heat_engine", "cinder_backup", "cinder_volume", "cinder_api,nova_api", "nova_conductor",
+    "cinder_scheduler,nova_scheduler", "our_own", "keystone", "cron", "keepalived", "haproxy", "rabbitmq", "mariadb",
+]  # fmt: skip
+INVENTORY = """
+[control]
+c1
+c2
+[compute]
+k1
+[loadbalancer:children]
+control
+[all:vars]
+ansible_connection=local
+"""
+SPARED = {"can_spare": True, "why": "3 of 3 members serve, and 2 are left"}
+NEEDED = {"can_spare": False, "why": "2 of 3 members serve, 2 must, and 1 would be left"}
+SYNCED = {"synced": True}
+UP = {
+    "servers": [{"backend": "cinder_api_back", "status": "UP", "sessions": 0}],
+    "sessions": 0,
+    "changed": True,
+}
+ROWS = {"cinder_volume": "cinder-volume", "cinder_backup": "cinder-backup", "nova_compute": "nova-compute"}
+
+
+def running(name: str, host: str, **more: Any) -> dict[str, Any]:
+    beat = {"up": True, "rows": [{"service": ROWS[name], "host": host}]} if name in ROWS else {}
+    evidence = "ok" if beat else "none"
+    one = {
+        "name": name,
+        "status": "running",
+        "evidence": evidence,
+        "operations": [],
+        "preflight": [],
+        "heartbeat": beat,
+    }
+    return {**one, **more}
+
+
+class HostSite(Site):
+    """Two controllers, a compute, and an engine that is a script."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        (folder / "hosts").write_text(INVENTORY)
+        for host, names in {"c1": CONTROL, "c2": CONTROL, "k1": COMPUTE}.items():
+            self.runs_on(host, names)
+        self.answers |= {
+            "galera": {**SPARED, **SYNCED},
+            "haproxy-drain": UP,
+            "haproxy-ready": UP,
+            "fenced": {"changed": True, "services": [], "undo": [], "reason": "it was fenced"},
+            "start_container": {"changed": True, "ready_after": 1.0, "ready_by": "its heartbeat moves"},
+            "drain_status": {"status": "running"},
+        }
+        self.engine("exit 0")
+
+    def runs_on(self, host: str, names: list[str], **more: dict[str, Any]) -> None:
+        found = [running(name, host, **more.get(name, {})) for name in names]
+        self.answers[f"drain_status all {host}"] = {"containers": found}
+
+    def engine(self, script: str) -> None:
+        path = self.folder / "engine"
+        path.write_text(f'#!/bin/sh\necho "$@" >> {self.folder}/engine.calls\n{script}\n')
+        path.chmod(0o755)
+
+    @property
+    def execs(self) -> list[str]:
+        path = self.folder / "engine.calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def state(self, host: str) -> Path:
+        return self.folder / host / "host.json"
+
+    def remember(self, host: str, names: list[str]) -> None:
+        """As a drain of this host has kept it."""
+        self.state(host).parent.mkdir()
+        kept = {"since": "2026-11-22T03:00:00Z", "containers": names, "fenced": [], "backends": []}
+        self.state(host).write_text(json.dumps(kept))
+
+    def run(self, name: str, limit: str, *arguments: str) -> HostSite:
+        variables = {
+            "host_state_file": f"{self.folder}/{{{{ inventory_hostname }}}}/host.json",
+            "kolla_container_engine": str(self.folder / "engine"),
+        }
+        self.play(name, "--limit", limit, "-e", json.dumps(variables), *arguments)
+        return self
+
+    def stops(self, host: str) -> list[str]:
+        return [whom for _, whom, where in self.did("stop_container") if where == host]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> HostSite:
+    return HostSite(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def drained(tmp_path_factory: pytest.TempPathFactory) -> HostSite:
+    """A controller after reboot_prepare.yml; for tests that only look."""
+    return HostSite(tmp_path_factory.mktemp("drained")).run("reboot_prepare.yml", "c1")
+
+
+def test_a_controller_is_drained_wave_by_wave(drained: HostSite) -> None:
+    assert drained.code == 0
+    assert drained.stops("c1") == WAVES
+    assert {host for _, _, host in drained.did("stop_container", "fenced")} == {"c1"}
+    order = [one["what"] for one in drained.calls]
+    assert max(place for place, what in enumerate(order) if what == "fenced") < order.index("stop_container")
+    assert drained.did("fenced") == [
+        ("fenced", "cinder-volume@c1", "c1"),
+        ("fenced", "cinder-backup@c1", "c1"),
+    ]
+    assert drained.did("unfenced") == []
+    assert drained.output.count("it was fenced") == 2, "in the summary, the module's own words"
+    assert "15 containers: 15 drained" in drained.output
+    assert "lost: nothing that could be seen" in drained.output
+    assert "undefined" not in drained.output
+
+
+def test_the_apis_leave_haproxy_just_before_they_stop(drained: HostSite) -> None:
+    taken_out = [one for one in drained.calls if one["what"] == "haproxy-drain" and not one["check"]]
+    assert [one["given"]["backends"] for one in taken_out] == [["cinder_api_back"]] * 2, (
+        "on both that balance"
+    )
+    order = [one["whom"] for one in drained.calls if one in taken_out or one["what"] == "stop_container"]
+    apis = order.index("cinder_api,nova_api")
+    assert order[apis - 3 : apis] == ["cinder_volume", "c1", "c1"]
+
+
+def test_the_queues_leaders_leave_before_the_bus_stops(drained: HostSite) -> None:
+    assert drained.execs == ["exec rabbitmq rabbitmq-upgrade drain"]
+
+
+def test_the_longest_of_a_wave_is_its_time(drained: HostSite) -> None:
+    stops = [one for one in drained.calls if one["what"] == "stop_container"]
+    times = {one["whom"]: one["given"]["graceful_shutdown_timeout"] for one in stops}
+    assert (times["cinder_volume"], times["cinder_scheduler,nova_scheduler"], times["our_own"]) == (
+        900,
+        210,
+        180,
+    )
+
+
+def test_stop_with_limit_drains_the_whole_host_once(site: HostSite) -> None:
+    site.run("stop.yml", "c1")
+
+    assert site.code == 0
+    assert site.stops("c1") == WAVES
+
+
+def test_a_bus_that_cannot_be_emptied_is_not_stopped(site: HostSite) -> None:
+    site.engine("echo it is critical >&2; exit 70")
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.stops("c1") == WAVES[:-2]
+    assert re.search(
+        r"rabbitmq on c1 was not stopped, .*rabbitmq-upgrade drain.*70.*it is critical", site.output
+    )
+
+
+def test_check_mode_tells_all_waves_and_touches_nothing(site: HostSite) -> None:
+    operation = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": "now"}
+    site.runs_on("c1", CONTROL, cinder_volume={"operations": [operation]})
+
+    site.run("reboot_prepare.yml", "c1", "--check")
+
+    assert site.code == 0
+    assert {one["what"] for one in site.calls} == {"drain_status", "status", "galera", "haproxy-drain"}
+    assert all(one["check"] for one in site.calls if one["what"] == "haproxy-drain")
+    assert "volumes, shares and bare metal: cinder_volume" in site.output
+    assert "cinder_volume: in flight: volume_create 7d0c (creating, since now)" in site.output
+    assert "the database: 3 of 3 members serve, and 2 are left" in site.output
+    assert not site.state("c1").exists()
+    assert site.execs == []
+
+
+def test_a_cluster_that_cannot_spare_its_member_stands_against_all(site: HostSite) -> None:
+    site.answers["galera"] = NEEDED
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.did("stop_container", "fenced") == []
+    assert not site.state("c1").exists()
+    assert re.search(
+        r"mariadb on c1 was not touched, .*2 must, and 1 would be left.*stop_mariadb=always", site.output
+    )
+
+
+@pytest.mark.parametrize(("stop_mariadb", "stopped"), [("always", WAVES), ("never", WAVES[:-1])])
+def test_one_variable_overrides_the_cluster(site: HostSite, stop_mariadb: str, stopped: list[str]) -> None:
+    site.answers["galera"] = NEEDED
+
+    site.run("reboot_prepare.yml", "c1", "-e", f"stop_mariadb={stop_mariadb}")
+
+    assert site.code == 0
+    assert site.stops("c1") == stopped
+    assert ("left running: mariadb" in site.output) is (stop_mariadb == "never")
+
+
+def test_a_cluster_that_has_lost_a_member_meanwhile_keeps_this_one(site: HostSite) -> None:
+    site.answers["galera"] = [SPARED, NEEDED]
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.stops("c1") == WAVES[:-1]
+
+
+def test_of_several_hosts_the_cluster_is_asked_for_all(site: HostSite) -> None:
+    site.answers["galera 2 c1"] = site.answers["galera 2 c2"] = NEEDED
+
+    site.run("reboot_prepare.yml", "c1,c2")
+
+    assert site.code != 0
+    assert site.did("stop_container") == []
+
+
+def test_several_hosts_go_wave_by_wave_and_their_databases_one_by_one(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "all")
+
+    assert site.code == 0
+    calls = [(whom, host) for _, whom, host in site.did("stop_container")]
+    first = [place for place, (whom, _) in enumerate(calls) if whom == "cinder_backup"]
+    compute = calls.index(("nova_compute", "k1"))
+    conductors = [place for place, (whom, _) in enumerate(calls) if whom == "nova_conductor"]
+    assert max(*first, compute) < min(conductors), "computes before conductors, over all hosts"
+    assert calls[-4:] == [("rabbitmq", "c1"), ("mariadb", "c1"), ("rabbitmq", "c2"), ("mariadb", "c2")]
+    leaving = [one["whom"] for one in site.calls if one["what"] == "galera"]
+    assert leaving == ["2", "2", "1", "1"]
+
+
+def test_instances_are_told_and_keep_what_they_need(site: HostSite) -> None:
+    site.engine("echo 7d0c-1; echo 7d0c-2; echo")
+
+    site.run("reboot_prepare.yml", "k1")
+
+    assert site.code == 0
+    assert site.stops("k1") == ["nova_compute", "cron"]
+    assert site.did("fenced") == [("fenced", "nova-compute@k1", "k1")]
+    told = "2 instances run on it and go down with it, unless they are migrated before: 7d0c-1, 7d0c-2"
+    assert site.output.count(told) == 2, "in the plan and at the end"
+    assert "left running: nova_libvirt, openvswitch_vswitchd, neutron_openvswitch_agent" in site.output
+
+
+def test_a_compute_without_instances_is_drained_whole(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "k1")
+
+    assert site.stops("k1") == [
+        "nova_compute", "neutron_openvswitch_agent", "nova_libvirt,openvswitch_vswitchd", "cron",
+    ]  # fmt: skip
+
+
+def test_instances_that_cannot_be_listed_are_told(site: HostSite) -> None:
+    site.engine("echo no connection >&2; exit 1")
+
+    site.run("reboot_prepare.yml", "k1")
+
+    assert site.code == 0
+    assert "the instances on it cannot be listed: no connection" in site.output
+
+
+def test_work_that_cannot_be_seen_stands_against_all(site: HostSite) -> None:
+    blind = {"evidence": "unavailable", "evidence_why": "the database is away"}
+    site.runs_on("c1", CONTROL, cinder_volume=blind)
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.did("stop_container") == []
+    assert re.search(
+        r"c1: what is in flight cannot be seen.*cinder_volume: the database is away", site.output
+    )
+
+
+LEFT = {
+    "failed": True, "msg": "nova_compute was left running.", "verdict": "left_running", "reason": "work in flight",
+}  # fmt: skip
+BUSY = {
+    "kind": "instance_build",
+    "id": "7d0c",
+    "status": "spawning",
+    "outcome": "unknown",
+    "last_status": "spawning",
+}
+
+
+def test_what_does_not_end_ends_it_and_a_later_run_goes_on(site: HostSite) -> None:
+    site.answers["stop_container nova_compute k1"] = LEFT
+
+    site.run("reboot_prepare.yml", "k1")
+
+    assert site.code != 0
+    assert site.stops("k1") == ["nova_compute"]
+    assert re.search(r"k1 is not drained, computes and backup: nova_compute was left running\.", site.output)
+    assert site.did("unfenced") == [], "until start.yml"
+    kept = json.loads(site.state("k1").read_text())
+
+    del site.answers["stop_container nova_compute k1"]
+    site.runs_on("k1", COMPUTE[:-1])
+    site.run("reboot_prepare.yml", "k1")
+
+    assert site.code == 0
+    assert json.loads(site.state("k1").read_text()) == kept, "cron, too, which had stopped"
+
+
+def test_a_host_that_is_lost_ends_it(site: HostSite) -> None:
+    site.answers["stop_container cinder_volume c1"] = {"unreachable": True}
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.stops("c1")[-1] == "cinder_volume"
+    assert "the connection to the host was lost" in site.output
+    assert "undefined" not in site.output
+
+
+def test_what_was_lost_is_told_at_the_end(site: HostSite) -> None:
+    site.answers["stop_container cinder_volume c1"] = {
+        "changed": True, "verdict": "killed", "reason": "the deadline", "operations": [BUSY],
+    }  # fmt: skip
+    site.answers["stop_container our_own c1"] = {
+        "changed": True,
+        "verdict": "killed",
+        "reason": "the deadline",
+    }
+
+    site.run("reboot_prepare.yml", "c1", "-e", "on_timeout=kill")
+
+    assert site.code == 0
+    assert (
+        "LOST: cinder_volume: instance_build 7d0c was spawning and is not known to have finished"
+        in site.output
+    )
+    assert "LOST: our_own was killed: the deadline" in site.output
+    assert "15 containers: 13 drained, 2 killed" in site.output
+
+
+def test_without_limit_no_host_is_drained(site: HostSite) -> None:
+    site.play("reboot_prepare.yml")
+
+    assert site.code != 0
+    assert site.calls == []
+    assert "say which hosts are to be drained, with --limit" in site.output
+
+
+def test_stop_with_a_tag_stops_that_part_alone(site: HostSite) -> None:
+    (site.folder / "hosts").write_text(INVENTORY + "[cinder-volume]\nc1\n")
+
+    site.run("stop.yml", "c1", "--tags", "cinder-volume")
+
+    assert site.code == 0
+    assert site.stops("c1") == ["cinder_volume"]
+
+
+def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "c1")
+
+    site.run("start.yml", "c1")
+
+    assert site.code == 0
+    assert [whom for _, whom, _ in site.did("start_container")] == list(reversed(WAVES))
+    assert site.did("unfenced") == [
+        ("unfenced", "cinder-volume@c1", "c1"),
+        ("unfenced", "cinder-backup@c1", "c1"),
+    ]
+    back = [one for one in site.calls if one["what"] == "haproxy-ready"]
+    assert [one["given"]["backends"] for one in back] == [["cinder_api_back"]] * 2
+    order = [one["what"] for one in site.calls]
+    assert (
+        len(order) - order[::-1].index("start_container") - 1
+        < order.index("haproxy-ready")
+        < order.index("unfenced")
+    )
+    assert site.execs[-1] == "exec rabbitmq rabbitmqctl await_startup"
+    assert not site.state("c1").exists()
+
+
+def test_start_leaves_the_rest_until_the_database_is_back(site: HostSite) -> None:
+    site.remember("c1", CONTROL)
+    site.answers["galera"] = {"synced": False}
+
+    site.run("start.yml", "c1", "-e", "mariadb_ready_timeout=1")
+
+    assert site.code != 0
+    assert [whom for _, whom, _ in site.did("start_container")] == ["mariadb"]
+    assert site.state("c1").exists(), "a later run goes on"
+
+
+def test_start_unfences_nothing_that_does_not_report(site: HostSite) -> None:
+    site.remember("k1", COMPUTE)
+    site.answers["drain_status nova_compute k1"] = {"status": "running", "heartbeat": {"up": False}}
+
+    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+
+    assert site.code != 0
+    assert "k1 is not back: nova_compute does not report" in site.output
+    assert site.did("unfenced") == []
+    assert site.state("k1").exists()
+
+
+def test_what_is_gone_meanwhile_is_told_and_the_rest_comes_back(site: HostSite) -> None:
+    site.remember("k1", COMPUTE)
+    site.answers["drain_status cron k1"] = {"verdict": "absent"}
+
+    site.run("start.yml", "k1")
+
+    assert site.code == 0
+    assert "gone meanwhile, and not brought back: cron" in site.output
+    assert "cron" not in [whom for _, whom, _ in site.did("start_container")]
+
+
+def test_start_without_anything_remembered_does_nothing(site: HostSite) -> None:
+    site.run("start.yml", "k1")
+
+    assert site.code == 0
+    assert site.calls == []
+    assert "nothing is remembered" in site.output
+
+
+def test_start_in_check_mode_tells_and_touches_nothing(site: HostSite) -> None:
+    site.remember("k1", COMPUTE)
+    site.run("start.yml", "k1", "--check")
+
+    assert site.code == 0
+    assert {one["what"] for one in site.calls} == {"drain_status"}
+    assert "computes and backup: nova_compute" in site.output
+    assert site.state("k1").exists()
+
+
+@pytest.mark.parametrize(
+    ("waves", "words"),
+    [
+        ([{"name": "a", "containers": []}], "one wave, and one only, has to be the rest"),
+        (
+            [{"name": "a", "rest": True, "one_at_a_time": True}, {"name": "b", "containers": []}],
+            "after all others",
+        ),
+        ([{"containers": []}, {"name": "b", "rest": True}], "wave 1 has no name"),
+        ([{"name": "a"}, {"name": "b", "rest": True}], "wave a has no list of containers"),
+    ],
+)
+def test_waves_that_cannot_be_used_are_refused(site: HostSite, waves: list[Any], words: str) -> None:
+    site.run("reboot_prepare.yml", "c1", "-e", json.dumps({"host_waves": waves}))
+
+    assert site.code != 0
+    assert site.calls == []
+    assert words in site.output
+
+
+def test_of_several_hosts_one_that_is_lost_ends_it_for_all(site: HostSite) -> None:
+    site.answers["stop_container cinder_volume c1"] = {"unreachable": True}
+
+    site.run("reboot_prepare.yml", "c1,c2")
+
+    assert site.code != 0
+    assert {site.stops(host)[-1] for host in ("c1", "c2")} == {"cinder_volume"}
+    assert (
+        "c1 is not drained, volumes, shares and bare metal: the connection to the host was lost"
+        in site.output
+    )
+
+
+def test_a_balancer_that_is_down_is_told_and_holds_up_nobody(site: HostSite) -> None:
+    site.answers["haproxy-drain c1 c1"] = [UP, {"unreachable": True}, UP, {"unreachable": True}]
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code == 0
+    assert site.stops("c1") == WAVES
+    assert "HAProxy on c2 was not asked: " in site.output

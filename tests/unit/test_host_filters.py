@@ -1,0 +1,127 @@
+"""What the plays over whole hosts say and decide: the filters beside the role kolla_drain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.documented import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = ROOT / "roles" / "kolla_drain" / "filter_plugins" / "kolla_host.py"
+ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["host_waves"]
+
+
+@pytest.fixture(scope="module")
+def filters() -> ModuleType:
+    return load_file(PLUGIN)
+
+
+def place(filters: ModuleType, name: str) -> int:
+    """The wave of a container by its number."""
+    return next(number for number, wave in enumerate(filters.waves([name], ORDER)) if wave["containers"])
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ("nova_compute", "nova_conductor"),
+        ("nova_compute_ironic_1", "ironic_conductor"),
+        ("nova_compute", "cinder_volume"),
+        ("cinder_backup", "cinder_volume"),
+        ("heat_engine", "nova_api"),
+        ("octavia_worker", "neutron_server"),
+        ("nova_api", "nova_conductor"),
+        ("nova_conductor", "nova_scheduler"),
+        ("cinder_api", "cinder_scheduler"),
+        ("our_own_service", "keystone"),
+        ("nova_compute", "nova_libvirt"),
+        ("neutron_openvswitch_agent", "openvswitch_vswitchd"),
+        ("openvswitch_vswitchd", "openvswitch_db"),
+        ("keystone", "memcached"),
+        ("keepalived", "haproxy"),
+        ("haproxy", "rabbitmq"),
+        ("rabbitmq", "mariadb"),
+        ("fluentd", "mariadb"),
+    ],
+)
+def test_one_stops_before_the_other(filters: ModuleType, first: str, later: str) -> None:
+    assert place(filters, first) < place(filters, later)
+
+
+def test_the_waves_that_come_with_it_are_in_order(filters: ModuleType) -> None:
+    assert filters.disorder(ORDER) == []
+    assert ORDER[-1]["containers"] == ["mariadb"]
+
+
+def test_every_container_is_in_one_wave_and_every_wave_is_there(filters: ModuleType) -> None:
+    names = ["mariadb", "nova_api", "neutron_server", "neutron_l3_agent", "unknown"]
+
+    found = filters.waves(names, ORDER)
+
+    assert sorted(name for wave in found for name in wave["containers"]) == sorted(names)
+    assert [wave["name"] for wave in found] == [wave["name"] for wave in ORDER]
+
+
+def test_a_call_for_all_but_for_those_that_need_options_of_their_own(filters: ModuleType) -> None:
+    known: dict[str, Any] = {
+        "a": {"graceful_shutdown_timeout": 900, "service_config": ["/etc/kolla/a/a.conf"], "database": {}},
+        "b": {"graceful_shutdown_timeout": "60", "database": {"host": "db"}},
+        "c": {"service_config": ["/opt/c.conf"]},
+    }
+
+    assert filters.calls(["a", "b", "c", "d"], known, "180") == [
+        {"options": {}, "names": ["a", "d"], "timeout": 900},
+        {"options": {"database": {"host": "db"}}, "names": ["b"], "timeout": 60},
+        {"options": {"service_config": ["/opt/c.conf"]}, "names": ["c"], "timeout": 180},
+    ]
+
+
+def test_a_later_reading_of_a_container_goes_before_an_earlier_one(filters: ModuleType) -> None:
+    first = {"containers": [{"name": "a", "status": "running", "evidence": "unavailable"}, {"name": "b"}]}
+    second = {"containers": [{"name": "a", "status": "paused", "evidence": "ok"}]}
+
+    found = filters.readings([first, second, {"skipped": True}])
+
+    assert [(one["item"], one.get("evidence")) for one in found] == [("a", "ok"), ("b", None)]
+    assert filters.running(found) == ["a"]
+
+
+def test_what_is_kept_only_grows_until_it_was_brought_back(filters: ModuleType) -> None:
+    target = {"service": "nova-compute", "host": "k1", "name": "nova_compute"}
+
+    first = filters.known_as({}, ["b", "a"], [target], ["x"], "then")
+    second = filters.known_as(first, ["c"], [target], [], "now")
+
+    assert second == {"since": "then", "containers": ["a", "b", "c"], "fenced": [target], "backends": ["x"]}
+
+
+def test_a_wave_that_failed_says_why(filters: ModuleType) -> None:
+    well = {"containers": [{"name": "a", "failed": False}], "msg": ""}
+    left = {"containers": [{"name": "b", "failed": True}], "msg": "b was left running."}
+    broken = {"msg": "The engine does not answer."}
+
+    assert filters.failure({"results": [well]}) == ""
+    assert filters.failure({"results": [well, left, broken, {"unreachable": True}]}) == (
+        "b was left running. The engine does not answer. "
+        "the connection to the host was lost, and what became of it is not known."
+    )
+
+
+def test_only_what_haproxy_finds_up_is_ours(filters: ModuleType) -> None:
+    rows = [{"backend": name, "status": name} for name in ("UP", "DRAIN", "MAINT", "DOWN 1/2", "no check")]
+
+    assert filters.open_backends([{"servers": rows}, {"unreachable": True}]) == ["UP", "no check"]
+
+
+def test_verdicts_are_counted(filters: ModuleType) -> None:
+    drained = {"containers": [{"name": "a", "verdict": "drained"}, {"name": "b", "verdict": "unverified"}]}
+    failed = {"containers": [{"name": "c", "verdict": None}]}
+
+    assert filters.counted([drained, failed]) == "3 containers: 1 drained, 1 unverified, 1 failed"
+    assert filters.counted([failed]) == "1 container: 1 failed"
+    assert filters.counted([]) == "no container"

@@ -20,6 +20,8 @@ description:
     result says so.
   - Containers, images and volumes are created, compared and removed with the options that Kolla's services use. Equal
     means equal, whatever the spelling, so a second run changes nothing.
+  - A container that a systemd unit C(kolla-NAME-container.service) owns is started through it. While the
+    container drains its unit is held, so that it neither starts its container again nor cuts its time.
   - A process is signalled once, also when a run is repeated, was killed half way or has another beside it. A small
     record under C(/run/kolla-drain) on the managed host sees to that; a later run joins the stop under way.
 options:
@@ -75,6 +77,9 @@ options:
         the volume's. Actions on images take none.
       - For V(stop_container), V(stop_and_remove_container), V(reload_container) and V(drain_status) a list of
         them. They are stopped side by side, each to a verdict of its own; one that fails does not stop the others.
+        V(start_container) takes several, too, if they exist and no O(image) is given.
+      - V(drain_status) without it means all of Kolla's containers on the host, told by the label C(kolla_version) of
+        its images, by their systemd units, or by having been made by this module.
     type: list
     elements: str
   graceful_shutdown:
@@ -238,9 +243,11 @@ options:
       - V(120) if neither it nor O(common_options) says so.
     type: int
   container_engine:
-    description: The container engine, V(docker) if neither it nor O(common_options) says so.
+    description:
+      - The container engine, V(docker) if neither it nor O(common_options) says so.
+      - V(podman) needs the Python library podman on the managed host, and podman's service (C(podman.socket)).
     type: str
-    choices: [docker]
+    choices: [docker, podman]
   common_options:
     description:
       - Options that many tasks share, such as Kolla's C(kolla_container_engine_common_options). Any option that has no
@@ -323,6 +330,8 @@ options:
   restart_policy:
     description:
       - When the engine starts the container again by itself, V(no) if not given. V(oneshot) is Kolla's word for never.
+      - Where systemd is the host's PID 1 it is not the engine that does so, but a unit that the container gets, with a
+        C(TimeoutStopSec) above O(graceful_shutdown_timeout). A unit that was changed by hand is left as it is.
     type: str
     choices: ["no", on-failure, oneshot, always, unless-stopped]
   restart_retries:
@@ -364,7 +373,8 @@ options:
     choices: [fail, restart]
     default: fail
 requirements:
-  - On the managed host Python 3.9 or later with docker, and for evidence PyMySQL and oslo.config.
+  - On the managed host Python 3.9 or later with the library docker or podman, as the engine is, and for evidence
+    PyMySQL and oslo.config.
   - The rights of root on the managed host, for the engine and C(/run/kolla-drain).
 attributes:
   check_mode:
@@ -392,6 +402,10 @@ EXAMPLES = r"""
       - cinder_volume
       - cinder_backup
   register: status
+
+- name: Look at all that Kolla runs on the host
+  kolla_docker:
+    action: drain_status
 
 - name: Stop three services side by side; never kill, fail instead
   kolla_docker:
@@ -669,6 +683,24 @@ containers:
       description: The container's status in the engine.
       returned: in check mode and for O(action=drain_status)
       type: str
+    unit:
+      description:
+        - The systemd unit that owns the container, C(kolla-NAME-container.service), with its C(state), whether it is
+          C(enabled), its C(restart) rule, the C(stop_timeout) that it gives a stop in seconds (null for no limit), its
+          C(drop_ins), and whether a run of this module C(held) it at that moment.
+        - After a stop or a start C(before) is its state before that. C(removed) is true if it went with its container.
+          Where systemd does not answer C(state) is V(unknown), with C(why).
+      returned: where there is such a unit
+      type: dict
+      sample:
+        name: kolla-cinder_volume-container.service
+        state: inactive
+        before: active
+        enabled: enabled
+        restart: always
+        stop_timeout: 210.0
+        drop_ins: []
+        held: false
 state:
   description: The container's state as the engine gives it.
   returned: for O(action=get_container_state)
@@ -697,6 +729,10 @@ notes:
   returned: for O(action=compare_container)
   type: list
   elements: dict
+unit_written:
+  description: Whether the container's systemd unit was written; RV(containers[].unit) tells its state.
+  returned: for O(action=start_container) and O(action=recreate_or_restart_container), when it was
+  type: bool
 created:
   description: Whether the container was created.
   returned: for O(action=start_container), when it was
@@ -735,6 +771,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.kolla_drain import actions
 from ansible.module_utils.kolla_drain.container_spec import CONTAINER_OPTIONS, Login, merged
 from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
+from ansible.module_utils.kolla_drain.evidence.database import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.masking import masked
 from ansible.module_utils.kolla_drain.model import Exit, OnTimeout, Quiesce, StopRequest
 
@@ -776,25 +813,7 @@ def argument_spec():
         "stop_signal": {"type": "str"},
         "service": {"type": "str"},
         "service_config": {"type": "list", "elements": "path"},
-        "database": {
-            "type": "dict",
-            # no_log on the secrets alone: on the whole it would mask the database's name wherever that appears.
-            "options": {
-                "url": {"type": "str", "no_log": True},
-                "host": {"type": "str"},
-                "port": {"type": "int"},
-                "unix_socket": {"type": "path"},
-                "user": {"type": "str"},
-                "password": {"type": "str", "no_log": True},
-                "name": {"type": "str"},
-                "ssl_ca": {"type": "path"},
-                "ssl_cert": {"type": "path"},
-                "ssl_key": {"type": "path", "no_log": False},
-                "ssl_verify": {"type": "bool"},
-                "connect_timeout": {"type": "float"},
-                "read_timeout": {"type": "float"},
-            },
-        },
+        "database": {"type": "dict", "options": DATABASE_OPTIONS},
         "broker": {
             "type": "dict",
             "options": {
@@ -806,7 +825,7 @@ def argument_spec():
         "preflight": {"type": "str", "choices": ["warn", "strict", "off"], "default": "warn"},
         "ignore_missing": {"type": "bool", "default": False},
         "client_timeout": {"type": "int"},
-        "container_engine": {"type": "str", "choices": ["docker"]},
+        "container_engine": {"type": "str", "choices": ["docker", "podman"]},
         "common_options": {"type": "dict"},
         "image": {"type": "str"},
         "command": {"type": "raw"},
@@ -922,6 +941,7 @@ def options_of(params, check_mode):
         remove_on_exit=params["remove_on_exit"] is not False,
         ready_timeout=params["ready_timeout"],
         reload_fallback=params["reload_fallback"],
+        container_engine=params["container_engine"] or "docker",
     )
 
 

@@ -20,7 +20,9 @@ options:
     type: path
     required: true
   backends:
-    description: The backends that the server is in. One that HAProxy does not have is left out.
+    description:
+      - The backends that the server is in, by name or by pattern, such as V(nova_*). Later ones win, and V(!mariadb*)
+        takes out what an earlier one has named. One that HAProxy does not have is left out.
     type: list
     elements: str
     required: true
@@ -39,6 +41,10 @@ options:
         but RV(sessions) tells.
     type: int
     default: 60
+  ignore_missing:
+    description: Whether it is no error that the server is in none of them, as of a host without an API.
+    type: bool
+    default: false
 requirements:
   - On the host Python 3.9 or later.
 attributes:
@@ -57,6 +63,13 @@ EXAMPLES = r"""
   kolla_haproxy:
     socket: /var/lib/docker/volumes/haproxy_socket/_data/haproxy.sock
     backends: [cinder_api_back]
+    server: control01
+    state: drain
+
+- name: Take a whole host out, but for its database
+  kolla_haproxy:
+    socket: /var/lib/docker/volumes/haproxy_socket/_data/haproxy.sock
+    backends: ["*", "!mariadb*"]
     server: control01
     state: drain
 """
@@ -81,6 +94,7 @@ import csv
 import socket
 import time
 import traceback
+from fnmatch import fnmatchcase
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -113,8 +127,14 @@ def servers(path, backends, server):
     return [
         {"backend": row["pxname"], "status": row["status"], "sessions": int(row["scur"] or 0)}
         for row in csv.DictReader(lines)
-        if row["pxname"] in backends and row["svname"] == server
+        if row["svname"] == server and is_chosen(row["pxname"], backends)
     ]
+
+
+def is_chosen(backend, patterns):
+    """Whether it is meant; the last pattern that fits it decides."""
+    fitting = [pattern for pattern in patterns if fnmatchcase(backend, pattern.lstrip("!"))]
+    return bool(fitting) and not fitting[-1].startswith("!")
 
 
 def is_in_state(row, state):
@@ -156,7 +176,7 @@ def act(params, check_mode):
     """Look, set, wait."""
     path, server, state = params["socket"], params["server"], params["state"]
     before = servers(path, params["backends"], server)
-    if not before:
+    if not before and not params["ignore_missing"]:
         raise HaproxyError(
             f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct haproxy_server."
         )
@@ -194,6 +214,7 @@ def argument_spec():
         "server": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["drain", "ready"], "required": True},
         "timeout": {"type": "int", "default": 60},
+        "ignore_missing": {"type": "bool", "default": False},
     }
 
 

@@ -389,6 +389,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain import fence, fence_api, fence_database
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.evidence.database import DATABASE_OPTIONS
 
 
 def argument_spec():
@@ -412,32 +413,14 @@ def argument_spec():
         "reason": {"type": "str"},
         "timeout": {"type": "int", "default": 30},
         "second_way": {"type": "str", "choices": ["auto", "database", "thaw", "none"], "default": "auto"},
-        "database": {
-            "type": "dict",
-            # no_log on the secrets alone: on the whole it would mask the database's name wherever that appears.
-            "options": {
-                "url": {"type": "str", "no_log": True},
-                "host": {"type": "str"},
-                "port": {"type": "int"},
-                "unix_socket": {"type": "path"},
-                "user": {"type": "str"},
-                "password": {"type": "str", "no_log": True},
-                "name": {"type": "str"},
-                "ssl_ca": {"type": "path"},
-                "ssl_cert": {"type": "path"},
-                "ssl_key": {"type": "path", "no_log": False},
-                "ssl_verify": {"type": "bool"},
-                "connect_timeout": {"type": "float"},
-                "read_timeout": {"type": "float"},
-            },
-        },
+        "database": {"type": "dict", "options": DATABASE_OPTIONS},
         "service_config": {"type": "list", "elements": "path"},
         "ignore_missing": {"type": "bool", "default": False},
         "cloud": {"type": "str"},
         "auth_type": {"type": "str"},
         "auth": {
             "type": "dict",
-            # As above: it would mask "admin" and "cinder" in every sentence.
+            # no_log on the secrets alone: on the whole it would mask "admin" and "cinder" in every sentence.
             "options": {
                 "auth_url": {"type": "str"},
                 "username": {"type": "str"},

@@ -84,7 +84,7 @@ import traceback
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain import service_config, timeouts
-from ansible.module_utils.kolla_drain.engine.docker import epoch
+from ansible.module_utils.kolla_drain.engine.base import epoch
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
 
 

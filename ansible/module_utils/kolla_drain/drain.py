@@ -68,6 +68,7 @@ class Sent:
     covers_from: float  # wall clock: nothing was forgotten since then
     pending: bool = False  # a signal call of this run has not come back yet
     killed_frozen: bool = False  # the last of them was SIGKILL, while it was frozen
+    unnamed: tuple[float, ...] = ()  # wall clock: one was sent, and the engine does not know which
 
 
 class Engine(Protocol):
@@ -96,6 +97,9 @@ class Engine(Protocol):
 
     def thaw(self, container_id: str) -> None:
         """Let a paused container run again."""
+
+    def exited(self, container_id: str) -> None:
+        """It was seen to have exited: what is frozen of it from now on is somebody else's freeze."""
 
     def sent(self, container: Container) -> Sent:
         """Which signals this process life has had."""
@@ -238,6 +242,7 @@ class _Stop:
         self._killed_at: float | None = None
         self._was_killed = False  # in this life or in one before
         self._kill_failure = ""
+        self._kill_failed = False  # the last of them, as has been noticed
         self._killed_by_another = False
         self._killed_frozen_by_another = False
         self._freezes = Freezes()
@@ -347,10 +352,13 @@ class _Stop:
             self.container = found
             self._notice_freeze(found)
         if self._killed_at is not None and found is not None and not found.at_rest:
-            self._see_kill_through(now, self._killed_at)
+            self._see_kill_through(found, now, self._killed_at)
             return
+        self._act(self._decide(found, now))
+
+    def _decide(self, found: Container | None, now: float) -> policy.Decision:
         seen = self._observe(found, now)
-        self._act(policy.decide(self.target.request, self.target.profile, self.plan, seen, now - self._begun))
+        return policy.decide(self.target.request, self.target.profile, self.plan, seen, now - self._begun)
 
     def _observe(self, found: Container | None, now: float) -> Observation:
         signalled = self._signalled_at is not None
@@ -469,6 +477,8 @@ class _Stop:
                 return signal
         if entry.intent is None or entry.intent_wall is None:
             return ""
+        if any(at >= entry.intent_wall for at in sent.unnamed):
+            return entry.signal
         if sent.covers_from > entry.intent_wall:
             return entry.signal
         self._doubt_from = max(self._doubt_from, entry.intent)
@@ -499,13 +509,20 @@ class _Stop:
         self._last_signal = signal
         self._note(f"already signalled with {signal} by {by}; it is not signalled again")
 
+    def _unsignalled(self) -> Entry | None:
+        """The entry of this life if it has not been signalled; to be called with the lock held."""
+        entry = self._ledger.read(self.container.id)
+        if entry is None or entry.life != self.container.life:
+            entry = self._entry
+        if entry is None or self._signal_had(entry) != "":
+            self._asked_engine = False  # the next look learns of it
+            return None
+        return entry
+
     def _signal(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
-            entry = self._ledger.read(self.container.id)
-            if entry is None or entry.life != self.container.life:
-                entry = self._entry
-            if entry is None or self._signal_had(entry) != "":
-                self._asked_engine = False  # the next look learns of it
+            entry = self._unsignalled()
+            if entry is None:
                 return
             if entry.intent is not None:
                 self.record.nothing_was_signalled()
@@ -546,6 +563,7 @@ class _Stop:
                     current = (current or self._entry).in_life(found.started_at)
                     self._ledger.write(current)
                 self._entry = current  # a run beside this one may have been quicker, and signalled it
+        self._engine.exited(self.container.id)
         self._look_back()
         self.record.nobody_has_signalled()
         self._note("the engine started it again")
@@ -594,11 +612,8 @@ class _Stop:
 
     def _freeze(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
-            entry = self._ledger.read(self.container.id)
-            if entry is None or entry.life != self.container.life:
-                entry = self._entry
-            if entry is None or self._signal_had(entry) != "":
-                self._asked_engine = False  # the next look learns of it
+            entry = self._unsignalled()
+            if entry is None:
                 return
             self._entry = self._ledger.freezing(entry)
             self._freezes.begin(self._clock())
@@ -720,7 +735,7 @@ class _Stop:
         self._leave(f"{reason}, but another run gave it until {left:.0f} s from now")
         return True
 
-    def _see_kill_through(self, now: float, killed_at: float) -> None:
+    def _see_kill_through(self, found: Container, now: float, killed_at: float) -> None:
         failure = self._engine.kill_failure(self.container.id)
         if failure and self._ended_frozen:
             self._see_frozen_end_through(failure)
@@ -728,9 +743,7 @@ class _Stop:
         self._kill_failure = failure or self._kill_failure
         if now < min(killed_at, self.deadline) + policy.KILL_BOUND:
             if failure:
-                with self._ledger.held(self.container.id):
-                    if not self._left_to_another(f"SIGKILL failed ({failure.rstrip('.')})"):
-                        self._engine.kill(self.container.id)  # unlike a stop signal it may be repeated
+                self._kill_again(found, now, failure)
             return
         why = self._kill_failure or "its process may hang in the kernel"
         self._finish(
@@ -739,6 +752,17 @@ class _Stop:
             f"look at process {self.container.pid} on the host",
             failed=True,
         )
+
+    def _kill_again(self, found: Container, now: float, failure: str) -> None:
+        """Unlike a stop signal SIGKILL may be repeated; one that was idle may have got work meanwhile."""
+        if not self._kill_failed:
+            self._kill_failed = True
+            self.record.look_anew()
+        if self._decide(found, now).action is Action.KILL:
+            with self._ledger.held(self.container.id):
+                if not self._left_to_another(f"SIGKILL failed ({failure.rstrip('.')})"):
+                    self._kill_failed = False
+                    self._engine.kill(self.container.id)
 
     def _leave(self, reason: str) -> None:
         self._look_back()
@@ -750,6 +774,7 @@ class _Stop:
         self._exited_at = self._clock()
         code = "" if self.container.exit_code is None else f" with exit code {self.container.exit_code}"
         self._note(f"{reason}{code}")
+        self._engine.exited(self.container.id)
         self._look_back()
         self._forget()
         if not self.reads:

@@ -56,3 +56,11 @@ class LedgerBusy(LedgerError):
 
 class CannotFreeze(EngineError):
     """Nobody would thaw a container if this run died, so it is not frozen."""
+
+
+class UnitError(KollaDrainError):
+    """systemd could not do with a container's unit what it was asked."""
+
+
+class SystemdSilent(UnitError):
+    """systemd is there and does not answer."""

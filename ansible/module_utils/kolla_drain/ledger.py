@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 
 from .errors import LedgerBusy, LedgerError
 from .model import Container
+from .processes import lives, myself
 
 FOLDER = "/run/kolla-drain"
 
@@ -102,9 +103,9 @@ class Ledger:
         budget is new, and ends no earlier than that of a run that lives. A new budget counts from
         ``since``, where the lock kept this run out for a while. Raises LedgerBusy.
         """
-        begun, myself = self._clock() if since is None else since, _myself()
+        begun, me = self._clock() if since is None else since, myself()
         new = Entry(
-            container.id, container.name, container.started_at, begun, begun + timeout, signal, owners=myself
+            container.id, container.name, container.started_at, begun, begun + timeout, signal, owners=me
         )
         with self.held(container.id):
             old = self.read(container.id)
@@ -114,7 +115,7 @@ class Ledger:
 
     def intend(self, entry: Entry) -> Entry:
         """Keep that the signal is about to be sent; to be called with the lock held."""
-        entry = replace(entry, intent=self._clock(), intent_wall=self._wall(), sender=_myself())
+        entry = replace(entry, intent=self._clock(), intent_wall=self._wall(), sender=myself())
         self.write(entry)
         return entry
 
@@ -126,7 +127,7 @@ class Ledger:
 
     def freezing(self, entry: Entry) -> Entry:
         """Keep that the container is about to be frozen; to be called with the lock held."""
-        entry = replace(entry, frozen=self._clock(), freezer=_myself())
+        entry = replace(entry, frozen=self._clock(), freezer=myself())
         self.write(entry)
         return entry
 
@@ -138,13 +139,13 @@ class Ledger:
 
     def frozen_by_another(self, entry: Entry, bound: float) -> bool:
         """Whether another run that lives froze it less than ``bound`` seconds ago."""
-        theirs = entry.freezer != _myself() and _lives(entry.freezer)
+        theirs = entry.freezer != myself() and lives(entry.freezer)
         return entry.frozen is not None and theirs and self._clock() - entry.frozen < bound
 
     @staticmethod
     def on_its_way(entry: Entry) -> bool:
         """Whether another run is about to send the signal, or waits for what came of it."""
-        return entry.sender != _myself() and _lives(entry.sender)
+        return entry.sender != myself() and lives(entry.sender)
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[None]:
@@ -286,28 +287,8 @@ def _same_file(fd: int, path: str) -> bool:
         return False
 
 
-def _myself() -> str:
-    return _process(os.getpid())
-
-
-def _lives(owner: str) -> bool:
-    """Whether the process that an entry names still runs; numbers are used again, so its start counts too."""
-    pid = owner.partition(" ")[0]
-    return bool(owner) and _process(int(pid)) == owner
-
-
 def _living(owners: str) -> list[str]:
-    return [owner for owner in owners.splitlines() if _lives(owner)]
-
-
-def _process(pid: int) -> str:
-    """``PID STARTTIME`` as in proc_pid_stat(5), empty for one that does not run."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            after_name = stream.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if after_name[0] in "ZX" else f"{pid} {after_name[19]}"
+    return [owner for owner in owners.splitlines() if lives(owner)]
 
 
 def _cause(exc: BaseException) -> str:

@@ -6,19 +6,21 @@ Nothing is touched in here, and whatever is wrong with the input is found here.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import evidence, policy, preflight
 from .drain import Target, stop_signals
-from .engine.docker import DockerEngine
-from .errors import KollaDrainError, Refused
+from .engine.base import Engine
+from .errors import KollaDrainError, Refused, UnitError
 from .evidence import broker, database
 from .evidence.batch import Batch, Source
 from .ledger import Ledger, boot_clock
 from .model import NO_PROFILE, Container, EvidenceState, Exit, Finding, Profile, Reading, StopRequest
 from .service_config import ServiceConfig, load
+from .units import Units
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Known:
 def look(
     given: Given,
     request: StopRequest,
-    engine: DockerEngine,
+    engine: Engine,
     ledger: Ledger,
     container: Container,
     *,
@@ -112,7 +114,7 @@ def look(
         )
     manager = config.manager_shutdown_timeout if config else None
     plan = policy.plan(request, profile, container.stop_signal, manager)
-    draining = _draining(engine, ledger, container)
+    draining, unclear = _draining(engine, ledger, container)
     facts = preflight.Facts(
         container=container,
         signal=plan.signal,
@@ -120,11 +122,20 @@ def look(
         service_timeout=_certain(config, "graceful_shutdown_timeout"),
         manager_timeout=_certain(config, "manager_shutdown_timeout"),
         process=preflight.read_process(container) if checked else None,
-        unit=preflight.read_unit(container.name) if checked else None,
+        unit=_unit(container) if checked else None,
         draining=draining,
     )
-    findings, notes = (preflight.check(facts), preflight.inform(facts)) if checked else ((), ())
+    findings, notes = (preflight.check(facts), preflight.inform(facts) + unclear) if checked else ((), ())
     return Known(container, profile, plan, config, source, missing, findings, notes, draining)
+
+
+def _unit(container: Container) -> preflight.UnitFacts | None:
+    """The limit of its unit, where that can be had; who stops or starts through the unit hears what is wrong."""
+    try:
+        unit = Units().of(container.name)
+    except UnitError:
+        return None
+    return preflight.UnitFacts(unit.name, unit.stop_timeout) if unit is not None and unit.usable else None
 
 
 def evidence_for(given: Given, container: Container) -> tuple[ServiceConfig | None, Source | None, str]:
@@ -182,10 +193,13 @@ def _conductors_database(service: str) -> str | None:
     return load(files, "nova-conductor").database
 
 
-def _draining(engine: DockerEngine, ledger: Ledger, container: Container) -> str:
-    """Since when and by whom a stop of this process life is under way; empty when there is none."""
+def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str, tuple[Finding, ...]]:
+    """Since when and by whom a stop of this process life is under way; empty when there is none.
+
+    And what was sent to it, where that may have been a stop and nobody can tell.
+    """
     if not container.alive:
-        return ""
+        return "", ()
     entry = ledger.read(container.id)
     now = boot_clock()
     if entry is not None and entry.life == container.life:
@@ -193,10 +207,20 @@ def _draining(engine: DockerEngine, ledger: Ledger, container: Container) -> str
         left = entry.deadline - now
         when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
         if entry.signalled or (left > 0 and entry.waited_for):
-            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})"
-    counted = stop_signals(container)
-    others = [signal for signal in engine.sent(container).signals if signal in counted]
-    return f"by somebody else, who sent {others[0]}" if others else ""
+            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})", ()
+    had, counted = engine.sent(container), stop_signals(container)
+    others = [signal for signal in had.signals if signal in counted]
+    if others:
+        return f"by somebody else, who sent {others[0]}", ()
+    return "", tuple(_unclear(container, at) for at in had.unnamed[-1:])
+
+
+def _unclear(container: Container, at: float) -> Finding:
+    return Finding(
+        "signal_without_name",
+        f"{container.name} was sent a signal {time.time() - at:.0f} s ago, and the engine does not keep which; it is "
+        "not taken for a stop.",
+    )
 
 
 def readings(known: Iterable[Known]) -> dict[str, Reading]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import lookup
 from .container_spec import Login
-from .engine.docker import DockerEngine
+from .engine.base import Engine
 from .errors import Refused
 from .model import Container, StopRequest
 
@@ -44,6 +44,7 @@ class Options:
     remove_on_exit: bool = True
     ready_timeout: float = 120.0
     reload_fallback: str = "fail"
+    container_engine: str = "docker"
 
     @property
     def given(self) -> lookup.Given:
@@ -67,17 +68,17 @@ class Each:
         return not self.failure and self.result.get("verdict") not in (None, "absent", "left_running")
 
 
-def container_of(engine: DockerEngine, name: str, wanted_for: str) -> Container:
+def container_of(engine: Engine, name: str, wanted_for: str) -> Container:
     """The container of this name. Raises Refused when there is none."""
     found = engine.inspect(name)
     if found is None:
-        raise Refused(missing(name, wanted_for))
+        raise Refused(missing(engine, name, wanted_for))
     return found
 
 
-def missing(name: str, wanted_for: str) -> str:
+def missing(engine: Engine, name: str, wanted_for: str) -> str:
     """The sentence for a container that is not there."""
-    return f"There is no container {name} to {wanted_for}; see the names with 'docker ps --all'."
+    return f"There is no container {name} to {wanted_for}; see the names with '{engine.command} ps --all'."
 
 
 def compose(each_one: Sequence[Each]) -> dict[str, Any]:

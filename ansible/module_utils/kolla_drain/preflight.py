@@ -1,15 +1,13 @@
 """What is wrong before a stop begins: small pure checks over facts, and the reading of those facts.
 
-``check`` and ``inform`` are pure. ``read_process`` looks into /proc of the managed host and
-``read_unit`` asks systemd; neither raises: what cannot be read is ``None``.
+``check`` and ``inform`` are pure. ``read_process`` looks into /proc of the managed host and does not raise: what
+cannot be read is ``None``.
 """
 
 from __future__ import annotations
 
 import getopt
 import os
-import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,20 +22,6 @@ _MAX_INITS = 4  # inits stacked on each other; more is a loop in what we read
 
 _IGNORED_BY_DEFAULT = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})  # signal(7)
 _UNCATCHABLE = frozenset({"SIGKILL", "SIGSTOP"})
-
-# Restart= of a systemd unit whose main process is `docker start -a`: it ends with the container's exit code.
-_RESTARTS = {
-    "always": "however it ends",
-    "on-success": "when it ends with exit code 0",
-    "on-failure": "when it ends with an exit code other than 0",
-}
-_SYSTEMCTL_SECONDS = 5.0
-_UNIT_PROPERTIES = "LoadState,ActiveState,TimeoutStopUSec,Restart"
-_TIME_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
-_TIME_UNITS = {  # systemd.time(7)
-    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
-    "d": 86400.0, "w": 604800.0, "month": 2629800.0, "y": 31557600.0,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,8 +56,6 @@ class UnitFacts:
 
     name: str
     stop_timeout: float | None  # seconds; None is infinity
-    restart: str = "no"  # Restart=
-    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,19 +88,34 @@ def inform(facts: Facts) -> tuple[Finding, ...]:
     """Return what an operator should know although it is as it must be: neither to warn nor to fail by.
 
     A service whose own graceful_shutdown_timeout is below ours is in order, but it gives up by
-    itself at that moment, whatever time we have left (S5).
+    itself at that moment, whatever time we have left (S5). A unit with less time is no danger to our own stop.
     """
-    own = facts.service_timeout
-    if facts.container.at_rest or own is None or not 0 < own < facts.timeout:
+    if facts.container.at_rest:
         return ()
-    return (
-        Finding(
+    return (*_gives_up(facts), *_outer_limit(facts))
+
+
+def _gives_up(facts: Facts) -> Iterator[Finding]:
+    own = facts.service_timeout
+    if own is not None and 0 < own < facts.timeout:
+        yield Finding(
             "service_gives_up",
             f"{facts.container.name}: {_seconds(own)} after {signals.normalise(facts.signal)} the service"
             " gives up by itself (its own graceful_shutdown_timeout), whatever is left of our"
             f" {_seconds(facts.timeout)}; raise its graceful_shutdown_timeout if its work needs longer.",
-        ),
-    )
+        )
+
+
+def _outer_limit(facts: Facts) -> Iterator[Finding]:
+    """FACTS 6: a unit is held while we drain its container, and has its own limit at any other time."""
+    unit = facts.unit
+    if unit is not None and unit.stop_timeout is not None and unit.stop_timeout < facts.timeout:
+        yield Finding(
+            "outer_limit_below",
+            f"{facts.container.name}: its systemd unit {unit.name} gives a stop {_seconds(unit.stop_timeout)}"
+            f" (TimeoutStopSec), less than our {_seconds(facts.timeout)}; this stop is not cut by it, and a stop by"
+            " systemctl or a shutdown of the host is: set TimeoutStopSec above ours.",
+        )
 
 
 def unhandled(container: Container, signal: str, process: ProcessFacts | None) -> str:
@@ -153,49 +150,6 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
         return _read_chain(container.pid, proc, _MAX_INITS)
     except (OSError, ValueError):
         return None
-
-
-def read_unit(
-    container_name: str,
-    run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
-    systemd: str = "/run/systemd/system",
-) -> UnitFacts | None:
-    """Return the systemd unit that runs a container; None when systemd or the unit is not there.
-
-    ``systemd`` is the folder whose presence says that systemd is the host's PID 1 (sd_booted(3)).
-    Takes 5 s at most.
-    """
-    if not os.path.isdir(systemd):
-        return None
-    name = unit_name(container_name)
-    command = ["systemctl", "show", "--property", _UNIT_PROPERTIES, "--", name]
-    try:
-        answer = run(command, capture_output=True, text=True, timeout=_SYSTEMCTL_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    pairs = (line.partition("=") for line in answer.stdout.splitlines())
-    return _unit(name, {key: value for key, _, value in pairs})
-
-
-def unit_name(container_name: str) -> str:
-    """Return the name of the systemd unit that kolla-ansible makes for a container."""
-    return f"kolla-{container_name}-container.service"
-
-
-def parse_time_span(text: str) -> float | None:
-    """Return the seconds of a time span as ``systemctl show`` prints it, "1min 30s"; None is infinity.
-
-    Raises ValueError when it is none.
-    """
-    text = text.strip()
-    if text == "infinity":
-        return None
-    if text == "0":
-        return 0.0
-    parts = _TIME_SPAN.findall(text)
-    if not parts or _TIME_SPAN.sub("", text).strip() or any(unit not in _TIME_UNITS for _, unit in parts):
-        raise ValueError(f"{text!r} is no time span of systemd")
-    return sum(float(count) * _TIME_UNITS[unit] for count, unit in parts)
 
 
 # --- the checks: each takes the facts and yields what it finds
@@ -357,26 +311,6 @@ def _manager_timeout(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _outer_limits(facts: Facts) -> Iterator[Finding]:
-    """FACTS 6: a systemd unit around the container has a time limit and a restart rule of its own."""
-    unit, name = facts.unit, facts.container.name
-    if unit is None:
-        return
-    if unit.stop_timeout is not None and unit.stop_timeout < facts.timeout:
-        yield Finding(
-            "outer_limit_below",
-            f"{name}: its systemd unit {unit.name} gives a stop {_seconds(unit.stop_timeout)}"
-            f" (TimeoutStopSec), less than our {_seconds(facts.timeout)}, so a stop through systemd or a"
-            " shutdown of the host cuts work that we would wait for; set TimeoutStopSec above ours.",
-        )
-    if unit.active and unit.restart in _RESTARTS:
-        yield Finding(
-            "unit_restarts",
-            f"{name}: its systemd unit {unit.name} (Restart={unit.restart}) starts the container again"
-            f" {_RESTARTS[unit.restart]}; stop the unit as well, or set Restart=no for the time of the stop.",
-        )
-
-
 _CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _state,
     _draining,
@@ -385,7 +319,6 @@ _CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _group,
     _handler,
     _service_timeouts,
-    _outer_limits,
 )
 
 
@@ -474,17 +407,6 @@ def _options(process: ProcessFacts, short: str, long: Sequence[str]) -> list[tup
 
 
 # --- reading
-
-
-def _unit(name: str, properties: Mapping[str, str]) -> UnitFacts | None:
-    if properties.get("LoadState") != "loaded":
-        return None
-    try:
-        limit = parse_time_span(properties.get("TimeoutStopUSec", "infinity"))
-    except ValueError:
-        limit = None
-    active = properties.get("ActiveState") not in ("inactive", "failed")
-    return UnitFacts(name, limit, properties.get("Restart", "no"), active)
 
 
 def _belongs(container: Container, proc: str) -> bool:

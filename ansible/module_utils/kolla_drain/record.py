@@ -69,6 +69,11 @@ class Record:
         """An end that was ordered did not come about: what was seen since then may be in flight."""
         self._late = set()
 
+    def look_anew(self) -> None:
+        """That nothing is in flight has to be seen again, as if nothing had been read."""
+        self.empty_readings = 0
+        self._quiet_since = None
+
     def somebody_had_signalled(self) -> None:
         """It comes out that what ended in error may have done so for a signal."""
         self._ended.update((key, ending) for key, ending in self._failed.items() if key in self._ended)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import lookup, preflight, report, starting, stopping
-from .engine.docker import DockerEngine
+from .engine.base import Engine
 from .errors import KollaDrainError
 from .ledger import Ledger
 from .lookup import Known
@@ -22,7 +22,7 @@ from .outcome import Each, Options, compose
 from .policy import EMPTY_READINGS
 
 
-def reload_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def reload_container(options: Options, engine: Engine) -> dict[str, Any]:
     """Reload every container that is named, side by side; one that fails does not stop the others."""
     found, known = stopping.look_at(options, engine, Ledger())
     readings = lookup.readings(known)
@@ -35,7 +35,7 @@ def reload_container(options: Options, engine: DockerEngine) -> dict[str, Any]:
 class _Reload:
     """One container's reload."""
 
-    def __init__(self, options: Options, engine: DockerEngine, known: Known, reading: Reading | None) -> None:
+    def __init__(self, options: Options, engine: Engine, known: Known, reading: Reading | None) -> None:
         self._options, self._engine, self._known = options, engine, known
         self._reading = reading
         self._container = known.container
@@ -135,7 +135,8 @@ class _Reload:
             self._each.result["reloaded"] = True
         else:
             self._fail(
-                f"{before.name} was sent {self._signal} and {found.why}; see why with 'docker logs {before.name}'."
+                f"{before.name} was sent {self._signal} and {found.why}; see why with "
+                f"'{self._engine.command} logs {before.name}'."
             )
 
     def _busy_until_deadline(self) -> str:

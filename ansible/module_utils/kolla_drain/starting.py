@@ -7,20 +7,23 @@ import time
 from typing import Any
 
 from . import lookup, stopping
-from .engine.docker import DockerEngine, epoch
+from .engine.base import Engine, epoch
 from .errors import EngineUnreachable, KollaDrainError
 from .model import Container, ContainerStatus, Reading
 from .outcome import Each, Options, compose
+from .owning import Owning
 from .ready import Readiness, await_ready
 from .report import heartbeat
+from .units import Units
 
 
-def start_existing(options: Options, engine: DockerEngine, container: Container) -> dict[str, Any]:
+def start_existing(options: Options, engine: Engine, container: Container) -> dict[str, Any]:
     """Let it run: start it, or thaw it; one that runs is left as it is."""
     each = Each(
         {"name": container.name, "id": container.id, "changed": False, "failed": False}, container=container
     )
     if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
+        _see_to_unit(options, each, container)
         return compose([each])
     each.result["changed"], each.after = True, ContainerStatus.RUNNING.value
     if not options.check_mode:
@@ -31,7 +34,22 @@ def start_existing(options: Options, engine: DockerEngine, container: Container)
     return compose([each])
 
 
-def restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def _see_to_unit(options: Options, each: Each, container: Container) -> None:
+    """A container that runs although its unit does not would have nobody who starts it again, nor stops it in time."""
+    units = Units()
+    unit = units.of(container.name)
+    if unit is None:
+        return
+    each.result["unit"] = unit.said
+    if not unit.at_rest or not unit.usable or container.status is not ContainerStatus.RUNNING:
+        return
+    each.result["changed"], each.after = True, "running under its unit"
+    if not options.check_mode:
+        now = units.attach(unit)
+        each.result["unit"] = {**(now or unit).said, "before": unit.state}
+
+
+def restart(options: Options, engine: Engine) -> dict[str, Any]:
     """Stop it gracefully, and start the same container again."""
     (each,) = stopping.stop_each(options, engine, "restart")
     if each.container is None or each.failure:
@@ -48,7 +66,7 @@ def restart(options: Options, engine: DockerEngine) -> dict[str, Any]:
 
 def run_again(
     options: Options,
-    engine: DockerEngine,
+    engine: Engine,
     container: Container,
     each: Each,
     *,
@@ -62,7 +80,7 @@ def run_again(
         each.failure = f"{name} is stopped and could not be started: {exc}"
     else:
         if not note_readiness(each, name, found, evidence_was_read=evidence_was_read):
-            each.failure = f"{name} was started and {found.why}; see why with 'docker logs {name}'."
+            each.failure = f"{name} was started and {found.why}; see why with '{engine.command} logs {name}'."
     if each.failure:
         now = engine.inspect(container.id)
         each.result["failed"] = True
@@ -70,17 +88,20 @@ def run_again(
     return not each.failure
 
 
-def start_and_prove(options: Options, engine: DockerEngine, container_id: str) -> Readiness:
-    """Start it and wait until it serves. Raises KollaDrainError."""
+def start_and_prove(options: Options, engine: Engine, container_id: str) -> Readiness:
+    """Start it, through its unit if it has one, and wait until it serves. Raises KollaDrainError."""
+    units, before = Units(), engine.inspect(container_id)
+    unit = units.startable(before.name) if before is not None else None
+    if before is not None and unit is not None:
+        since = units.start(unit, before, lambda: engine.inspect(container_id), options.client_timeout)
+        return prove(options, engine, container_id, since=since)
     # It may have been started although no answer came: the proof tells.
     with contextlib.suppress(EngineUnreachable):
         engine.start(container_id)
     return prove(options, engine, container_id)
 
 
-def prove(
-    options: Options, engine: DockerEngine, container_id: str, since: Container | None = None
-) -> Readiness:
+def prove(options: Options, engine: Engine, container_id: str, since: Container | None = None) -> Readiness:
     """Wait until a started container serves. Raises KollaDrainError."""
     container = engine.inspect(container_id)
     source = lookup.evidence_for(options.given, container)[1] if container is not None else None
@@ -106,6 +127,7 @@ def note_readiness(each: Each, name: str, found: Readiness, *, evidence_was_read
 
     Evidence that could not be read before cannot be held against the container that was started now.
     """
+    Owning([name]).tell([each])
     blind = found.unread and not evidence_was_read
     if found.heartbeats:
         each.result["heartbeat"] = heartbeat(found.heartbeats)

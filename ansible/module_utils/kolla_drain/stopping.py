@@ -7,43 +7,78 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
-from . import lookup, report
+from . import lookup, on_host, report
 from .drain import StopResult, stop_all
-from .engine.docker import DockerEngine
-from .errors import KollaDrainError, Refused
+from .engine import cgroup
+from .engine.base import Engine
+from .errors import CannotFreeze, KollaDrainError, Refused
 from .evidence.batch import Batch
 from .ledger import Ledger, boot_clock
 from .lookup import Known
 from .model import Container, ContainerStatus, Exit, Finding, Reading, Verdict
 from .outcome import Each, Options, compose, missing
+from .owning import Owning, remove_units
 from .policy import Plan
 from .swap import Swap
+from .units import SETTLE
+
+# A stop for one of these is begun only where the container can be started again.
+_TO_START_AGAIN = ("restart", "replace")
+
+# What a unit is about to do with a container that is at rest shows soon; it is looked at this often, in seconds.
+LOOK_AGAIN = 0.2
 
 
-def stop(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def stop(options: Options, engine: Engine) -> dict[str, Any]:
     return compose(stop_each(options, engine))
 
 
-def stop_each(options: Options, engine: DockerEngine, wanted_for: str = "stop") -> list[Each]:
+def stop_each(options: Options, engine: Engine, wanted_for: str = "stop") -> list[Each]:
     ledger = Ledger()
     found, known = look_at(options, engine, ledger)
     strict = options.preflight == "strict"
     readings = lookup.readings(known) if options.check_mode or strict else {}
     if strict:
         _refuse_by_preflight(known, readings)
+    owning = Owning(_unit_names(found))
+    if wanted_for in _TO_START_AGAIN:
+        owning.refuse_unstartable()
     if options.check_mode:
         outcomes = [_plan(options, one, readings.get(one.container.id)) for one in known]
-    else:
-        with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
-            ledger.sweep(lambda container_id: engine.inspect(container_id) is not None)
-        outcomes = (_drain if options.graceful_shutdown else _plain_stops)(options, engine, ledger, known)
-    return in_order(options, engine, found, outcomes, wanted_for)
+        planned = in_order(options, engine, found, outcomes, wanted_for)
+        owning.plan(planned)
+        return planned
+    with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
+        # An entry may be of a container of another engine on this host: the kernel knows them all.
+        ledger.sweep(lambda found: engine.inspect(found) is not None or bool(cgroup.processes(found)))
+    stops = _drain if options.graceful_shutdown else _plain_stops
+    with owning.held(_at_rest(found)) as stirred:
+        until = boot_clock() + SETTLE
+        while stirred:
+            found, known = look_at(options, engine, ledger)
+            stirred = owning.undecided(_at_rest(found)) and boot_clock() < until
+            time.sleep(LOOK_AGAIN if stirred else 0.0)
+        outcomes = stops(options, engine, ledger, known)
+        each_one = in_order(options, engine, found, outcomes, wanted_for)
+        owning.settle(each_one, engine)
+    owning.warn(each_one)
+    return each_one
+
+
+def _at_rest(found: Mapping[str, Container | None]) -> list[str]:
+    return [name for name, one in zip(_unit_names(found), found.values()) if one is None or one.at_rest]
+
+
+def _unit_names(found: Mapping[str, Container | None]) -> list[str]:
+    """The names that units go by, in the order of what was asked for; a container may have been asked for by its id."""
+    return [name if one is None else one.name for name, one in found.items()]
 
 
 def look_at(
-    options: Options, engine: DockerEngine, ledger: Ledger
+    options: Options, engine: Engine, ledger: Ledger
 ) -> tuple[dict[str, Container | None], list[Known]]:
     """Every container by its name, and all that is known of those that are there."""
     found = {name: engine.inspect(name) for name in options.names}
@@ -90,7 +125,7 @@ def _refuse_by_preflight(known: Sequence[Known], readings: Mapping[str, Reading]
 
 def in_order(
     options: Options,
-    engine: DockerEngine,
+    engine: Engine,
     found: Mapping[str, Container | None],
     outcomes: Sequence[Each],
     wanted_for: str,
@@ -103,7 +138,7 @@ def in_order(
     ]
 
 
-def absent(options: Options, engine: DockerEngine, name: str, wanted_for: str) -> Each:
+def absent(options: Options, engine: Engine, name: str, wanted_for: str) -> Each:
     """A container that is not there: what stop_and_remove_container wants, and else an error."""
     result = {"name": name, "id": "", "changed": False, "failed": False, "verdict": Verdict.ABSENT.value}
     result["reason"] = "the engine has no such container"
@@ -113,17 +148,20 @@ def absent(options: Options, engine: DockerEngine, name: str, wanted_for: str) -
         return Each(result, [f"There is no container {name}, but {hint}."] if hint else [])
     result.update(failed=True, verdict=None)
     failure = (
-        f"There is no container {name} to {wanted_for}, but {hint}." if hint else missing(name, wanted_for)
+        f"There is no container {name} to {wanted_for}, but {hint}."
+        if hint
+        else missing(engine, name, wanted_for)
     )
     return Each(result, failure=failure)
 
 
-def _drain(options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]) -> list[Each]:
+def _drain(options: Options, engine: Engine, ledger: Ledger, known: Sequence[Known]) -> list[Each]:
     woken = threading.Event()
     sources = {one.container.id: one.source for one in known if one.source is not None}
     batch = Batch(sources, woken.set)
     if any(one.plan.exit is Exit.FREEZE for one in known):
-        engine.watch_freezes()
+        with contextlib.suppress(CannotFreeze):  # said by the freeze itself, and then it is signalled
+            engine.watch_freezes()
     watcher = engine.watch([one.container.id for one in known], woken.set)
 
     def wait(seconds: float) -> None:
@@ -161,14 +199,12 @@ def _drained(known: Known, result: StopResult, broker_note: str) -> Each:
 # --- the engine's plain stop
 
 
-def _plain_stops(
-    options: Options, engine: DockerEngine, ledger: Ledger, known: Sequence[Known]
-) -> list[Each]:
+def _plain_stops(options: Options, engine: Engine, ledger: Ledger, known: Sequence[Known]) -> list[Each]:
     with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
         return list(pool.map(lambda one: _plain_stop(options, engine, ledger, one), known))
 
 
-def _plain_stop(options: Options, engine: DockerEngine, ledger: Ledger, known: Known) -> Each:
+def _plain_stop(options: Options, engine: Engine, ledger: Ledger, known: Known) -> Each:
     """The engine's own stop: no evidence is read, so none is judged by. It signals once, too."""
     container, timeout = known.container, options.request.timeout
     result: dict[str, Any] = {"name": container.name, "id": container.id, "failed": False, "changed": False}
@@ -223,13 +259,17 @@ def _own_signal(container: Container) -> str:
 # --- the plan: check mode and drain_status
 
 
-def status(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def status(options: Options, engine: Engine) -> dict[str, Any]:
+    if not options.names:
+        options = replace(options, names=on_host.kolla_names(engine))
     found, known = look_at(options, engine, Ledger())
     readings = lookup.readings(known)
     plans = [_plan(options, one, readings.get(one.container.id)) for one in known]
     for each in plans:
         each.result["changed"], each.after = False, ""
-    return compose(in_order(options, engine, found, plans, "look into"))
+    each_one = in_order(options, engine, found, plans, "look into")
+    Owning(_unit_names(found)).tell(each_one)
+    return compose(each_one)
 
 
 def _plan(options: Options, known: Known, reading: Reading | None) -> Each:
@@ -262,7 +302,7 @@ def _plain_plan(known: Known, timeout: float) -> Plan:
     return Plan(_own_signal(known.container), timeout, 0.0, timeout, why)
 
 
-def stop_and_remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
+def stop_and_remove(options: Options, engine: Engine) -> dict[str, Any]:
     each_one = stop_each(options, engine)
     for each in each_one:
         if each.container is None or each.failure:
@@ -277,4 +317,5 @@ def stop_and_remove(options: Options, engine: DockerEngine) -> dict[str, Any]:
             except KollaDrainError as exc:
                 each.result.update(failed=True, removed=False)
                 each.failure = f"{each.container.name} was stopped but could not be removed: {exc}"
+    remove_units(options, [each for each in each_one if not each.failure])
     return compose(each_one)

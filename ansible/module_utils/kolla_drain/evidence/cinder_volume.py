@@ -312,12 +312,7 @@ class _Look:
             f" AND a.attach_status IN ({marks(calling)}) AND {age} < %s",
             [*params, *calling, cinder.ATTACH_CALL],
         )
-        found = []
-        for row in self._here(rows):
-            kind = cinder.kind_of(row["status"], ATTACHMENT_KINDS)
-            if kind is not None:
-                found.append(self._operation(kind.name, row, row["status"], None))
-        return found
+        return self._of_kinds(rows, ATTACHMENT_KINDS)
 
     def groups(self) -> list[Operation]:
         where, params = cinder.on_hosts("host", self.hosts)
@@ -345,12 +340,12 @@ class _Look:
             f" WHERE s.deleted = 0 AND {where} AND s.status IN ({marks(working)})",
             [*params, *working],
         )
-        found = []
-        for row in self._here(rows):
-            kind = cinder.kind_of(row["status"], GROUP_SNAPSHOT_KINDS)
-            if kind is not None:
-                found.append(self._operation(kind.name, row, row["status"], None))
-        return found
+        return self._of_kinds(rows, GROUP_SNAPSHOT_KINDS)
+
+    def _of_kinds(self, rows: Sequence[Row], kinds: Sequence[Kind]) -> list[Operation]:
+        """What these rows tell by their status alone."""
+        found = [(cinder.kind_of(row["status"], kinds), row) for row in self._here(rows)]
+        return [self._operation(kind.name, row, row["status"], None) for kind, row in found if kind]
 
     def _here(self, rows: Sequence[Row]) -> list[Row]:
         # Exactly: the database compares without regard to case and accents.

@@ -54,6 +54,27 @@ class DatabaseTarget:
 
 
 # A password may hold anything but '@', a database's name anything but '?': as SQLAlchemy reads URLs.
+# What a module's option ``database`` takes: how to reach a server, and a database of it. no_log on the secrets alone:
+# on the whole it would mask the database's name wherever that appears.
+SERVER_OPTIONS: dict[str, dict[str, Any]] = {
+    "host": {"type": "str"},
+    "port": {"type": "int"},
+    "unix_socket": {"type": "path"},
+    "user": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "ssl_ca": {"type": "path"},
+    "ssl_cert": {"type": "path"},
+    "ssl_key": {"type": "path", "no_log": False},
+    "ssl_verify": {"type": "bool"},
+    "connect_timeout": {"type": "float"},
+    "read_timeout": {"type": "float"},
+}
+DATABASE_OPTIONS: dict[str, dict[str, Any]] = {
+    "url": {"type": "str", "no_log": True},
+    "name": {"type": "str"},
+    **SERVER_OPTIONS,
+}
+
 _URL = re.compile(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://
         (?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?

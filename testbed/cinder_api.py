@@ -70,13 +70,6 @@ class CinderApi(ApiClient):
         """Ask for a larger volume."""
         self.volume_action(volume_id, "os-extend", new_size=new_size)
 
-    def upload_volume(self, volume_id: str, name: str = "") -> Resource:
-        """Ask for an image of the volume's content; the answer names the image."""
-        found: Resource = self.volume_action(
-            volume_id, "os-volume_upload_image", image_name=name or "testbed", disk_format="raw"
-        )["os-volume_upload_image"]
-        return found
-
     def volume_action(self, volume_id: str, action: str, **arguments: Any) -> Resource:
         """Any volume action by its name in the API."""
         answer: Resource = self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
@@ -169,7 +162,7 @@ class CinderApi(ApiClient):
         resource: str,
         resource_id: str,
         wanted: str | Iterable[str],
-        timeout: float = 60,
+        timeout: float = 180,
         fail_on_error: bool = True,
     ) -> str:
         """Wait for one of the statuses; an error status that nobody wants ends the wait."""
@@ -186,6 +179,11 @@ class CinderApi(ApiClient):
         found = wait_until(reached, timeout, f"{resource} {resource_id} {'/'.join(sorted(wanted))}")
         assert found
         return found
+
+    def pools(self) -> set[str]:
+        """The backends that the scheduler knows and may place volumes on, as ``host@backend``."""
+        found = self.call("GET", "scheduler-stats/get_pools")["pools"]
+        return {str(pool["name"]).partition("#")[0] for pool in found}
 
     def list(self, resource: str) -> list[Resource]:
         """All volumes, snapshots or backups with their details."""

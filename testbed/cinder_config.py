@@ -40,14 +40,17 @@ class Endpoints:
     # 0: a state that was kept before there was such a port; the next ``up`` gives it one.
     rabbitmq_management_port: int = 0
     images_port: int = 0
+    # Where MariaDB and RabbitMQ are, and where the API listens: all on this machine, or on managed hosts.
+    address: str = "127.0.0.1"
+    listen: str = "127.0.0.1"
 
     @property
     def database_url(self) -> str:
-        return f"mysql+pymysql://cinder:{self.database_password}@127.0.0.1:{self.mariadb_port}/cinder"
+        return f"mysql+pymysql://cinder:{self.database_password}@{self.address}:{self.mariadb_port}/cinder"
 
     @property
     def broker_url(self) -> str:
-        return f"rabbit://openstack:{self.rabbitmq_password}@127.0.0.1:{self.rabbitmq_port}//"
+        return f"rabbit://openstack:{self.rabbitmq_password}@{self.address}:{self.rabbitmq_port}//"
 
 
 def cinder_conf(
@@ -66,7 +69,7 @@ auth_strategy = noauth
 api_paste_config = /etc/cinder/api-paste.ini
 rootwrap_config = /etc/cinder/rootwrap.conf
 state_path = /var/lib/cinder
-osapi_volume_listen = 127.0.0.1
+osapi_volume_listen = {ends.listen}
 osapi_volume_listen_port = {ends.api_port}
 osapi_volume_workers = 1
 enabled_backends = {",".join(backends)}
@@ -76,6 +79,8 @@ report_interval = {settings.report_interval}
 glance_api_servers = http://127.0.0.1:{ends.images_port}{images_path}
 # Read by the API and the scheduler: a lane's volumes are backed up by the lane's own cinder-backup.
 backup_use_same_host = True
+# A scheduler that has just started places nothing on a backend whose last report it missed.
+backend_stats_polling_interval = 10
 backup_driver = kolla_drain_testbed.backup.SlowPosixBackupDriver
 backup_posix_path = /var/lib/cinder/backup
 # A volume of 1 GiB is 16 chunks.
@@ -104,21 +109,6 @@ volume_driver = kolla_drain_testbed.volume.SlowFileDriver
 volume_backend_name = {name}
 testbed_volumes_dir = /var/lib/cinder/volumes/{name}
 
-"""
-
-
-def rabbitmq_conf(ends: Endpoints) -> str:
-    """A broker of its own for this machine only."""
-    return f"""listeners.tcp.default = 127.0.0.1:{ends.rabbitmq_port}
-default_user = openstack
-default_pass = {ends.rabbitmq_password}
-# As Kolla tags its user: the management API is open to it.
-default_user_tags.administrator = true
-management.tcp.ip = 127.0.0.1
-management.tcp.port = {ends.rabbitmq_management_port}
-log.console = true
-log.console.level = warning
-log.file = false
 """
 
 

@@ -1,4 +1,4 @@
-"""The command ``testbed up|down|status``."""
+"""The command ``testbed up|down|status|inventory|hosts``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from testbed import state, upgrades
 from testbed.console import say
 from testbed.errors import TestbedError
+from testbed.hosts import Hosts, remove_everything
 from testbed.nova_api import MICROVERSION
 from testbed.nova_stack import NovaStack, NovaState
 from testbed.nova_stack import remove_files as remove_nova_files
@@ -47,7 +48,25 @@ def parser() -> argparse.ArgumentParser:
     inventory.add_argument(
         "--image", choices=sorted(upgrades.VARIANTS), help="with this variant of the image, to upgrade to"
     )
+    _add_hosts(commands.add_parser("hosts", help="managed hosts: systemd, an engine of their own, SSH"))
     return top
+
+
+def _add_hosts(command: argparse.ArgumentParser) -> None:
+    """The command line of ``testbed hosts``."""
+    command.add_argument("--prefix", default="hosts", help="whose hosts: they are PREFIX-NAME (hosts)")
+    actions = command.add_subparsers(dest="action", required=True)
+    up = actions.add_parser("up", help="make them be there and ready")
+    up.add_argument("names", metavar="N or NAME,...", help="so many, or these")
+    up.add_argument(
+        "--image", action="append", default=[], metavar="REFERENCE", help="bring this image into them"
+    )
+    for name, text in (
+        ("down", "remove them"),
+        ("status", "which there are"),
+        ("inventory", "print them as an Ansible inventory"),
+    ):
+        actions.add_parser(name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,12 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command != "up" and engine_client() is None and not _engine_installed():
             return _without_engine(chosen)
+        if chosen.command == "hosts":
+            return _hosts(chosen)
         stack = Stack()
         if chosen.command == "up":
             _up(stack, chosen)
         elif chosen.command == "down":
             NovaStack(stack).down()
             stack.down(images_too=chosen.images)
+            if chosen.images:
+                remove_everything(stack.client)
             say("all removed")
         elif chosen.command == "inventory":
             print(json.dumps(_inventory(stack, chosen), indent=2))
@@ -73,6 +96,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _hosts(chosen: argparse.Namespace) -> int:
+    if chosen.action == "up":
+        asked = chosen.names
+        names = [str(one + 1) for one in range(int(asked))] if asked.isdigit() else asked.split(",")
+        hosts = Hosts(names, chosen.prefix).up(images=chosen.image)
+        say(f"the hosts are ready: ansible -i {hosts.inventory_file} all -m ping")
+        return 0
+    hosts = Hosts(prefix=chosen.prefix)
+    if chosen.action == "down":
+        hosts.down()
+    elif chosen.action == "inventory":
+        print(json.dumps(hosts.inventory(), indent=2))
+    else:
+        return _print_hosts(hosts)
+    return 0
+
+
+def _print_hosts(hosts: Hosts) -> int:
+    """The table; 0 when there are some and all run, else 3."""
+    found = list(hosts.values())
+    for host in found:
+        print(f"{host.name:<22} {host.container.status:<10} {host.address}")
+    return 0 if found and all(host.container.status == "running" for host in found) else 3
 
 
 def _engine_installed() -> bool:

@@ -12,12 +12,12 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from testbed.console import say, step
 from testbed.errors import TestbedError
@@ -83,20 +83,20 @@ class Image:
         return f"{REPOSITORY}/{self.name}:{self.tag}"
 
 
-def _digest(*parts: str) -> str:
+def digest_of(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def base_image() -> Image:
     """The distribution's packages that every container shares."""
     codename = host_release().get("VERSION_CODENAME", "")
-    return Image("base", _digest(codename, PACKAGES, *DPKG_OPTIONS, *CHANGES))
+    return Image("base", digest_of(codename, PACKAGES, *DPKG_OPTIONS, *CHANGES))
 
 
 def project_image(project: str) -> Image:
     """The base and one OpenStack project in a venv of its own."""
     pins = (CONSTRAINTS / f"{project}.txt").read_text()
-    return Image(project, _digest(base_image().tag, pins, _install(project)))
+    return Image(project, digest_of(base_image().tag, pins, _install(project)))
 
 
 def _install(project: str) -> str:
@@ -194,13 +194,21 @@ def _apt_options() -> list[str]:
 
 
 def _build_base(client: docker.DockerClient, image: Image) -> None:
+    import_root(client, image, PACKAGES, CHANGES)
+
+
+def import_root(
+    client: docker.DockerClient, image: Image, packages: str, changes: Sequence[str], *options: str
+) -> None:
+    """The distribution's root file system with these packages as an image; options are mmdebstrap's."""
     codename = host_release()["VERSION_CODENAME"]
     command = [
         "mmdebstrap",
         "--variant=minbase",
         *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
         *_apt_options(),
-        f"--include={PACKAGES}",
+        f"--include={packages}",
+        *options,
         codename,
         "-",
         *_mirrors(codename),
@@ -212,9 +220,15 @@ def _build_base(client: docker.DockerClient, image: Image) -> None:
                 src=maker.stdout,
                 repository=f"{REPOSITORY}/{image.name}",
                 tag="half-built",
-                changes=list(CHANGES),
+                changes=list(changes),
                 stream_src=True,
             )
+        except APIError as error:
+            # NOTE: nobody reads what it writes any more, so it would never end by itself.
+            maker.terminate()
+            raise TestbedError(
+                f"The engine would not import {image.reference}: {error.explanation}"
+            ) from error
         finally:
             maker.wait()
         if maker.returncode:

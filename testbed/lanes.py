@@ -27,7 +27,7 @@ from testbed.console import step
 from testbed.errors import TestbedError
 from testbed.locks import locked
 from testbed.paths import CINDER_DIR, MARKER
-from testbed.pauses import Pauses
+from testbed.pauses import Pauses, Slowed
 from testbed.service import Service
 from testbed.stack import MARIADB, MODES, EngineEvent, Stack, lane_folders
 from testbed.waiting import wait_until
@@ -36,7 +36,7 @@ KINDS = ("volume", "backup")
 TOUCH_EVERY = 2  # seconds
 
 
-class Lane:
+class Lane(Slowed):
     """One cinder-volume and one cinder-backup more; every object of one name is the same lane."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Lane:
 
     # -- coming and going
 
-    def up(self, timeout: float = 120) -> Lane:
+    def up(self, timeout: float = 240) -> Lane:
         """Make the lane be there and ready; what is there and right is left alone."""
         names = [self.container_name(kind) for kind in self.kinds]
         for name in names:
@@ -97,13 +97,13 @@ class Lane:
             self.wait_ready(timeout=timeout)
         return self
 
-    def start(self, kind: str, timeout: float = 120) -> str:
+    def start(self, kind: str, timeout: float = 240) -> str:
         """Start a stopped ``volume`` or ``backup``, make it again when it is gone, and wait until it serves."""
         done = self._ensure(kind)
         self.wait_ready([kind], timeout)
         return done
 
-    def restart(self, kind: str, timeout: float = 120) -> None:
+    def restart(self, kind: str, timeout: float = 240) -> None:
         """Kill the ``volume`` or the ``backup``, and start it as above."""
         container = self.container(kind)
         if container.status == "running":
@@ -140,7 +140,7 @@ class Lane:
         spec = self.service(kind).spec(image, self.stack.state.endpoints)
         return containers.ensure(self.stack.client, spec)
 
-    def wait_ready(self, kinds: Iterable[str] | None = None, timeout: float = 120) -> None:
+    def wait_ready(self, kinds: Iterable[str] | None = None, timeout: float = 240) -> None:
         """Wait until they take work from their queues and are fresh in the database."""
         self.stack.wait_serving([self.service(kind) for kind in kinds or self.kinds], timeout)
 
@@ -192,21 +192,7 @@ class Lane:
         """What the engine recorded of it from then until now."""
         return self.stack.engine_events(self.container_name(kind), since)
 
-    # -- pauses
-
-    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
-        """From now on the operation takes that long in this lane alone."""
-        self._pauses.set(operation, seconds, how)
-
-    def pauses(self) -> dict[str, dict[str, Any]]:
-        """The pauses that are set."""
-        return self._pauses.read()
-
-    def clear_pauses(self) -> None:
-        """Every operation is quick again; those under way keep what they were told."""
-        self._pauses.clear()
-
-    def kill_operation(self, resource_id: str, timeout: float = 60) -> None:
+    def kill_operation(self, resource_id: str, timeout: float = 180) -> None:
         """The operation that sleeps on this resource neither goes on nor ends any more, while its service lives."""
         dying = self._folder / "dying"
         dying.mkdir(exist_ok=True)

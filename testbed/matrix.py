@@ -22,8 +22,10 @@ VOLUME, BACKUP = "volume", "backup"  # of a lane
 GONE = "gone"
 NOT_RUN = "not run"
 KILL = 9
-# A second call joins the first, or finds its end; an upgrade holds the container's name.
-RIGHT_SECONDS, BUSY = ("drained", "already_stopped"), "Another run is replacing"
+# A second call joins the first, or finds its end; an upgrade holds the container's name. One that came in the
+# moment of the end has read nothing before it, and does not claim to know.
+RIGHT_SECONDS = ("drained", "already_stopped")
+REFUSALS = ("Another run is replacing", "its evidence could not be read before the signal")
 MISSED = "was in flight and is not among the operations"
 
 
@@ -93,7 +95,7 @@ class Stopped:
     own: float = 0.0  # from the module's begin to the exit, without the time that Ansible needs
     told: tuple[dict[str, Any], ...] = ()  # the module's operations
     signals: tuple[int | None, ...] = ()  # that the engine sent to the container that ended
-    second: str = ""  # the verdict of a second call beside it, or why that refused
+    second: str = ""  # the verdict of a second call beside it, or why that claims nothing or refused
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
         )
     if len([signal for signal in stopped.signals if signal != KILL]) > 1:
         found.append(f"the stop signal was sent more than once: {stopped.signals}")
-    if stopped.second and stopped.second not in RIGHT_SECONDS and BUSY not in stopped.second:
+    refused = any(one in stopped.second for one in REFUSALS)
+    if stopped.second and stopped.second not in RIGHT_SECONDS and not refused:
         found.append(f"a second call beside it said {stopped.second}")
     if stopped.told and not fates:
         found.append(f"it tells of operations that nobody asked for: {[one['id'] for one in stopped.told]}")

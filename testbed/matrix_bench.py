@@ -56,13 +56,13 @@ class Bench:
         """Volumes of 1 GiB with content on the first backend; their ids."""
         made = [str(self.api.create_volume(1, "matrix", backend=self.first)["id"]) for _ in range(number)]
         for volume in made:
-            self.api.wait_status("volume", volume, "available", timeout=90)
+            self.api.wait_status("volume", volume, "available")
             fill(self.file_of(volume))
         return made
 
     def snapshot(self, volume: str) -> str:
         snapshot = str(self.api.create_snapshot(volume)["id"])
-        self.api.wait_status("snapshot", snapshot, "available", timeout=90)
+        self.api.wait_status("snapshot", snapshot, "available")
         return snapshot
 
     def backup(self, volume: str) -> str:
@@ -121,7 +121,7 @@ class Bench:
             log = container.logs(since=int(self._begun)).decode(errors="replace")
             return bool(re.search(words, log))
 
-        wait_until(seen, 90, f"{container.name} saying {words!r}", interval=POLL)
+        wait_until(seen, 180, f"{container.name} saying {words!r}", interval=POLL)
 
     # -- the end
 

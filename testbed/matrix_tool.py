@@ -51,8 +51,15 @@ def versions(stack: Stack) -> dict[str, str]:
 
 
 def _commit() -> str:
-    command = ["git", "-c", f"safe.directory={ROOT}", "describe", "--always", "--dirty=, with changes"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    """The commit that is run, and whether anything but a page of results was changed since."""
+    git = ["git", "-c", f"safe.directory={ROOT}"]
+    commit = subprocess.run(
+        [*git, "describe", "--always"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    unchanged = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs/results"]
+    if commit and subprocess.run(unchanged, cwd=ROOT, check=False).returncode:
+        commit += ", with changes"
+    return commit
 
 
 @dataclass
@@ -150,7 +157,9 @@ def main() -> int:
     parser.add_argument("--ways", type=_some(WAYS), default=list(WAYS), help="of " + ", ".join(WAYS))
     parser.add_argument("--modes", type=_some(MODES), default=list(MODES), help="of " + ", ".join(MODES))
     parser.add_argument("--seconds", type=float, default=14, help="that an operation takes (default: 14)")
-    parser.add_argument("--repeat", type=int, default=1, help="how often each cell is run (default: once)")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="how often each cell of kolla_docker is run (default: once)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of matrix.json and matrix.rst")
     parser.add_argument(
         "--page", action="store_true", help="only write the page, of the matrix.json that is there"

@@ -89,8 +89,12 @@ def twice(stopping: Stopping, call: Callable[[], Any]) -> list[Any]:
         time.sleep(BETWEEN_TWO_STOPS)
         second = pool.submit(call)
         said = [first.result(), second.result()]
-    idle = (None, "already_stopped")
-    return sorted(said, key=lambda one: isinstance(one, dict) and one.get("verdict") in idle)
+    return sorted(said, key=_idleness)
+
+
+def _idleness(said: Any) -> int:
+    verdict = said.get("verdict") if isinstance(said, dict) else None
+    return {"drained": 0, None: 2, "already_stopped": 2}.get(verdict, 1)
 
 
 class _Clock:
@@ -177,15 +181,20 @@ def _docker(*words: str) -> None:
 
 
 def _told(result: dict[str, Any], *more: dict[str, Any]) -> Stopped:
-    """The module's own words, and of a second call its verdict or why it refused."""
+    """The module's own words, and of a second call its verdict, or why it claims nothing or refused."""
     return Stopped(
-        second="".join(str(one.get("verdict") or one.get("msg") or "") for one in more),
+        second="".join(_second(one) for one in more),
         own=round((result.get("quiesced") or 0.0) + (result.get("drained") or 0.0), 1),
         verdict=str(result.get("verdict") or ("failed" if result.get("failed") else "")),
         reason=str(result.get("reason") or result.get("msg") or ""),
         exit=str(result.get("exit") or ""),
         told=tuple(result.get("operations") or ()),
     )
+
+
+def _second(result: dict[str, Any]) -> str:
+    verdict = str(result.get("verdict") or result.get("msg") or "")
+    return f"{verdict}: {result['reason']}" if verdict == "unverified" else verdict
 
 
 def _given(options: str) -> dict[str, str]:

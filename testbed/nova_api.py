@@ -81,7 +81,7 @@ class NovaApi(ApiClient):
         found: list[Resource] = self.call("GET", "servers/detail?all_tenants=1")["servers"]
         return found
 
-    def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 60) -> str:
+    def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 180) -> str:
         """Wait for one of the statuses; an ERROR ends the wait unless it is for a deletion."""
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
 

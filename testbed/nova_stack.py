@@ -35,7 +35,7 @@ from testbed.mariadb import MariaDB
 from testbed.nova_api import GONE, NovaApi
 from testbed.nova_config import CELL0, CELL1, DATABASES, NovaEndpoints, NovaSettings
 from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, NOVA_DIR, NOVA_STATE_FILE
-from testbed.pauses import Pauses
+from testbed.pauses import Pauses, Slowed
 from testbed.stack import MARIADB, MODES, RABBITMQ, EngineEvent, ServiceStatus, Stack
 from testbed.waiting import wait_until
 
@@ -92,7 +92,7 @@ def _fresh_endpoints() -> NovaEndpoints:
     )
 
 
-class NovaStack:
+class NovaStack(Slowed):
     """One Nova on this machine; every object of this class is the same one."""
 
     name = "nova"
@@ -104,7 +104,7 @@ class NovaStack:
 
     # -- coming and going
 
-    def up(self, *, timeout: float = 120, **settings: Any) -> NovaStack:
+    def up(self, *, timeout: float = 240, **settings: Any) -> NovaStack:
         """Make Nova be there and ready; what is there and right is left alone.
 
         ``settings`` are fields of NovaSettings; what is not given stays as it was.
@@ -357,18 +357,6 @@ class NovaStack:
         """A connection as root; the caller closes it."""
         return self.mariadb.open(database)
 
-    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
-        """From now on the operation takes that long."""
-        self._pauses.set(operation, seconds, how)
-
-    def pauses(self) -> dict[str, dict[str, Any]]:
-        """The pauses that are set."""
-        return self._pauses.read()
-
-    def clear_pauses(self) -> None:
-        """Every operation is quick again; those under way keep what they were told."""
-        self._pauses.clear()
-
     def task_state(self, server_id: str) -> str | None:
         """What Nova is doing with the instance, or None."""
         rows = self.mariadb.execute("SELECT task_state FROM instances WHERE uuid = %s", (server_id,), "nova")
@@ -383,7 +371,7 @@ class NovaStack:
         for server in servers:
             self.api.wait_status(server, GONE, timeout)
 
-    def restart_service(self, name: str, timeout: float = 120) -> str:
+    def restart_service(self, name: str, timeout: float = 240) -> str:
         """Start a stopped service, make it again when it is gone, and wait until it serves."""
         done = self._ensure(name, images.ensure(self.client, "nova")["nova"].reference)
         self._wait_ready([name], timeout)

@@ -17,6 +17,7 @@ STATE_DIR = Path("/var/lib/kolla-drain-testbed")
 STATE_FILE = STATE_DIR / "state.json"
 CINDER_DIR = STATE_DIR / "cinder"
 PAUSES_FILE = CINDER_DIR / "pauses.json"
+HOSTS_DIR = STATE_DIR / "hosts"
 NOVA_DIR = STATE_DIR / "nova"
 NOVA_STATE_FILE = STATE_DIR / "nova.json"
 CACHE_DIR = Path("/var/cache/kolla-drain-testbed")

@@ -41,3 +41,21 @@ class Pauses:
         half = self.file.with_suffix(".half")
         half.write_text(json.dumps(pauses))
         half.rename(self.file)
+
+
+class Slowed:
+    """What a stack or a lane is asked, whose operations take as long as its file of pauses says."""
+
+    _pauses: Pauses
+
+    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
+        """From now on the operation takes that long; see drivers/kolla_drain_testbed."""
+        self._pauses.set(operation, seconds, how)
+
+    def pauses(self) -> dict[str, dict[str, Any]]:
+        """The pauses that are set."""
+        return self._pauses.read()
+
+    def clear_pauses(self) -> None:
+        """Every operation is quick again; those under way keep what they were told."""
+        self._pauses.clear()

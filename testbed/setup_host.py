@@ -14,6 +14,7 @@ import docker
 
 from testbed.console import say, step
 from testbed.errors import NotReady, TestbedError
+from testbed.locks import locked
 from testbed.paths import DOCKERD_LOG
 from testbed.waiting import wait_until
 
@@ -51,10 +52,17 @@ def _installed(package: str) -> bool:
 
 def ensure_packages(packages: Iterable[str]) -> None:
     """Install the packages that are missing, after one apt-get update."""
-    missing = [package for package in packages if not _installed(package)]
-    if not missing:
+    wanted = list(packages)
+    if all(map(_installed, wanted)):
         return
     require_root()
+    with locked("packages"):
+        _install([package for package in wanted if not _installed(package)])
+
+
+def _install(missing: list[str]) -> None:
+    if not missing:
+        return
     with step(f"installing {' '.join(missing)}"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (
@@ -87,6 +95,11 @@ def ensure_engine(timeout: int = 120) -> docker.DockerClient:
     if client is not None:
         return client
     require_root()
+    with locked("engine"):
+        return engine_client(timeout) or _installed_and_started(timeout)
+
+
+def _installed_and_started(timeout: int) -> docker.DockerClient:
     if shutil.which("dockerd") is None:
         ensure_packages(["docker.io"])
         client = engine_client(timeout)  # the package may have started it
@@ -99,7 +112,7 @@ def ensure_engine(timeout: int = 120) -> docker.DockerClient:
             raise NotReady(f"dockerd ended (rc {daemon.returncode}). {_dockerd_log()}")
         return engine_client(timeout)
 
-    found = wait_until(answers, 60, "The Docker Engine", on_timeout=_dockerd_log)
+    found = wait_until(answers, 180, "The Docker Engine", on_timeout=_dockerd_log)
     assert found is not None
     return found
 

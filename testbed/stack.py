@@ -23,7 +23,7 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 from pymysql.connections import Connection
 
-from testbed import cinder_config, containers, images, state
+from testbed import cinder_config, containers, images, rabbitmq, state
 from testbed.cinder_api import CinderApi
 from testbed.cinder_config import BACKENDS, Settings
 from testbed.console import say, step
@@ -31,7 +31,7 @@ from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
 from testbed.image_source import ImageSource
 from testbed.locks import locked
-from testbed.mariadb import MariaDB
+from testbed.mariadb import MariaDB, ensure_cinder
 from testbed.paths import (
     CACHE_DIR,
     CINDER_DIR,
@@ -45,7 +45,7 @@ from testbed.paths import (
     STATE_DIR,
     STATE_FILE,
 )
-from testbed.pauses import Pauses
+from testbed.pauses import Pauses, Slowed
 from testbed.service import Service
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
@@ -80,7 +80,7 @@ class ServiceStatus:
     image: str
 
 
-class Stack:
+class Stack(Slowed):
     """One stack on this machine; every object of this class is the same stack."""
 
     name = "cinder"
@@ -88,6 +88,7 @@ class Stack:
     def __init__(self) -> None:
         self.client: docker.DockerClient = ensure_host()
         self._state = state.load()
+        self._pauses = Pauses(PAUSES_FILE)
 
     # -- coming and going
 
@@ -100,7 +101,7 @@ class Stack:
         report_interval: int | None = None,
         service_down_time: int | None = None,
         host: str | None = None,
-        timeout: float = 120,
+        timeout: float = 240,
     ) -> Stack:
         """Make the stack be there and ready; what is there and right is left alone.
 
@@ -190,7 +191,7 @@ class Stack:
         if MARIADB in wanted:
             self._ensure_mariadb(base)
             if any(name in CINDER for name in wanted):
-                self._ensure_schema()
+                ensure_cinder(self.mariadb, self.state.endpoints.database_password)
 
     @property
     def mariadb(self) -> MariaDB:
@@ -209,42 +210,12 @@ class Stack:
         cinder_config.write(MARIADB, MARKER, "")
         self.mariadb.up(image)
 
-    def _ensure_schema(self) -> None:
-        server = self.mariadb
-        if server.execute("SHOW DATABASES LIKE 'cinder'"):
-            return
-        server.load_schema("cinder", "cinder_half")
-        server.execute("UPDATE cinder_half.quota_classes SET hard_limit = -1")
-        server.rename("cinder_half", "cinder")
-        server.create_user("cinder", self.state.endpoints.database_password, on="cinder.*")
-
     def _ensure_rabbitmq(self, image: str) -> None:
-        ends = self.state.endpoints
+        cinder_config.write(RABBITMQ, MARKER, "")
         folder = cinder_config.folder_of(RABBITMQ)
-        files = {
-            "rabbitmq.conf": cinder_config.rabbitmq_conf(ends),
-            "enabled_plugins": "[rabbitmq_management].\n",
-        }
-        loopback = "-kernel inet_dist_use_interface {127,0,0,1}"
-        spec = Spec(
-            name=RABBITMQ,
-            image=image,
-            command=("/usr/lib/rabbitmq/bin/rabbitmq-server",),
-            user="rabbitmq",
-            environment={
-                "HOME": "/var/lib/rabbitmq",
-                "RABBITMQ_NODENAME": "kolla_drain@localhost",
-                "RABBITMQ_DIST_PORT": str(ends.rabbitmq_dist_port),
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": loopback,
-                "ERL_EPMD_PORT": str(ends.epmd_port),
-                "ERL_EPMD_ADDRESS": "127.0.0.1",
-            },
-            volumes=tuple(f"{folder}/{file}:/etc/rabbitmq/{file}:ro" for file in files),
-            labels={LABEL: self.name},
-            few_files=True,
-            fingerprint="".join(cinder_config.write(RABBITMQ, file, text) for file, text in files.items()),
+        containers.ensure(
+            self.client, rabbitmq.spec(RABBITMQ, image, folder, self.state.endpoints, self.name)
         )
-        containers.ensure(self.client, spec)
 
     def _ensure_images(self, image: str) -> None:
         tool = "/opt/testbed/kolla_drain_testbed/wsgi_server.py"
@@ -278,7 +249,6 @@ class Stack:
         deadline = time.monotonic() + timeout
         if IMAGES in names:
             wait_until(self.images.healthy, timeout, IMAGES, on_timeout=lambda: self._tails([IMAGES]))
-        self.wait_serving([self.service(name) for name in cinder], timeout)
         if "cinder_api" in cinder:
             wait_until(
                 self.api.healthy,
@@ -287,9 +257,10 @@ class Stack:
                 on_timeout=lambda: self._tails(["cinder_api"]),
             )
             self.api.ensure_types(BACKENDS)
+        self.wait_serving([self.service(name) for name in cinder], max(1.0, deadline - time.monotonic()))
 
     def wait_serving(self, services: Sequence[Service], timeout: float) -> None:
-        """Wait until all run, take work from their queues and are fresh in the database."""
+        """Wait until all run, take work from their queues, are fresh in the database and known to the scheduler."""
         deadline = time.monotonic() + timeout
         names = [one.container for one in services]
         self._wait_consumers([queue for one in services for queue in one.queues], names, timeout)
@@ -299,6 +270,34 @@ class Stack:
             ", ".join(names),
             on_timeout=lambda: self._tails(names),
         )
+        wait_until(
+            lambda: self._offered(services),
+            max(1.0, deadline - time.monotonic()),
+            f"the scheduler offering the backends of {', '.join(names)}",
+            on_timeout=lambda: self._tails(names),
+        )
+
+    def _offered(self, services: Sequence[Service]) -> bool:
+        """Whether the scheduler, if there is one to ask, may place volumes on each backend that is not disabled."""
+        if not all(self._runs(name) for name in ("cinder_api", "cinder_scheduler")):
+            return True
+        volumes = [one for one in services if one.binary == "cinder-volume"]
+        if any(one.binary == "cinder-scheduler" for one in services) and self._runs("cinder_volume"):
+            volumes.append(self.service("cinder_volume"))
+        enabled = self.mariadb.execute(
+            "SELECT host FROM services WHERE deleted = 0 AND disabled = 0 AND `binary` = 'cinder-volume'",
+            (),
+            "cinder",
+        )
+        wanted = {host for one in volumes for host in one.hosts} & {host for (host,) in enabled}
+        missing = wanted - self.api.pools() if wanted else set()
+        if missing:
+            raise TestbedError(f"not offered: {', '.join(sorted(missing))}")
+        return True
+
+    def _runs(self, name: str) -> bool:
+        found = containers.find(self.client, name)
+        return found is not None and found.status == "running"
 
     def _serving(self, services: Sequence[Service]) -> bool:
         """Running, and fresh in the database; raises with what is not."""
@@ -361,23 +360,7 @@ class Stack:
         """A connection as root; the caller closes it."""
         return self.mariadb.open(database)
 
-    @property
-    def _pauses(self) -> Pauses:
-        return Pauses(PAUSES_FILE)
-
-    def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
-        """From now on the operation takes that long; see drivers/kolla_drain_testbed."""
-        self._pauses.set(operation, seconds, how)
-
-    def pauses(self) -> dict[str, dict[str, Any]]:
-        """The pauses that are set."""
-        return self._pauses.read()
-
-    def clear_pauses(self) -> None:
-        """Every operation is quick again; those under way keep what they were told."""
-        self._pauses.clear()
-
-    def restart_service(self, name: str, timeout: float = 120) -> str:
+    def restart_service(self, name: str, timeout: float = 240) -> str:
         """Start a stopped service, make it again when it is gone, and wait until it serves."""
         name = SHORT_NAMES.get(name, name)
         if name in CINDER:

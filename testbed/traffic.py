@@ -415,14 +415,19 @@ class Traffic:
             return is_volume(rows, thing)
 
         request = Request(kind, thing, time.time(), wanted, holds, born=(thing,))
+        return self._birth(request, size=size, name=kind, volume_type=backend, **more)
+
+    def _birth(self, request: Request, **body: Any) -> Callable[[], None]:
+        """Ask for the thing that the request is about, which is no thing if it is refused."""
+        thing = request.thing
 
         def send() -> None:
-            body = {"size": size, "name": kind, "volume_type": backend, **more}
-            answer = self._ask(request, lambda: self._call("POST", "volumes", {"volume": body}))
+            wanted = {thing.resource: body}
+            answer = self._ask(request, lambda: self._call("POST", f"{thing.resource}s", wanted))
             if answer is None:
                 self._forget(thing)
             else:
-                thing.id = answer["volume"]["id"]
+                thing.id = answer[thing.resource]["id"]
 
         return send
 
@@ -463,10 +468,9 @@ class Traffic:
     def _end(self, kind: str, thing: Thing, plural: str) -> Callable[[], None]:
         holds = () if thing.of is None or kind == "backup_delete" else (thing.of,)
         self._take(thing, *holds)
-        table = plural
 
         def wanted(rows: Rows) -> str:
-            row = getattr(rows, table).get(thing.id)
+            row = getattr(rows, plural).get(thing.id)
             return "" if row is None else f"{thing.resource} {row['status']}"
 
         request = Request(kind, thing, time.time(), wanted, holds, ends=(thing,))
@@ -527,16 +531,7 @@ class Traffic:
             return is_in(rows.snapshots, thing, "snapshot")
 
         request = Request("snapshot_create", thing, time.time(), wanted, (volume,), born=(thing,))
-
-        def send() -> None:
-            body = {"snapshot": {"volume_id": volume.id, "name": "traffic"}}
-            answer = self._ask(request, lambda: self._call("POST", "snapshots", body))
-            if answer is None:
-                self._forget(thing)
-            else:
-                thing.id = answer["snapshot"]["id"]
-
-        return send
+        return self._birth(request, volume_id=volume.id, name="traffic")
 
     def _snapshot_delete(self) -> Callable[[], None] | None:
         thing = self._free("snapshot", where=lambda one: one.of is not None and not one.of.busy)
@@ -560,16 +555,7 @@ class Traffic:
             return is_in(rows.backups, thing, "backup") or is_volume(rows, volume)
 
         request = Request("backup_create", thing, time.time(), wanted, (volume,), born=(thing,))
-
-        def send() -> None:
-            body = {"backup": {"volume_id": volume.id, "name": "traffic"}}
-            answer = self._ask(request, lambda: self._call("POST", "backups", body))
-            if answer is None:
-                self._forget(thing)
-            else:
-                thing.id = answer["backup"]["id"]
-
-        return send
+        return self._birth(request, volume_id=volume.id, name="traffic")
 
     def _backup_restore(self) -> Callable[[], None] | None:
         thing = self._free("backup")

@@ -93,7 +93,7 @@ def _variables(stack: Stack, image: str) -> dict[str, Any]:
     }
     for name in CINDER:
         spec = stack.cinder_spec(name, image)
-        found |= _described(name, spec)
+        found |= described(name, spec)
         if spec.cap_add:
             found["cinder_capabilities"] = list(spec.cap_add)
     return found
@@ -114,7 +114,8 @@ def _common(host: str) -> dict[str, Any]:
     }
 
 
-def _described(name: str, spec: Spec) -> dict[str, Any]:
+def described(name: str, spec: Spec) -> dict[str, Any]:
+    """What the plays are told of a container that is made of this."""
     return {
         f"{name}_image_full": spec.image,
         f"{name}_command": " ".join(spec.command),
@@ -148,7 +149,7 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
     }
     for name in NOVA:
         spec = nova.spec(name, image or nova_image(nova.client))
-        found |= _described(name, spec)
+        found |= described(name, spec)
     groups = ["nova-conductor", "nova-scheduler", "nova-api", "compute", "mariadb"]
     return {
         "all": {
@@ -160,15 +161,16 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
 
 def write_nova_inventory(nova: NovaStack, path: Path, image: str | None = None) -> Path:
     """Nova's as a file."""
-    return _write(nova_inventory(nova, image), path)
+    return write(nova_inventory(nova, image), path)
 
 
 def write_inventory(stack: Stack, path: Path, image: str | None = None) -> Path:
     """The inventory as a file for its owner alone; JSON is YAML, so its name may end in .yml or .json."""
-    return _write(inventory(stack, image), path)
+    return write(inventory(stack, image), path)
 
 
-def _write(found: dict[str, Any], path: Path) -> Path:
+def write(found: dict[str, Any], path: Path) -> Path:
+    """An inventory as a file for its owner alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(found, file, indent=2)

@@ -1,0 +1,158 @@
+"""An upgrade that rolls over three managed hosts: two controllers and a storage host, containers under units."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from testbed import kolla_unit, upgrades
+from testbed.hosts import Host
+from testbed.site import SPREAD, Site
+from testbed.waiting import wait_until
+
+from .test_upgrade import CHUNKS, Load, Play, all_up_and_enabled
+
+TERM, KILL = "15", "9"
+# Longer than a turn takes over SSH from its beginning to its stop, so that the stop finds all of it in flight.
+SECONDS = 45.0
+ORDER = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
+TURNS = [(name, place) for name in ORDER for place in SPREAD[name]]
+
+
+class SiteLoad(Load):
+    """The same six kinds of operation, on a site whose hosts have to share one machine."""
+
+    def __init__(self, site: Site) -> None:
+        self.api, self.stack = site.api, site  # type: ignore[assignment]  # what it asks of a stack, a site has
+        self.expected, self.kinds = {}, []
+        names = ("extend", "snapshot", "clone", "backup", "restore")
+        self.volumes = {what: self.api.create_volume(1, what)["id"] for what in names}
+        for volume in self.volumes.values():
+            self.api.wait_status("volume", volume, "available", timeout=300)
+        self.backup = self.api.create_backup(self.volumes["restore"])["id"]
+        self.api.wait_status("backup", self.backup, "available", timeout=300)
+        for operation in ("volume_create", "volume_extend", "volume_clone", "snapshot_create"):
+            site.set_pause(operation, SECONDS)
+        for operation in ("backup_chunk", "restore_chunk"):
+            site.set_pause(operation, SECONDS / CHUNKS)
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """Three hosts, gone afterwards unless somebody had them up before."""
+    made = Site()
+    was_up = len(made.hosts) > 0
+    try:
+        yield made.up()
+    finally:
+        made.clear_pauses() if was_up else made.down()
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What an engine said of one of Cinder's containers."""
+
+    at: float
+    place: str
+    action: str
+    name: str
+    signal: str
+
+
+class Chronicle:
+    """What the engines of all hosts say of Cinder's containers while it is open, in one order: their clock is one."""
+
+    def __init__(self, site: Site) -> None:
+        self._found: list[Happened] = []
+        self._sources = [(place, host.engine) for place, host in site.hosts.items()]
+        self._streams: list[Any] = []
+
+    def __enter__(self) -> Chronicle:
+        for place, engine in self._sources:
+            stream = engine.api.events(filters={"type": "container"}, decode=True)
+            self._streams.append(stream)
+            threading.Thread(target=self._read, args=(place, stream), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        time.sleep(1)  # events come a moment after the fact
+        for stream in self._streams:
+            stream.close()
+
+    def _read(self, place: str, stream: Any) -> None:
+        for one in stream:
+            of = one["Actor"]["Attributes"]
+            if of["name"].startswith("cinder_") and not one["Action"].startswith("exec_"):
+                self._found.append(
+                    Happened(one["timeNano"] / 1e9, place, one["Action"], of["name"], of.get("signal", ""))
+                )
+
+    @property
+    def events(self) -> list[Happened]:
+        return sorted(self._found, key=lambda one: one.at)
+
+    def of(self, action: str) -> list[tuple[str, str, str]]:
+        return [(one.name, one.place, one.signal) for one in self.events if one.action == action]
+
+    def away(self, name: str, place: str) -> tuple[float, float]:
+        """From the first signal, or the first freeze, of the old container to the start of the new one."""
+        mine = [one for one in self.events if (one.name, one.place) == (name, place)]
+        begun = next(one.at for one in mine if one.action in ("kill", "pause"))
+        return begun, next(one.at for one in mine if one.action == "start" and one.at > begun)
+
+
+def unit_state(host: Host, name: str) -> list[str]:
+    unit = kolla_unit.name_of(name)
+    shown = host.run("systemctl", "show", "-P", "ActiveState", "-P", "Result", "-P", "UnitFileState", unit)
+    return sorted(shown.split())
+
+
+def image_of(host: Host, name: str) -> str:
+    with contextlib.closing(host.engine) as engine:
+        return str(engine.containers.get(name).attrs["Config"]["Image"])
+
+
+@pytest.mark.timeout(2400)
+def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, tmp_path: Path) -> None:
+    image = upgrades.cinder_image(docker.from_env(), "next")
+    inventory = site.write_inventory(tmp_path / "next.json", image)
+    load = SiteLoad(site)
+
+    with Chronicle(site) as chronicle:
+        play = (
+            Play(inventory)
+            .when("PLAY [The next service of the order, cinder 2]", load.volume_work)
+            .when("PLAY [The next service of the order, cinder 3]", load.backup_work)
+            .end(1800)
+        )
+    print(
+        "\n".join(
+            f"{one.at:.3f} {one.place} {one.name} {one.action} {one.signal}" for one in chronicle.events
+        )
+    )
+
+    assert play.code == 0
+    load.ended()
+    assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
+    assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
+    wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")  # type: ignore[arg-type]
+    for name, place in TURNS:
+        host = site.hosts[place]
+        assert image_of(host, name) == image
+        assert unit_state(host, name) == ["active", "enabled", "success"], (name, place)
+
+    # Each was signalled once, and nobody was away while another was.
+    signals = [(name, place, TERM if name == "cinder_api" else KILL) for name, place in TURNS]
+    assert chronicle.of("kill") == signals
+    away = [chronicle.away(name, place) for name, place in TURNS]
+    print("away:", [(turn, round(end - begin, 2)) for turn, (begin, end) in zip(TURNS, away)])
+    assert all(end < begin for (_, end), (begin, _) in zip(away, away[1:])), away

@@ -13,7 +13,7 @@ from testbed.stack import Stack
 
 CALLS = ("attach", "detach")
 NOTE = ".. Made by {command}; a change by hand is lost with the next run.\n\n"
-SOAK_COMMAND = "KOLLA_DRAIN_SOAK_MINUTES=10 tox -e e2e -- -k soak"
+SOAK_COMMAND = ".venv/bin/python -m benchmarks soak --minutes 10"
 WAYS_COMMAND = ".venv/bin/python -m benchmarks ending"
 WORDS = {
     "sigterm-quiet": "SIGTERM at a quiet moment",

@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if Path(item.fspath).is_relative_to(Path(__file__).parent)]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.timeout(600))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(600))
     again = [item for item in ours if item.get_closest_marker("any_mode") and _mode(item) != MODES[0]]
     config.hook.pytest_deselected(items=again)
     items[:] = [item for item in items if item not in again]
@@ -103,7 +104,7 @@ def creating(stack: Stack, seconds: float) -> str:
     """A volume in creation that cinder-volume has taken and that needs ``seconds``; its id."""
     stack.set_pause("volume_create", seconds)
     volume = str(stack.api.create_volume(1, "e2e")["id"])
-    wait_until(lambda: taken(stack, volume), 60, f"cinder-volume taking volume {volume}")
+    wait_until(lambda: taken(stack, volume), 180, f"cinder-volume taking volume {volume}")
     return volume
 
 

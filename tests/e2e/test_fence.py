@@ -100,11 +100,6 @@ def rows(stack: Stack, service: str = "cinder-volume") -> dict[str, tuple[bool, 
     return {host: (bool(disabled), reason or "") for host, disabled, reason in found}
 
 
-def pools(stack: Stack) -> set[str]:
-    found = stack.api.call("GET", "scheduler-stats/get_pools")["pools"]
-    return {pool["name"].split("#")[0] for pool in found}
-
-
 def test_this_cinder_has_the_fault(cinder: Stack, here: str) -> None:
     """When this fails, Cinder was mended, and the second ways may go."""
     body = {"binary": "cinder-backup", "host": here}
@@ -127,7 +122,7 @@ def test_a_backend_is_fenced_and_comes_back_by_the_database(
     assert (fenced["changed"], fenced["fenced"], fenced["method"]) == (True, True, "api")
     assert fenced["services"][0]["fenced_by_us"] is True
     assert fenced["diff"]["before"] != fenced["diff"]["after"]
-    assert backend not in pools(cinder), "the scheduler has seen it"
+    assert backend not in cinder.api.pools(), "the scheduler has seen it"
     disabled, reason = rows(cinder)[backend]
     assert disabled
     assert reason.startswith("kolla-drain: fenced 2")
@@ -199,7 +194,9 @@ def elsewhere(cinder: Stack, tmp_path: Path) -> Iterator[str]:
         labels={LABEL: cinder.name},
     )
     try:
-        wait_until(lambda: "elsewhere@file-1" in pools(cinder), 60, "the scheduler offering the second host")
+        wait_until(
+            lambda: "elsewhere@file-1" in cinder.api.pools(), 60, "the scheduler offering the second host"
+        )
         yield "elsewhere@file-1"
     finally:
         print(container.logs(tail=3).decode(errors="replace"))
@@ -218,7 +215,7 @@ def test_auto_fences_what_has_another_place(cinder: Stack, call: Call, here: str
     assert done["changed"] is True
     assert done["fenced"] is False, "file-2 has no other place"
     assert [one["host"] for one in done["services"] if one["fenced_by_us"]] == [backend]
-    assert pools(cinder) == {f"{here}@file-2", elsewhere}
+    assert cinder.api.pools() == {f"{here}@file-2", elsewhere}
 
     other = call("cinder-volume", elsewhere, "fenced")
     assert (other["changed"], rows(cinder)[elsewhere]) == (False, (False, "")), "the first is fenced by now"

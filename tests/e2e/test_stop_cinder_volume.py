@@ -6,12 +6,12 @@ How it is ended while frozen is in test_matrix.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
 from testbed.stack import Stack
 from testbed.waiting import wait_until
+from tests.support.checks import LEDGER
 
 from .conftest import VOLUME, AdHoc, ad_hoc, creating, kills
 
@@ -98,8 +98,8 @@ def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     volume = creating(stack, 25)
     stop = AdHoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=150 exit=signal")
     try:
-        entry = Path("/run/kolla-drain") / f"{stack.container(VOLUME).id}.json"
-        wait_until(entry.exists, 30, "the module having begun")
+        entry = LEDGER / f"{stack.container(VOLUME).id}.json"
+        wait_until(entry.exists, 180, "the module having begun")
         stack.mariadb.stop()
         time.sleep(3 * POLL_INTERVAL)  # how long it is away: readings fall into that time
     finally:

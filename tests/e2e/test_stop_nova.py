@@ -47,7 +47,7 @@ def spawning(nova: NovaStack, seconds: float) -> str:
     """An instance that nova-compute is spawning for that long; its id."""
     nova.set_pause("instance_spawn", seconds)
     server = str(nova.api.create_server("e2e")["id"])
-    wait_until(lambda: nova.task_state(server) == "spawning", 60, f"instance {server} being spawned")
+    wait_until(lambda: nova.task_state(server) == "spawning", 180, f"instance {server} being spawned")
     return server
 
 

@@ -148,7 +148,7 @@ class Load:
             self.api.wait_status("volume", volume, "available")
         self.volumes = volumes
         self.backup = self.api.create_backup(volumes["restore"])["id"]
-        self.api.wait_status("backup", self.backup, "available", timeout=90)
+        self.api.wait_status("backup", self.backup, "available")
         for operation in ("volume_create", "volume_extend", "volume_clone", "snapshot_create"):
             stack.set_pause(operation, SECONDS)
         for operation in ("backup_chunk", "restore_chunk"):
@@ -179,7 +179,7 @@ class Load:
     def ended(self) -> None:
         """Each ended as it does without an upgrade."""
         for (resource, resource_id), status in self.expected.items():
-            self.api.wait_status(resource, resource_id, status, timeout=60)
+            self.api.wait_status(resource, resource_id, status)
         assert self.api.get("volume", self.volumes["extend"])["size"] == 2
 
 
@@ -245,7 +245,7 @@ def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None
     load.ended()
     assert len(images_of(site)) == 1
     assert images_of(site).pop().endswith("-next")
-    wait_until(lambda: all_up_and_enabled(site), 60, "every service up and enabled")
+    wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
     # What has evidence is ended while it is frozen; the API has none, and drains.
     assert recorder.kills == [*((name, str(KILL)) for name in ORDER[:3]), (ORDER[3], str(TERM))]
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
@@ -277,7 +277,7 @@ def rows(stack: Stack) -> list[Any]:
 def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_stock: Path) -> None:
     site.set_pause("volume_create", 30)
     volume = site.api.create_volume(1, "in flight")["id"]
-    wait_until(lambda: site.api.status("volume", volume) == "creating", 30, "the volume in creation")
+    wait_until(lambda: site.api.status("volume", volume) == "creating", 180, "the volume in creation")
     before = (files(), rows(site), sorted(image.id for image in site.client.images.list()))
     names = {one.name for one in site.client.containers.list(all=True)}
 
@@ -295,7 +295,7 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_
     assert {one.name for one in site.client.containers.list(all=True)} == names
     assert recorder.events == []
     site.clear_pauses()
-    site.api.wait_status("volume", volume, "available", timeout=60)
+    site.api.wait_status("volume", volume, "available")
 
 
 def test_an_image_that_does_not_start_is_rolled_back(site: Stack, to_next: Path) -> None:
@@ -318,4 +318,4 @@ def test_an_image_that_does_not_start_is_rolled_back(site: Stack, to_next: Path)
     site.api.wait_status("volume", volume, "available")
     assert site.container("cinder_volume").id == before
     assert site.container("cinder_volume").status == "running"
-    wait_until(lambda: all_up_and_enabled(site), 60, "cinder-volume up again, and unfenced")
+    wait_until(lambda: all_up_and_enabled(site), 180, "cinder-volume up again, and unfenced")

@@ -57,7 +57,7 @@ class Load:
     def spawn(self) -> None:
         server = str(self.nova.api.create_server("upgraded")["id"])
         self.servers.append(server)
-        wait_until(lambda: self.nova.task_state(server) == "spawning", 60, f"{server} being spawned")
+        wait_until(lambda: self.nova.task_state(server) == "spawning", 180, f"{server} being spawned")
 
 
 @pytest.mark.timeout(900)
@@ -78,7 +78,7 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
     images = {site.container(name).attrs["Config"]["Image"] for name in NOVA}
     assert len(images) == 1
     assert images.pop().endswith("-next")
-    wait_until(lambda: all_up_and_enabled(site), 60, "every service up and enabled")
+    wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
     assert recorder.kills == [(name, str(TERM)) for name in ORDER]
     assert re.search(r"RETRYING: .*Empty what works through it, nova-conductor", play.output), (
         "the conductor was not stopped while nova-compute worked"

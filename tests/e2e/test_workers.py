@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from kolla_drain.model import EvidenceState, Reading
 from testbed.lanes import Lane
 from testbed.stack import Stack
 from testbed.waiting import wait_until
+from tests.support.checks import LEDGER
 
 from .conftest import AdHoc, taken
 
@@ -44,7 +44,7 @@ def creating(lane: Lane, seconds: float) -> str:
     """A volume that cinder-volume makes for that long; its id."""
     lane.set_pause("volume_create", seconds)
     volume = str(lane.api.create_volume(1, "workers", backend=lane.backends[0])["id"])
-    wait_until(lambda: taken(lane.stack, volume), 60, f"cinder-volume taking volume {volume}")
+    wait_until(lambda: taken(lane.stack, volume), 180, f"cinder-volume taking volume {volume}")
     return volume
 
 
@@ -101,7 +101,7 @@ def always(seen: list[set[tuple[str, str]]], key: tuple[str, str]) -> bool:
 
 def begun(lane: Lane, kind: str = "volume") -> bool:
     """Whether a stop has made its entry."""
-    return (Path("/run/kolla-drain") / f"{lane.container(kind).id}.json").exists()
+    return (LEDGER / f"{lane.container(kind).id}.json").exists()
 
 
 def touches(lane: Lane, volume: str, times: int) -> None:
@@ -122,7 +122,7 @@ def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> 
     lane.api.reset_status("volume", holding, "extending")  # the stop waits for it, however late it begins
     try:
         run = AdHoc(stop(lane))
-        wait_until(lambda: begun(lane), 60, "the stop having begun")
+        wait_until(lambda: begun(lane), 180, "the stop having begun")
         volume = creating(lane, 1.5 * DOWN_TIME)
     finally:
         lane.api.reset_status("volume", holding, "available")
@@ -139,7 +139,7 @@ def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> 
 def test_a_worker_killed_in_the_living_service_ends_the_wait(lane: Lane) -> None:
     volume = creating(lane, 600)
     run = AdHoc(stop(lane))
-    wait_until(lambda: begun(lane), 60, "the stop having begun")
+    wait_until(lambda: begun(lane), 180, "the stop having begun")
     touches(lane, volume, 5)  # the stop, which looks as often, must have seen it twice
     lane.kill_operation(volume)
 
@@ -174,7 +174,7 @@ def test_a_backup_is_seen_in_every_hop(lane: Lane, watch: Watch) -> None:
             lambda: waits_for_the_volume(lane, backup), 60, f"backup {backup} in cinder-volume's queue"
         )
         held = len(watch.readings)
-        wait_until(lambda: len(watch.readings) > held + 2, 30, "some readings of that hop")
+        wait_until(lambda: len(watch.readings) > held + 2, 180, "some readings of that hop")
     finally:
         container.unpause()
     lane.api.wait_status("backup", backup, "available")
@@ -220,10 +220,10 @@ def test_what_a_hung_service_does_not_take_is_seen_in_its_queue(lane: Lane) -> N
     container.pause()
     try:
         lane.api.delete_volume(volume)
-        wait_until(waiting, 60, "the broker's figures")
+        wait_until(waiting, 180, "the broker's figures")
         assert waiting() == (f"cinder-volume.lane-e1@{lane.backends[0]}.lane-e1",)
     finally:
         container.unpause()
     lane.api.wait_status("volume", volume, "gone")
-    wait_until(lambda: not waiting(), 60, "the broker's figures")
+    wait_until(lambda: not waiting(), 180, "the broker's figures")
     assert asked.note == ""

@@ -14,11 +14,22 @@ from typing import Any
 import docker
 import pytest
 
-from testbed import images, mariadb, setup_host
-from tests.support import module_run
+from kolla_drain.engine.base import Engine
+from kolla_drain.engine.choice import connect
+from testbed import images, mariadb, podman, setup_host
+from tests.support import engines, module_run
 from tests.support.cinder_services import Services
+from tests.support.kills import Recorder
 from tests.support.workloads import Workloads, sweep
 from tests.support.workloads import workloads as workloads_on
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay together, for many share what they have started side by side."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.functional)
+        if engines.is_podman() and str(item.path).startswith(os.path.join(here, "evidence")):
+            item.add_marker(pytest.mark.skip(reason="asks a database and no engine: run with docker alone"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,16 +52,38 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session")
-def engine() -> docker.DockerClient:
-    """The engine of this machine."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
+    """The engine under test on this machine, by the docker SDK."""
     client = setup_host.ensure_engine()
-    sweep(client)
-    return client
+    if not engines.is_podman():
+        sweep(client)
+        yield client
+        return
+    folder = tmp_path_factory.mktemp("podman")
+    service = podman.Service(folder)
+    recorder = Recorder(folder / "recorder.sock", service.url)
+    os.environ["CONTAINER_HOST"] = recorder.url
+    client = docker.DockerClient(base_url=recorder.url, version="1.41", timeout=120)
+    client.recorder, client.registry_port = recorder, service.registry_port
+    try:
+        sweep(client)
+        yield client
+    finally:
+        recorder.close()
+        service.close()
 
 
 @pytest.fixture(scope="session")
 def base_image(engine: docker.DockerClient) -> str:
-    return images.ensure(engine)["base"].reference
+    reference = images.ensure(setup_host.ensure_engine())["base"].reference
+    return podman.bring(reference) if engines.is_podman() else reference
+
+
+@pytest.fixture(scope="session")
+def driver(engine: docker.DockerClient) -> Engine:
+    """The engine as the core sees it."""
+    assert engine.ping()
+    return connect(engines.name())
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from typing import Any
 import docker
 import pytest
 
+from testbed.locks import locked
+from tests.support import engines
 from tests.support.checks import is_sentence, untouched
 from tests.support.workloads import Workload, Workloads
 from tests.support.workloads import workloads as workloads_on
@@ -114,7 +116,7 @@ def test_a_name_twice(run_module: Any, workload: Workload) -> None:
 
 
 @pytest.mark.parametrize(
-    "action", ["restart_container", "remove_container", "start_container", "get_container_state"]
+    "action", ["restart_container", "remove_container", "get_container_env", "get_container_state"]
 )
 def test_several_names_for_an_action_that_takes_one(run_module: Any, workload: Workload, action: str) -> None:
     with untouched(workload):
@@ -134,11 +136,12 @@ def test_options_that_cannot_be_meant_for_all(
 ) -> None:
     """Under names that Kolla gives; they are taken when the test stack is up, and then nothing of it is made here."""
     names = ("cinder_backup", "nova_compute")
-    own = [made.create(name=name) for name in names if not made.exists(name)]
-    try:
-        bad(run_module({"action": "stop_container", "name": list(names), **options}), words)
-    finally:
-        made.remove(own)
+    with locked("kolla-names"):
+        own = [made.create(name=name) for name in names if not made.exists(name)]
+        try:
+            bad(run_module({"action": "stop_container", "name": list(names), **options}), words)
+        finally:
+            made.remove(own)
 
 
 @pytest.mark.parametrize(
@@ -197,15 +200,15 @@ def test_a_database_url_that_is_none(run_module: Any, workload: Workload, tmp_pa
 
 @pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"])
 def test_no_engine(run_module: Any, host: str) -> None:
-    result = run_module({"action": "stop_container", "name": "x"}, env={"DOCKER_HOST": host})
-    bad(result, ("Docker Engine", "does not answer"))
+    result = run_module({"action": "stop_container", "name": "x"}, env=engines.at(host))
+    bad(result, ("Podman" if engines.is_podman() else "Docker Engine", "does not answer"))
 
 
 @pytest.mark.parametrize("action", ["stop_container", "drain_status"])
 @pytest.mark.parametrize(
     ("library", "words"),
     [
-        ("docker", ("docker", "python3-docker")),
+        (engines.name(), (engines.name(), f"python3-{engines.name()}")),
         ("pymysql", ("PyMySQL", "python3-pymysql")),
         ("oslo_config", ("oslo.config", "python3-oslo.config")),
     ],

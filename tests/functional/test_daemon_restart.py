@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from tests.support import engines
+from tests.support.checks import wait_for_runs
 from tests.support.daemon import Daemon, HostWorkloads, daemon
 from tests.support.module_run import ModuleRun
-from tests.support.workloads import Workload
+from tests.support.workloads import UNTIL_TOLD, Workload
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("dockerd") is None, reason="needs a dockerd to start one of its own"
-)
+pytestmark = [
+    pytest.mark.skipif(shutil.which("dockerd") is None, reason="needs a dockerd to start one of its own"),
+    engines.docker_only("podman has no daemon that its containers hang on"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,11 +55,12 @@ def begin(start_module: Any, engine: Daemon, name: str, **options: Any) -> Any:
 def test_restarted_while_it_drains(start_module: Any, own: tuple[Daemon, HostWorkloads]) -> None:
     """With live-restore the container drains on; without it the daemon itself stops it, which is not our doing."""
     engine, workloads = own
-    workload = workloads.start("--drain", "8")
+    workload = workloads.start(*UNTIL_TOLD)
     run = begin(start_module, engine, workload.name)
     workload.wait_line("signal SIGTERM")
     engine.stop()
     engine.start()
+    workload.end()
     result = run.result()
     assert not result.get("failed"), result["msg"]
     assert result["verdict"] == "unverified"
@@ -85,17 +89,20 @@ def test_it_exits_while_the_daemon_is_away(start_module: Any, live: tuple[Daemon
 
 
 def test_the_daemon_crashes_and_the_run_with_it(
-    run_module: Any, start_module: Any, live: tuple[Daemon, HostWorkloads]
+    start_module: Any, live: tuple[Daemon, HostWorkloads]
 ) -> None:
     """A daemon started afresh remembers no events: the record on the host alone prevents a second signal."""
     engine, workloads = live
-    workload = workloads.start("--drain", "8")
+    workload = workloads.start(*UNTIL_TOLD)
     run = begin(start_module, engine, workload.name)
     workload.wait_line("signal SIGTERM")
     run.kill()
     engine.crash()
     engine.start()
-    again = run_module({**run.args}, env={"DOCKER_HOST": engine.url})
+    next_run = start_module(run.args, env={"DOCKER_HOST": engine.url})
+    wait_for_runs(workload)
+    workload.end()
+    again = next_run.result()
     assert (again["verdict"], again["exit_code"], again["joined"]) == ("unverified", 0, True)
     assert workload.received == ["SIGTERM"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import docker
 import pytest
 
 from kolla_drain import policy
-from kolla_drain.engine.docker import DockerEngine
+from kolla_drain.engine.base import Engine
+from kolla_drain.engine.choice import connect
 from kolla_drain.errors import EngineError
 from testbed.waiting import wait_until
+from tests.support import engines
 from tests.support.checks import is_sentence, operations_of, signalled_once, untouched
 from tests.support.cinder_services import LONGER, Service, Services
 from tests.support.engine_proxy import EngineProxy
@@ -89,8 +92,8 @@ def frozen(services: Services, proxy: EngineProxy) -> Iterator[tuple[Service, Mo
     """A service that a run has frozen."""
     service = services.start()
     service.go()
-    run = ModuleRun(service.args(exit="freeze"), env={"DOCKER_HOST": proxy.url})
-    wait_until(lambda: "pause" in happened(service.workload), 60, "the freeze", interval=0.02)
+    run = ModuleRun(service.args(exit="freeze"), env=engines.at(proxy.url))
+    wait_until(lambda: "pause" in happened(service.workload), 180, "the freeze", interval=0.02)
     yield service, run
     if run.running:
         run.kill()
@@ -99,7 +102,8 @@ def frozen(services: Services, proxy: EngineProxy) -> Iterator[tuple[Service, Mo
 def test_a_run_that_is_killed_leaves_it_thawed(frozen: tuple[Service, ModuleRun], run_module: Any) -> None:
     service, run = frozen
     run.kill()
-    wait_until(lambda: service.workload.status == "running", 60, "the thaw", interval=0.02)
+    wait_until(lambda: "unpause" in happened(service.workload), 180, "the thaw", interval=0.02)
+    assert service.workload.status == "running"
     assert happened(service.workload) == ["pause", "unpause"]
     assert frozen_for(service.workload) < policy.FREEZE_BOUND, (
         "thawed for the run's end, and not for the bound"
@@ -110,10 +114,26 @@ def test_a_run_that_is_killed_leaves_it_thawed(frozen: tuple[Service, ModuleRun]
 
 def test_a_run_that_hangs_does_not_keep_it_frozen(frozen: tuple[Service, ModuleRun]) -> None:
     service, _ = frozen
-    wait_until(lambda: service.workload.status == "running", 60, "the thaw", interval=0.02)
+    wait_until(lambda: "unpause" in happened(service.workload), 180, "the thaw", interval=0.02)
+    assert service.workload.status == "running"
     assert happened(service.workload) == ["pause", "unpause"]
     assert frozen_for(service.workload) < policy.FREEZE_BOUND + 3.0, "the bound, on a machine that is busy"
     assert service.workload.sent == []
+
+
+def test_a_later_freeze_by_somebody_else_is_left_alone(run_module: Any, services: Services) -> None:
+    """The watchdog of a run that has ended its container does not thaw it when it has been started again."""
+    service = services.start()
+    service.go()
+    result = run_module(service.args(exit="freeze"))
+    assert result["exit"] == "freeze", result["timeline"]
+    container = service.workload.raw
+    container.start()
+    container.pause()
+    time.sleep(policy.FREEZE_BOUND + 1.0)  # nothing tells of what does not happen
+    container.reload()
+    assert container.status == "paused", happened(service.workload)
+    container.unpause()
 
 
 def test_one_that_was_left_frozen_is_thawed_by_the_next_run(run_module: Any, services: Services) -> None:
@@ -171,7 +191,7 @@ def test_none_of_its_processes_runs_after_the_freeze(
     engine: docker.DockerClient, base_image: str, tmp_path: Path
 ) -> None:
     """The engine's own SIGKILL reaches its first process, and the others run on until the kernel takes them down."""
-    ours = DockerEngine()
+    ours = connect(engines.name())
     container = engine.containers.create(
         base_image,
         ["dumb-init", "--single-child", "--", "python3", "-c", FAMILY],
@@ -180,7 +200,7 @@ def test_none_of_its_processes_runs_after_the_freeze(
     try:
         for _ in range(5):
             container.start()
-            wait_until(lambda: len(list(tmp_path.iterdir())) == 4, 60, "everybody at work", interval=0.05)
+            wait_until(lambda: len(list(tmp_path.iterdir())) == 4, 180, "everybody at work", interval=0.05)
             _freeze(ours, container.id)
             before = {file.name: file.read_text() for file in tmp_path.iterdir()}
             assert ours.end_frozen(container.id) == ""
@@ -191,7 +211,7 @@ def test_none_of_its_processes_runs_after_the_freeze(
         ours.close()
 
 
-def _freeze(ours: DockerEngine, container_id: str) -> None:
+def _freeze(ours: Engine, container_id: str) -> None:
     """A busy machine may take more than one attempt."""
 
     def tried() -> bool:
@@ -201,4 +221,4 @@ def _freeze(ours: DockerEngine, container_id: str) -> None:
             return False
         return True
 
-    wait_until(tried, 60, "the freeze", interval=0.1)
+    wait_until(tried, 180, "the freeze", interval=0.1)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kolla_drain.actions import masked
-from tests.support.checks import is_sentence, signalled_once, stays, untouched
+from tests.support import engines
+from tests.support.checks import LEDGER, is_sentence, signalled_once, stays, untouched
 from tests.support.workloads import Workloads
-
-LEDGER = Path("/run/kolla-drain")
-
 
 # --- stop_and_remove_container, remove_container
 
@@ -88,7 +85,7 @@ def test_restart(run_module: Any, workloads: Workloads) -> None:
     assert not result.get("failed"), result["msg"]
     assert result["changed"]
     assert (result["verdict"], result["exit_code"]) == ("unverified", 0)
-    assert 0 < result["gap"] < 5
+    assert 0 < result["gap"] < 15
     workload.wait_line("ready", 2)
     assert workload.state["StartedAt"] != before["StartedAt"]
     signalled_once(workload)
@@ -102,7 +99,7 @@ def test_restart_one_that_does_not_come_up(run_module: Any, workloads: Workloads
     assert result["failed"]
     assert workload.name in result["msg"]
     assert "exit code 5" in result["msg"]
-    assert f"docker logs {workload.name}" in result["msg"]
+    assert f"{engines.name()} logs {workload.name}" in result["msg"]
 
 
 def test_restart_one_that_ends_a_moment_after_its_start(run_module: Any, workloads: Workloads) -> None:
@@ -175,7 +172,8 @@ def test_state(run_module: Any, workloads: Workloads) -> None:
     with untouched(workload):
         result = run_module({"action": "get_container_state", "name": workload.name})
     assert not result["changed"]
-    assert result["state"] == workload.state
+    told = {key: result["state"][key] for key in ("Status", "Pid", "StartedAt", "ExitCode")}
+    assert told.items() <= workload.state.items()
 
 
 def test_env(run_module: Any, workloads: Workloads) -> None:
@@ -230,8 +228,7 @@ def test_a_few_letters_of_an_id_are_no_name(run_module: Any, workloads: Workload
 
 def test_status(run_module: Any, workloads: Workloads) -> None:
     runs, drains, stopped = workloads.start(), workloads.start("--drain", "60"), workloads.create()
-    drains.raw.kill("SIGTERM")
-    drains.wait_line("signal SIGTERM")
+    drains.stop_by_another()
     with untouched(runs):
         result = run_module({"action": "drain_status", "name": [runs.name, drains.name, stopped.name]})
     assert not result["changed"]

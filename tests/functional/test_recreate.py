@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,10 @@ import pytest
 from kolla_drain.swap import LABEL
 from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
+from tests.support import engines
 from tests.support.checks import is_sentence, signalled_once, untouched
 from tests.support.services import Service
-from tests.support.workloads import Workloads, cinder_arguments
+from tests.support.workloads import UNTIL_TOLD, Workloads, cinder_arguments
 
 RECREATE = "recreate_or_restart_container"
 DIES = "sh -c 'exit 3'"
@@ -45,6 +49,26 @@ def replace(run_module: Any, service: Service, *behaviour: str, **options: Any) 
     return result
 
 
+@contextlib.contextmanager
+def checks_run(name: str) -> Iterator[None]:
+    """Podman leaves its checks to timers of systemd; where that does not run they are run by hand."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.5):
+            subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
+
+    thread = threading.Thread(target=run)
+    if engines.is_podman():
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if engines.is_podman():
+            thread.join()
+
+
 def moment_of(workloads: Workloads, container_id: str, action: str) -> int:
     """When the engine saw this first, in nanoseconds."""
     moments = [event["timeNano"] for event in workloads.log.of(container_id) if event["Action"] == action]
@@ -69,7 +93,7 @@ def test_an_equal_one_is_restarted(served: Service, run_module: Any) -> None:
     assert served.workload.id == before.id
     before.wait_line("ready", 2)
     signalled_once(before)
-    assert result["gap"] < 5
+    assert result["gap"] < 15
 
 
 def test_without_an_image_it_is_restarted(served: Service, run_module: Any) -> None:
@@ -111,7 +135,7 @@ def test_one_that_differs_is_replaced(served: Service, run_module: Any, workload
     assert served.there() == {"NAME": "running"}
     signalled_once(old)
     assert new.sent == []
-    assert 0 < result["gap"] < 5
+    assert 0 < result["gap"] < 15
     assert [one["setting"] for one in result["differences"]] == ["environment.GENERATION"]
     assert served.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "always"
     died = moment_of(workloads, old.id, "die")
@@ -119,8 +143,10 @@ def test_one_that_differs_is_replaced(served: Service, run_module: Any, workload
     assert died < moment_of(workloads, new.id, "start"), "started after the old one had gone"
 
 
-def test_one_that_was_stopped_is_replaced_and_started(served: Service, run_module: Any) -> None:
+def test_one_that_was_stopped_is_replaced_and_started(served: Service, run_module: Any, driver: Any) -> None:
     run_module({"action": "stop_container", "name": served.name})
+    # For a second nobody can tell of podman whether a restart policy brings it back.
+    wait_until(lambda: driver.inspect(served.name).at_rest, 180, "it is at rest")
     result = replace(run_module, served)
     assert result["verdict"] == "already_stopped"
     assert served.there() == {"NAME": "running"}
@@ -161,7 +187,9 @@ def back_again(service: Service, old_id: str, result: dict[str, Any], *why: str)
     assert service.workload.status == "running"
     assert service.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "always"
     assert set(service.there()) == {"NAME", "NAME.failed"}
-    assert service.inspect(".failed")["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    # Podman changes no policy, and starts nothing by itself that it has stopped.
+    kept = "always" if engines.is_podman() else "no"
+    assert service.inspect(".failed")["HostConfig"]["RestartPolicy"]["Name"] == kept
 
 
 def test_one_that_ends_at_once(served: Service, run_module: Any) -> None:
@@ -173,10 +201,10 @@ def test_one_that_ends_at_once(served: Service, run_module: Any) -> None:
         result,
         "ended at once",
         "the old one serves again",
-        f"docker logs {served.name}.failed",
+        f"{engines.name()} logs {served.name}.failed",
     )
     assert result["rolled_back"]
-    assert result["gap"] < 10
+    assert result["gap"] < 20
     old.wait_line("ready", 2)
     signalled_once(old)
 
@@ -190,7 +218,9 @@ def test_one_that_cannot_be_started(served: Service, run_module: Any) -> None:
 def test_one_whose_healthcheck_fails(served: Service, run_module: Any) -> None:
     check = {"test": ["CMD-SHELL", "exit 1"], "interval": "1", "timeout": "1", "retries": "1"}
     old = served.workload.id
-    back_again(served, old, replace(run_module, served, healthcheck=check), "healthcheck says unhealthy")
+    with checks_run(served.name):
+        result = replace(run_module, served, healthcheck=check)
+    back_again(served, old, result, "healthcheck says unhealthy")
 
 
 def test_what_failed_before_is_cleared_away(served: Service, run_module: Any) -> None:
@@ -231,14 +261,16 @@ def test_a_stranger_under_one_of_the_names_is_left_alone(
 
 
 def test_two_runs_at_once(service: Service, start_module: Any, run_module: Any) -> None:
-    run_module(service.args("start_container", "--drain", "6"))
-    service.workload.wait_line("ready")
+    run_module(service.args("start_container", *UNTIL_TOLD))
+    old = service.workload
+    old.wait_line("ready")
     first = start_module(service.args(RECREATE, "--drain", "1"))
-    wait_until(lambda: "NAME.new" in service.there(), 60, "the first run having prepared")
+    wait_until(lambda: "NAME.new" in service.there(), 180, "the first run having prepared")
     second = run_module(service.args(RECREATE, "--drain", "2"))
     assert second["failed"]
     is_sentence(second["msg"])
     assert "Another run" in second["msg"]
+    old.end()
     assert not first.result().get("failed"), first.result()
     assert service.there() == {"NAME": "running"}
 
@@ -247,7 +279,7 @@ def test_what_an_interrupted_exchange_left_is_told_by_other_actions(
     served: Service, run_module: Any, workloads: Workloads
 ) -> None:
     old = served.workload
-    old.raw.kill("SIGTERM")
+    old.raw.stop()
     old.wait_status("exited")
     workloads.create(name=served.name + ".new", labels={LABEL: f"{old.id} always 0"})
     old.raw.rename(served.name + ".old")

@@ -9,6 +9,7 @@ import pytest
 
 from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
+from tests.support import engines
 from tests.support.checks import is_sentence, untouched
 from tests.support.workloads import Workload, Workloads, cinder_arguments
 
@@ -62,12 +63,12 @@ def test_an_init_that_would_tell_its_workers_too(run_module: Any, workloads: Wor
 def test_one_that_ends_at_it(run_module: Any, workloads: Workloads) -> None:
     script = "trap 'exit 9' HUP; touch /record/ready; while :; do sleep 0.1; done"
     workload = workloads.start(command=("bash", "-c", script))
-    wait_until((workload.folder / "ready").exists, 60, "its trap")
+    wait_until((workload.folder / "ready").exists, 180, "its trap")
     result = run_module(args(workload))
     assert result["failed"]
     assert not result["reloaded"]
     is_sentence(result["msg"])
-    for words in ("exit code 9", f"docker logs {workload.name}"):
+    for words in ("exit code 9", f"{engines.name()} logs {workload.name}"):
         assert words in result["msg"]
 
 
@@ -99,8 +100,7 @@ def test_several_side_by_side_and_one_that_fails(run_module: Any, workloads: Wor
 
 def test_one_that_is_being_stopped(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start("--drain", "60")
-    workload.raw.kill("SIGTERM")
-    workload.wait_line("signal SIGTERM")
+    workload.stop_by_another()
     result = run_module(args(workload))
     assert result["failed"]
     assert "it is being stopped" in result["msg"]

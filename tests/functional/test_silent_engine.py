@@ -10,6 +10,7 @@ from typing import Any
 import docker
 import pytest
 
+from tests.support import engines
 from tests.support.checks import is_sentence, signalled_once
 from tests.support.engine_proxy import EngineProxy
 from tests.support.module_run import ModuleRun
@@ -67,7 +68,7 @@ def under(
                     "name": workload.name,
                     "graceful_shutdown_timeout": case.timeout,
                 }
-                made[name] = Under(ModuleRun(args, env={"DOCKER_HOST": proxy.url}), workload, proxy)
+                made[name] = Under(ModuleRun(args, env=engines.at(proxy.url)), workload, proxy)
             yield made
         finally:
             for one in made.values():

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import engines
 from tests.support.checks import signalled_once, untouched
 from tests.support.module_run import MODULE, ROOT
 from tests.support.workloads import Workloads
@@ -24,9 +25,9 @@ def ad_hoc() -> Any:
 
     def run(args: str, *flags: str) -> dict[str, Any]:
         python = {"ansible_python_interpreter": sys.executable, "ansible_connection": "local"}
-        command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "kolla_docker", "-a", args]
+        command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "kolla_docker"]
         done = subprocess.run(
-            [*command, "-e", json.dumps(python), *flags],
+            [*command, "-a", f"{args} container_engine={engines.name()}", "-e", json.dumps(python), *flags],
             cwd=ROOT,
             env={
                 **os.environ,

@@ -364,6 +364,21 @@ def test_an_idle_limit_ends_what_has_nothing_left_to_do():
     assert [e.outcome for e in result.endings] == [Outcome.FINISHED]
 
 
+def test_one_that_could_not_be_killed_while_idle_is_not_killed_with_new_work():
+    """Its signal never arrived, and the engine fails to kill it: it serves on."""
+    service = Service(
+        profile=COMPLETE,
+        request=asked(60.0, idle_limit=1.0),
+        jobs=(Job(takes=5.0), Job(arrives=13.5, takes=15.0)),
+        kill_takes=NEVER,
+    )
+    world, result = stop(service, signal_faults=("lost",))
+    kills = only(world).life.kills
+    assert kills
+    assert not any(running for _, running in kills)
+    assert result.verdict is Verdict.LEFT_RUNNING
+
+
 def test_an_idle_limit_counts_only_where_the_evidence_is_complete():
     service = Service(profile=AT_ONCE, at_signal="ignores", request=asked(60.0, idle_limit=5.0))
     world, _ = stop(service)

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from unittest import mock
 
-from kolla_drain import ledger as ledger_module
-from kolla_drain import policy
+from kolla_drain import policy, processes
 from kolla_drain.drain import Sent, Target, stop_all
 from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from kolla_drain.ledger import Ledger
@@ -502,6 +501,9 @@ class FakeEngine:
         self.kill(container_id)
         return ""
 
+    def exited(self, container_id):
+        """A freeze here is one of a life, and ends with it."""
+
     def kill_failure(self, container_id):
         return self._failures.get(container_id, "")
 
@@ -694,7 +696,7 @@ class World:
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory()
         self.folder = os.path.join(self._folder.name, "run")
-        self._patch = mock.patch.object(ledger_module, "_process", self._process)
+        self._patch = mock.patch.object(processes, "named", self._process)
         self._patch.start()
         return self
 

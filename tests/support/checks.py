@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from kolla_drain.processes import lives
+from testbed.waiting import wait_until
+
 from .workloads import Workload
+
+LEDGER = Path("/run/kolla-drain")
+
+
+def wait_for_runs(workload: Workload, number: int = 1) -> None:
+    """Until so many runs that live wait for the stop of it."""
+
+    def waiting() -> bool:
+        entry = json.loads((LEDGER / f"{workload.id}.json").read_text())
+        return sum(lives(owner) for owner in entry["owners"].splitlines()) == number
+
+    wait_until(waiting, 180, f"{number} runs at the stop of {workload.name}", on_timeout=workload.report)
 
 
 def signalled_once(workload: Workload, signal: str = "SIGTERM", *then: str) -> None:

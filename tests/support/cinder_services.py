@@ -46,7 +46,7 @@ class Service:
 
     def wait_read(self) -> None:
         """Until a run reads its rows; then let the operations begin."""
-        wait_until(lambda: self.is_read, 60, f"a run that reads {self.host}", interval=0.05)
+        wait_until(lambda: self.is_read, 180, f"a run that reads {self.host}", interval=0.05)
         self.go()
 
     def volume_status(self) -> list[str]:

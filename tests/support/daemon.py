@@ -59,7 +59,7 @@ class Daemon:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
-        return wait_until(self._client, 60, "our dockerd", on_timeout=lambda: self.log.read_text()[-3000:])
+        return wait_until(self._client, 180, "our dockerd", on_timeout=lambda: self.log.read_text()[-3000:])
 
     def _client(self) -> docker.DockerClient:
         client = docker.DockerClient(base_url=self.url)

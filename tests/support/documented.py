@@ -21,7 +21,12 @@ def load(name: str) -> ModuleType:
     added = str(ROOT / "ansible" / "module_utils")
     if added not in ansible.module_utils.__path__:
         ansible.module_utils.__path__.append(added)
-    spec = importlib.util.spec_from_file_location(name, ROOT / "library" / f"{name}.py")
+    return load_file(ROOT / "library" / f"{name}.py")
+
+
+def load_file(path: Path) -> ModuleType:
+    """A file that lies in no package, as Ansible's plugins do."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)

@@ -1,18 +1,25 @@
-"""A Docker socket that misbehaves as told: a request hangs, or its answer is lost."""
+"""An engine's socket that misbehaves as told: a request hangs, or its answer is lost."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-ENGINE = "/var/run/docker.sock"
+from . import engines
+from .unix_proxy import UnixProxy
 
 
-class EngineProxy:
+def _engine() -> str:
+    default = "unix:///var/run/docker.sock"
+    return os.environ.get("CONTAINER_HOST", default) if engines.is_podman() else default
+
+
+class EngineProxy(UnixProxy):
     """Passes requests on to the engine. ``rules`` maps a pattern of the request line to what happens to it.
 
     A rule is called with all request lines that matched one so far, the newest last, and returns the seconds
@@ -22,43 +29,30 @@ class EngineProxy:
     LOSE = -1.0
 
     def __init__(self, path: Path, rules: dict[str, Callable[[list[str]], float]]) -> None:
-        self.url = f"unix://{path}"
         self.matched: list[str] = []  # the request lines that a rule had something to do with
         self._rules = rules
         self._closed = threading.Event()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(path, _engine())
 
     def close(self) -> None:
         """Take no more requests and let go of those that are held back."""
         self._closed.set()
-        self._listener.close()
+        super().close()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(ENGINE)
-            threading.Thread(target=_pump, args=(engine, client), daemon=True).start()
-            while data := client.recv(65536):
-                hold = self._hold(data.partition(b"\r\n")[0].decode("latin-1"))
-                if hold == self.LOSE:
-                    # The engine's own answer says that it has been carried out.
-                    with socket.socket(socket.AF_UNIX) as apart:
-                        apart.connect(ENGINE)
-                        apart.sendall(data)
-                        apart.recv(1)
-                    client.shutdown(socket.SHUT_RDWR)
-                    return
-                if self._closed.wait(hold) if hold else False:
-                    return
-                engine.sendall(data)
+    def _serve(self, client: socket.socket, engine: socket.socket) -> None:
+        threading.Thread(target=_pump, args=(engine, client), daemon=True).start()
+        while data := client.recv(65536):
+            hold = self._hold(data.partition(b"\r\n")[0].decode("latin-1"))
+            if hold == self.LOSE:
+                # The engine's own answer says that it has been carried out.
+                with self._connect() as apart:
+                    apart.sendall(data)
+                    apart.recv(1)
+                client.shutdown(socket.SHUT_RDWR)
+                return
+            if self._closed.wait(hold) if hold else False:
+                return
+            engine.sendall(data)
 
     def _hold(self, line: str) -> float:
         for pattern, rule in self._rules.items():

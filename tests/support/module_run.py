@@ -13,6 +13,8 @@ from typing import Any
 
 import ansible
 
+from . import engines
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = ROOT / "library" / "kolla_docker.py"
 MODULE_UTILS = ROOT / "ansible" / "module_utils"
@@ -39,6 +41,8 @@ class ModuleRun:
     ) -> None:
         """``hide`` names libraries that cannot be imported; ``wrap`` is a command that runs the rest."""
         self.args = dict(args)
+        if engines.is_podman() and module == MODULE:
+            self.args.setdefault("container_engine", "podman")
         self.started = time.monotonic()
         self._result: dict[str, Any] | None = None
         self.process = subprocess.Popen(

@@ -42,11 +42,11 @@ class Registry:
 
 
 @contextlib.contextmanager
-def registry() -> Iterator[Registry]:
-    """A registry that answers; it and its images are gone afterwards."""
+def registry(port: int = 0) -> Iterator[Registry]:
+    """A registry that answers, on a free port or this one; it and its images are gone afterwards."""
     setup_host.ensure_packages(["docker-registry"])
     with tempfile.TemporaryDirectory(prefix="kolla-drain-registry-") as folder:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server(("127.0.0.1", port)) as probe:
             port = probe.getsockname()[1]
         (Path(folder) / "htpasswd").write_text(_HTPASSWD)
         config = Path(folder) / "config.yml"
@@ -55,7 +55,7 @@ def registry() -> Iterator[Registry]:
         with log.open("wb") as out:
             process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=out, stderr=out)
         try:
-            wait_until(lambda: _answers(port), 60, "The registry", on_timeout=log.read_text)
+            wait_until(lambda: _answers(port), 180, "The registry", on_timeout=log.read_text)
             yield Registry(f"127.0.0.1:{port}")
         finally:
             process.kill()

@@ -42,7 +42,10 @@ class Service:
         found = {}
         for end in ("", ".new", ".old", ".failed"):
             with contextlib.suppress(NotFound):
-                found[f"NAME{end}"] = self.inspect(end)["State"]["Status"]
+                status = self.inspect(end)["State"]["Status"]
+                found[f"NAME{end}"] = (
+                    "running" if status == "stopping" else status
+                )  # podman's word for a drain
         return found
 
     def inspect(self, end: str = "") -> dict[str, Any]:

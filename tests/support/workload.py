@@ -6,6 +6,7 @@ line, "<event> <words>", on stdout and in the file --record: ready, signal NAME,
 done OPERATION, gave-up, exit CODE.
 
     workload.py --drain 5                      exits 0, 5 s after the first stop signal
+    workload.py --end /record/end              exits 0 after that signal, once the file is there
     workload.py --drain 90 --give-up 60        gives up with code 142, as oslo.service on eventlet does
     workload.py --database … --operation volume_create:20
                                                keeps rows as Cinder does, and drains until they are done
@@ -283,7 +284,8 @@ class Workload:
             self.record("gave-up")
             self.leave(self.options.give_up_code)
         busy = self.cinder is not None and self.cinder.busy(now) and not self.options.drop_work
-        if drained >= self.options.drain and not busy:
+        told = self.options.end is None or os.path.exists(self.options.end)
+        if drained >= self.options.drain and told and not busy:
             self.leave(self.options.exit_code)
 
     def leave(self, code):
@@ -311,6 +313,7 @@ def parse(arguments):
     add = parser.add_argument
     add("--record", help="a file that gets every event line")
     add("--drain", type=float, default=0.0, help="seconds from the stop signal to the exit, at least")
+    add("--end", help="a file: the drain lasts until it is there")
     add("--exit-code", type=int, default=0)
     add("--exit-after", type=float, help="exit by itself, so many seconds after ready")
     add("--give-up", type=float, help="seconds after the stop signal at which it gives up, work or not")

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from docker.errors import APIError, NotFound
 from kolla_drain.model import Container, ContainerStatus
 from testbed.waiting import wait_until
 
+from . import engines
 from .engine_events import EventLog
 
 # Each test session labels what it makes with its process id and that process's start, so that another
@@ -42,6 +44,10 @@ def _start_of(pid: int) -> str:
 
 def _session() -> str:
     return f"{os.getpid()}-{_start_of(os.getpid())}"
+
+
+# A behaviour: it drains until ``Workload.end`` is called.
+UNTIL_TOLD = ("--end", "/record/end")
 
 
 @dataclasses.dataclass
@@ -79,7 +85,19 @@ class Workload:
     @property
     def status(self) -> str:
         found: str = self.state["Status"]
-        return found
+        return "running" if found == "stopping" else found  # podman's word for a drain
+
+    def stop_by_another(self) -> None:
+        """Somebody else sends it the stop signal, in a way that its engine can tell of."""
+        if engines.is_podman():  # whose event of a kill names no signal
+            threading.Thread(target=self.raw.stop, kwargs={"timeout": 600}, daemon=True).start()
+        else:
+            self.raw.kill("SIGTERM")
+        self.wait_line("signal SIGTERM")
+
+    def end(self) -> None:
+        """Its drain may end, if it was started ``UNTIL_TOLD``."""
+        (self.folder / "end").touch()
 
     @property
     def lines(self) -> list[str]:
@@ -136,7 +154,8 @@ class Workload:
             interval=0.05,
             on_timeout=self.report,
         )
-        self.wait_status("restarting")
+        if not engines.is_podman():  # which knows no such state, and no pause
+            self.wait_status("restarting")
 
     def model(self) -> Container:
         """It as the core sees it, for tests of parts that need no engine driver."""
@@ -170,12 +189,21 @@ class Workload:
             parts.append(f"{at}.{event['timeNano'] // 10**6 % 1000:03} {event['Action']} {about or ''}")
         return "\n".join(parts)
 
+    def _kill(self) -> None:
+        """Podman's removal by force would wait for its grace first."""
+        if engines.is_podman():
+            self.raw.kill("SIGKILL")
+
     def remove(self) -> None:
         """Gone, whatever state it is in."""
 
         def gone() -> bool:
             # Any of these fails now and then: the container is paused, restarting, or being removed already.
-            for undo in (lambda: self.raw.update(restart_policy={"Name": "no"}), self.raw.unpause):
+            for undo in (
+                lambda: self.raw.update(restart_policy={"Name": "no"}),
+                self.raw.unpause,
+                self._kill,
+            ):
                 with contextlib.suppress(APIError):
                     undo()
             try:
@@ -196,7 +224,7 @@ class Workloads:
     def __init__(self, client: docker.DockerClient, image: str) -> None:
         self.client = client
         self.image = image
-        self.log = EventLog(client, f"{LABEL}={_session()}")
+        self.log = EventLog(client, f"{LABEL}={_session()}", getattr(client, "recorder", None))
         self.made: list[Workload] = []
 
     def create(

@@ -75,7 +75,23 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def options(path: str, state: str, **more: object) -> dict[str, object]:
     given = {"socket": path, "backends": ["a_back", "b_back", "none_back"], "server": "one", "timeout": 30}
-    return {**given, "state": state, **more}
+    return {**given, "state": state, "ignore_missing": False, **more}
+
+
+def test_backends_are_chosen_by_patterns(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+    fake, path = haproxy
+
+    module.act(options(path, "drain", backends=["*", "!b_*"]), check_mode=False)
+
+    assert fake.commands == ["set server a_back/one state drain"]
+
+
+def test_a_host_without_an_api_may_be_no_error(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+    fake, path = haproxy
+
+    result = module.act(options(path, "drain", server="compute", ignore_missing=True), check_mode=False)
+
+    assert (result["changed"], result["servers"], fake.commands) == (False, [], [])
 
 
 def test_it_is_drained_in_every_backend_and_waited_for(

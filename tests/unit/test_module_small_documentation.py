@@ -1,4 +1,4 @@
-"""kolla_timeouts and kolla_haproxy: documentation, argument spec and results are one and the same."""
+"""The small modules: documentation, argument spec and results are one and the same."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from tests.support.documented import load, options
 
 
-@pytest.fixture(scope="module", params=["kolla_haproxy", "kolla_timeouts"])
+@pytest.fixture(scope="module", params=["kolla_galera", "kolla_haproxy", "kolla_timeouts"])
 def module(request: pytest.FixtureRequest) -> ModuleType:
     return load(request.param)
 
@@ -36,7 +36,9 @@ def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: An
         row = {"backend": "a", "status": "UP", "sessions": 0}
         monkeypatch.setattr(module, "servers", lambda *_: [row])
         given = {"socket": "s", "backends": ["a"], "server": "x", "state": "ready", "timeout": 1}
-        return dict(module.act(given, check_mode=True))
+        return dict(module.act({**defaults(module), **given}, check_mode=True))
+    if module.__name__ == "kolla_galera":
+        return {**module.look({**defaults(module), "config_file": str(tmp_path / "none")}), "diff": []}
     pytest.importorskip("oslo_config")
     (tmp_path / "cinder.conf").write_text("[DEFAULT]\n")
     given = {"service": "cinder-volume", "files": [str(tmp_path / "cinder.conf")]}

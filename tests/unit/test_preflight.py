@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -133,16 +132,6 @@ FAULTS = {
         "manager_timeout_not_below",
         ("our graceful_shutdown_timeout of 180 s",),
     ),
-    "outer limit": (
-        {"unit": replace(UNIT, stop_timeout=90.0)},
-        "outer_limit_below",
-        ("90 s", "TimeoutStopSec", UNIT.name),
-    ),
-    "restarted by its unit": (
-        {"unit": replace(UNIT, restart="always")},
-        "unit_restarts",
-        (UNIT.name, "Restart=always", "starts the container again"),
-    ),
     "paused": ({"container": container(status=ContainerStatus.PAUSED)}, "paused", ("thawed", "unpause")),
     "restarting": (
         {
@@ -198,8 +187,7 @@ IN_ORDER = {
     "no wait of the manager": {"service_timeout": 60.0, "manager_timeout": 0.0},
     "a unit without limit": {"unit": replace(UNIT, stop_timeout=None)},
     "a unit with time enough": {"unit": replace(UNIT, stop_timeout=180.0)},
-    "a unit that is not active": {"unit": replace(UNIT, restart="always", active=False)},
-    "a unit for mishaps": {"unit": replace(UNIT, restart="on-abnormal")},
+    "a unit with less time, which is held": {"unit": replace(UNIT, stop_timeout=90.0)},
 }
 
 
@@ -224,14 +212,11 @@ def test_faults_add_up():
         container=container(stop_signal="SIGQUIT"),
         process=under_dumb_init(caught=0),
         service_timeout=0.0,
-        unit=replace(UNIT, restart="always", stop_timeout=90.0),
     )
     assert {finding.code for finding in preflight.check(facts)} == {
         "stop_signal_differs",
         "signal_not_handled",
         "service_timeout_endless",
-        "unit_restarts",
-        "outer_limit_below",
     }
 
 
@@ -248,6 +233,15 @@ def test_inform_when_the_service_gives_up_before_us(own, codes):
     found = preflight.inform(facts)
     assert [finding.code for finding in found] == codes
     assert all("60 s after SIGTERM" in finding.text for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("limit", "codes"), [(90.0, ["outer_limit_below"]), (180.0, []), (None, [])], ids=str
+)
+def test_inform_of_a_unit_that_gives_other_stops_less_time(limit, codes):
+    found = preflight.inform(replace(WELL, unit=replace(UNIT, stop_timeout=limit)))
+    assert [finding.code for finding in found] == codes
+    assert all("90 s" in finding.text and UNIT.name in finding.text for finding in found)
 
 
 # --- signals
@@ -377,95 +371,3 @@ def test_what_cannot_be_read_is_none(proc, what):
     if what == "garbled":
         proc.add(4711, "x", ns="one")
     assert preflight.read_process(given, str(proc.path)) is None
-
-
-# --- systemd
-
-
-def answering(**properties):
-    calls = []
-
-    def run(command, **options):
-        calls.append((command, options))
-        out = "".join(f"{key}={value}\n" for key, value in properties.items())
-        return subprocess.CompletedProcess(command, 0, out, "")
-
-    run.calls = calls
-    return run
-
-
-def test_read_unit(tmp_path):
-    run = answering(
-        LoadState="loaded",
-        ActiveState="active",
-        TimeoutStopUSec="1min 30s",
-        Restart="always",
-        FragmentPath="/etc/x",
-    )
-    unit = preflight.read_unit("cinder_volume", run, str(tmp_path))
-    assert unit == UnitFacts(
-        "kolla-cinder_volume-container.service", stop_timeout=90.0, restart="always", active=True
-    )
-    command, options = run.calls[0]
-    assert command[0] == "systemctl"
-    assert command[-1] == unit.name
-    assert options["timeout"] <= 5
-
-
-@pytest.mark.parametrize(
-    ("properties", "expected"),
-    [
-        ({"LoadState": "not-found", "TimeoutStopUSec": "1min 30s"}, None),
-        ({}, None),
-        (
-            {
-                "LoadState": "loaded",
-                "ActiveState": "inactive",
-                "TimeoutStopUSec": "infinity",
-                "Restart": "no",
-            },
-            replace(UNIT, active=False),
-        ),
-        ({"LoadState": "loaded", "TimeoutStopUSec": "soon"}, UNIT),
-    ],
-    ids=["no such unit", "no answer", "inactive, infinity", "no time span"],
-)
-def test_read_unit_of_other_kinds(tmp_path, properties, expected):
-    assert preflight.read_unit("cinder_volume", answering(**properties), str(tmp_path)) == expected
-
-
-@pytest.mark.parametrize(
-    "error", [FileNotFoundError("systemctl"), subprocess.TimeoutExpired("systemctl", 5)], ids=repr
-)
-def test_read_unit_survives(tmp_path, error):
-    def run(*_, **__):
-        raise error
-
-    assert preflight.read_unit("x", run, str(tmp_path)) is None
-
-
-def test_read_unit_asks_nobody_where_systemd_does_not_run(tmp_path):
-    run = answering(LoadState="loaded")
-    assert preflight.read_unit("x", run, str(tmp_path / "absent")) is None
-    assert run.calls == []
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1min 30s", 90.0),
-        ("infinity", None),
-        ("0", 0.0),
-        ("500ms", 0.5),
-        ("1h 2min 3.5s", 3723.5),
-        ("1d", 86400.0),
-    ],
-)
-def test_time_span(text, seconds):
-    assert preflight.parse_time_span(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "soon", "5 apples", "1min and 30s"])
-def test_no_time_span(text):
-    with pytest.raises(ValueError, match="time span"):
-        preflight.parse_time_span(text)

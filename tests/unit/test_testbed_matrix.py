@@ -58,6 +58,23 @@ def test_what_is_not_so_is_found(wanted: str, said: str, one: Fate, words: str) 
     assert words in " ".join(judge(job(wanted), Stopped(verdict=said), [one]))
 
 
+@pytest.mark.parametrize(
+    ("second", "right"),
+    [
+        ("already_stopped", True),
+        (
+            "unverified: exit code 137; its evidence could not be read before the signal: what was in flight",
+            True,
+        ),
+        ("unverified: exit code 137; its evidence could not be read after the exit", False),
+        ("killed", False),
+    ],
+)
+def test_a_second_call_may_claim_nothing_where_it_came_too_late_to_look(second: str, right: bool) -> None:
+    found = judge(job(), Stopped(verdict="drained", second=second), [fate()])
+    assert (found == []) == right, found
+
+
 def test_a_second_signal_is_found() -> None:
     assert judge(job(), Stopped(verdict="drained", signals=(15, 9)), [fate()]) == []
     assert "more than once" in judge(job(), Stopped(verdict="drained", signals=(15, 15)), [fate()])[0]

@@ -10,9 +10,11 @@ module: kolla_haproxy
 short_description: Take a server out of HAProxy's backends, and put it back
 version_added: "0.2.0"
 description:
-  - Speaks to HAProxy by its stats socket, on the host that has it. The socket needs the level admin.
+  - Speaks to HAProxy by its stats socket, on the host that has it. The socket needs the level admin, which Kolla gives
+    it with C(haproxy_socket_level_admin). Before anything is sent, and in check mode, HAProxy is asked which it has.
   - V(drain) gives the server no new connections, and waits until those that it has have ended. V(ready) puts it back,
-    and waits until HAProxy finds it up.
+    and waits until HAProxy finds it up. A server whose check fails is shown as DOWN, drained or not, so HAProxy is
+    asked for that, too.
   - A server that somebody has put into maintenance stays there.
 options:
   socket:
@@ -49,7 +51,7 @@ requirements:
   - On the host Python 3.9 or later.
 attributes:
   check_mode:
-    description: Tells whether the state would be changed.
+    description: Tells whether the state would be changed, and fails where HAProxy would refuse to.
     support: full
   diff_mode:
     description: Shows the state before and after.
@@ -88,6 +90,11 @@ sessions:
   description: Connections that were open at the end of the wait.
   returned: always
   type: int
+answered:
+  description:
+    - Whether HAProxy answered at all. Where it did, and this failed, it balances on and has not done as it was told.
+  returned: always
+  type: bool
 """
 
 import csv
@@ -98,9 +105,16 @@ from fnmatch import fnmatchcase
 
 from ansible.module_utils.basic import AnsibleModule
 
+# srv_admin_state of `show servers state`: drained by this socket.
+FORCED_DRAIN = 0x08
+
 
 class HaproxyError(Exception):
     """A sentence for the person who runs the play."""
+
+
+class Unanswered(HaproxyError):
+    """Nobody is at the socket."""
 
 
 def ask(path, command):
@@ -115,7 +129,7 @@ def ask(path, command):
                 answer += part
     except OSError as exc:
         why = exc.strerror or type(exc).__name__
-        raise HaproxyError(
+        raise Unanswered(
             f"HAProxy does not answer at {path} ({why}); correct haproxy_socket, or take the host out of haproxy_hosts."
         ) from exc
     return answer.decode(errors="replace").strip()
@@ -124,6 +138,11 @@ def ask(path, command):
 def servers(path, backends, server):
     """The rows of `show stat` for this server, of the backends that there are."""
     lines = ask(path, "show stat").lstrip("# ").splitlines()
+    if not lines or not lines[0].startswith("pxname,"):
+        said = lines[0] if lines else "nothing"
+        raise HaproxyError(
+            f"HAProxy at {path} did not tell its servers but: {said}; see that haproxy_socket is its."
+        )
     return [
         {"backend": row["pxname"], "status": row["status"], "sessions": int(row["scur"] or 0)}
         for row in csv.DictReader(lines)
@@ -137,9 +156,36 @@ def is_chosen(backend, patterns):
     return bool(fitting) and not fitting[-1].startswith("!")
 
 
-def is_in_state(row, state):
-    """Whether the server is where it should be, or not ours to move; a status may carry a note behind it."""
-    return in_maintenance(row) or row["status"].startswith("DRAIN") == (state == "drain")
+def drained_by_backend(path, server):
+    """Where the server is drained by what HAProxy keeps of it, which its status hides while its check fails."""
+    lines = ask(path, "show servers state").splitlines()
+    header = next((number for number, line in enumerate(lines) if line.startswith("# ")), len(lines))
+    rows = csv.DictReader([line.lstrip("# ") for line in lines[header:]], delimiter=" ")
+    return {
+        row["be_name"]: bool(int(row["srv_admin_state"]) & FORCED_DRAIN)
+        for row in rows
+        if row.get("srv_name") == server and (row.get("srv_admin_state") or "").isdigit()
+    }
+
+
+def due(path, rows, server, state):
+    """The rows that are not as they should be; what a person took out is not ours to move."""
+    drained = {}
+    if any(is_drained(row, {}) is None for row in rows):
+        drained = drained_by_backend(path, server)
+    # NOTE: where it cannot be told it is said again, which does no harm.
+    return [
+        row for row in rows if not in_maintenance(row) and is_drained(row, drained) is not (state == "drain")
+    ]
+
+
+def is_drained(row, drained):
+    """Whether it is, by its status, else by what is known, else None; a status may carry a note behind it."""
+    if row["status"].startswith("DRAIN"):
+        return True
+    if row["status"].startswith(("UP", "no check", "MAINT")):
+        return False
+    return drained.get(row["backend"])
 
 
 def in_maintenance(row):
@@ -147,10 +193,27 @@ def in_maintenance(row):
     return row["status"].startswith("MAINT")
 
 
+def see_that_it_may(path, server, state):
+    """A socket of a lower level than admin only looks on. A HAProxy that does not know the question is tried."""
+    level = ask(path, "show cli level")
+    if level in ("operator", "user"):
+        raise refused(path, server, state, f"its stats socket has the level {level}, not admin")
+
+
+def refused(path, server, state, why):
+    """What a person can do about it."""
+    return HaproxyError(
+        f"HAProxy at {path} refuses to set {server} to {state}: {why}. Set haproxy_socket_level_admin: true in Kolla's "
+        "globals.yml and reconfigure the load balancer, or take its host out of haproxy_hosts."
+    )
+
+
 def set_state(path, rows, server, state):
     """HAProxy answers nothing when it has done it."""
     for row in rows:
         said = ask(path, f"set server {row['backend']}/{server} state {state}")
+        if said.startswith("Permission denied"):
+            raise refused(path, f"{row['backend']}/{server}", state, said)
         if said:
             raise HaproxyError(f"HAProxy refused to set {row['backend']}/{server} to {state}: {said}")
 
@@ -180,10 +243,12 @@ def act(params, check_mode):
         raise HaproxyError(
             f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct haproxy_server."
         )
-    due = [row for row in before if not is_in_state(row, state)]
+    moved = due(path, before, server, state)
     now = before
+    if moved:
+        see_that_it_may(path, server, state)
     if not check_mode:
-        set_state(path, due, server, state)
+        set_state(path, moved, server, state)
         now = wait(params)
         if state == "ready" and not settled(now, state):
             raise HaproxyError(
@@ -191,7 +256,8 @@ def act(params, check_mode):
                 f"({', '.join(row['backend'] + ' ' + row['status'] for row in now)}); see why its check fails."
             )
     return {
-        "changed": bool(due),
+        "changed": bool(moved),
+        "answered": True,
         "servers": before,
         "sessions": sum(row["sessions"] for row in now),
         "diff": [
@@ -201,7 +267,7 @@ def act(params, check_mode):
                 "before": f"{row['status']}\n",
                 "after": f"{state}\n",
             }
-            for row in due
+            for row in moved
         ],
     }
 
@@ -224,7 +290,8 @@ def main():
     try:
         result = act(module.params, module.check_mode)
     except HaproxyError as exc:
-        module.fail_json(msg=str(exc), exception=traceback.format_exc())
+        answered = not isinstance(exc, Unanswered)
+        module.fail_json(msg=str(exc), answered=answered, exception=traceback.format_exc())
     module.exit_json(**result)
 
 

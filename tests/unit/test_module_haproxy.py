@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socketserver
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +17,7 @@ import pytest
 from tests.support.documented import load
 
 HEADER = "# pxname,svname,qcur,qmax,scur,smax,slim,status,weight,\n"
+STATES = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n"
 
 
 class FakeHaproxy:
@@ -23,8 +27,15 @@ class FakeHaproxy:
         self.servers = {(f"{api}_back", host): ["UP", 0] for api in ("a", "b") for host in ("one", "two")}
         self.commands: list[str] = []
         self.looks_until_settled = 2
+        self.level = "admin"
+        # Drained servers whose check fails: HAProxy shows them as DOWN, and as DRAIN only once it passes.
+        self.drained_down: set[tuple[str, str]] = set()
 
     def answer(self, command: str) -> str:
+        if command == "show cli level":
+            return f"{self.level}\n\n"
+        if command == "show servers state":
+            return self._states()
         if command == "show stat":
             self._settle()
             return HEADER + "".join(
@@ -32,19 +43,37 @@ class FakeHaproxy:
                 for (backend, host), (status, sessions) in self.servers.items()
             )
         self.commands.append(command)
+        if self.level != "admin":
+            return "Permission denied\n\n"
         _, _, name, _, state = command.split()
-        server = self.servers.get(tuple(name.split("/")))  # type: ignore[arg-type]
+        key: tuple[str, str] = tuple(name.split("/"))  # type: ignore[assignment]
+        server = self.servers.get(key)
         if server is None:
             return "No such server.\n"
+        if state == "drain" and str(server[0]).startswith("DOWN"):
+            self.drained_down.add(key)
+            return "\n"
+        self.drained_down.discard(key)
         server[0] = {"drain": "DRAIN", "ready": "DOWN 1/2"}[state]
         return "\n"
+
+    def _states(self) -> str:
+        rows = [
+            f"2 {backend} 1 {host} 127.0.0.1 2 {8 if self._is_drained((backend, host)) else 0} 1\n"
+            for backend, host in self.servers
+        ]
+        return "1\n" + STATES + "".join(rows) + "\n"
+
+    def _is_drained(self, key: tuple[str, str]) -> bool:
+        return key in self.drained_down or self.servers[key][0] == "DRAIN"
 
     def _settle(self) -> None:
         self.looks_until_settled -= 1
         if self.looks_until_settled > 0:
             return
-        for server in self.servers.values():
-            server[:] = ["UP" if server[0].startswith("DOWN") else server[0], 0]
+        for key, server in self.servers.items():
+            passes = "DRAIN" if key in self.drained_down else "UP"
+            server[:] = [passes if str(server[0]).startswith("DOWN") else server[0], 0]
 
 
 @pytest.fixture
@@ -118,6 +147,102 @@ def test_it_is_put_back_and_up(module: ModuleType, haproxy: tuple[FakeHaproxy, s
     assert fake.servers["a_back", "one"][0] == "UP"
 
 
+def test_a_drained_server_that_is_shown_as_down_is_put_back(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
+) -> None:
+    fake, path = haproxy
+    fake.servers["a_back", "one"][0] = "DOWN"
+    fake.drained_down.add(("a_back", "one"))
+    fake.looks_until_settled = 4
+
+    result = module.act(options(path, "ready"), check_mode=False)
+
+    assert result["changed"] is True
+    assert fake.commands == ["set server a_back/one state ready"]
+    assert fake.servers["a_back", "one"][0] == "UP"
+
+
+@pytest.mark.parametrize(("state", "drained"), [("ready", False), ("drain", True)])
+def test_a_server_that_is_down_and_as_it_should_be_is_left_alone(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str], state: str, drained: bool
+) -> None:
+    fake, path = haproxy
+    fake.servers["a_back", "one"][0] = "DOWN 1/2"
+    fake.drained_down |= {("a_back", "one")} if drained else set()
+    wanted = options(path, state, backends=["a_back"])
+
+    assert module.act(wanted, check_mode=False)["changed"] is False
+    assert fake.commands == []
+
+
+def test_a_server_that_is_down_is_drained_for_when_it_comes_up(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
+) -> None:
+    fake, path = haproxy
+    fake.servers["a_back", "one"][0] = "DOWN"
+    fake.looks_until_settled = 10**9
+
+    module.act(options(path, "drain", backends=["a_back"]), check_mode=False)
+
+    assert fake.commands == ["set server a_back/one state drain"]
+
+
+def test_where_haproxy_does_not_tell_it_is_said_again(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, path = haproxy
+    fake.servers["a_back", "one"][0] = "DOWN"
+    monkeypatch.setattr(fake, "_states", lambda: "Unknown command.\n")
+
+    assert module.act(options(path, "ready", backends=["a_back"]), check_mode=False)["changed"] is True
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("level", ["operator", "user"])
+def test_a_socket_that_may_only_look_is_an_error_before_anything_is_sent(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str], check_mode: bool, level: str
+) -> None:
+    fake, path = haproxy
+    fake.level = level
+
+    with pytest.raises(
+        module.HaproxyError, match=rf"level {level}, not admin.*haproxy_socket_level_admin: true"
+    ):
+        module.act(options(path, "drain"), check_mode=check_mode)
+
+    assert fake.commands == []
+
+
+def test_a_haproxy_that_does_not_know_levels_is_tried(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
+) -> None:
+    fake, path = haproxy
+    fake.level = "Unknown command."
+
+    assert module.act(options(path, "drain"), check_mode=True)["changed"] is True
+    with pytest.raises(module.HaproxyError, match=r"Permission denied.*haproxy_socket_level_admin: true"):
+        module.act(options(path, "drain"), check_mode=False)
+
+
+def test_a_socket_that_may_only_look_is_enough_where_nothing_is_to_be_moved(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
+) -> None:
+    fake, path = haproxy
+    fake.level = "user"
+
+    assert module.act(options(path, "ready"), check_mode=False)["changed"] is False
+
+
+def test_an_answer_that_is_none_of_haproxy_is_no_empty_list(
+    module: ModuleType, haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, path = haproxy
+    monkeypatch.setattr(fake, "answer", lambda _: "")
+
+    with pytest.raises(module.HaproxyError, match="did not tell its servers but: nothing"):
+        module.act(options(path, "drain", ignore_missing=True), check_mode=False)
+
+
 def test_what_is_so_is_left_alone(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 
@@ -175,3 +300,55 @@ def test_what_a_user_gets_wrong_is_a_sentence(
 ) -> None:
     with pytest.raises(module.HaproxyError, match=message):
         module.act(options(haproxy[1], "drain", **more), check_mode=False)
+
+
+REAL = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+CONFIG = """
+global
+    stats socket {0}/admin level admin
+    stats socket {0}/operator
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+listen a_back
+    bind unix@{0}/front
+    server one unix@{0}/one check inter 100 rise 1 fall 1
+"""
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Path]:
+    """A HAProxy whose one server does not answer, with a socket of either level; no port of the machine is taken."""
+    (tmp_path / "haproxy.cfg").write_text(CONFIG.format(tmp_path))
+    with subprocess.Popen([str(REAL), "-db", "-f", str(tmp_path / "haproxy.cfg")]) as process:
+        try:
+            until = time.monotonic() + 30
+            while not (tmp_path / "operator").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            yield tmp_path
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(REAL is None, reason="no haproxy is installed")
+def test_a_real_haproxy_is_understood(real: Path) -> None:
+    module = load("kolla_haproxy")
+    wanted = {"backends": ["a_back"], "timeout": 0}
+    admin, operator = str(real / "admin"), str(real / "operator")
+    until = time.monotonic() + 30
+    while module.servers(admin, ["*"], "one")[0]["status"] != "DOWN" and time.monotonic() < until:
+        time.sleep(0.05)
+
+    with pytest.raises(module.HaproxyError, match="level operator, not admin"):
+        module.act(options(operator, "drain", **wanted), check_mode=True)
+    assert [module.act(options(admin, "drain", **wanted), check_mode=False)["changed"] for _ in "12"] == [
+        True,
+        False,
+    ]
+    assert module.servers(admin, ["*"], "one")[0]["status"] == "DOWN", "drained, and not shown"
+    assert module.act(options(admin, "ready", **wanted), check_mode=True)["changed"] is True
+    with pytest.raises(module.HaproxyError, match="is back in HAProxy but not up"):
+        module.act(options(admin, "ready", **wanted), check_mode=False)
+    assert module.act(options(admin, "ready", **wanted), check_mode=True)["changed"] is False

@@ -881,6 +881,16 @@ def test_of_two_runs_one_freezes_and_neither_thaws_what_the_other_froze(turns):
         assert not only(world).life.signals
 
 
+def test_of_two_runs_that_would_freeze_at_once_neither_ends_it_by_what_was_read_before():
+    """A request comes between the freeze of the one and that of the other. Found by arbitrary worlds."""
+    service = Service(profile=FROZEN, jobs=(Job(arrives=2.571, takes=0.5),))
+    with World(Scene(services=(service,), turns=(0, 1, 1, 1) * 60, latencies=(0.1, 2.2))) as world:
+        runs = (Run(), Run(starts_at=0.0))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert len(only(world).lives[0].frozen) == 1
+
+
 def test_dead_work_does_not_keep_it_from_being_ended_frozen():
     profile = replace(FROZEN, refreshes_workers=True)
     hung = Service(profile=profile, refreshes=True, jobs=(LONG,), request=asked(300.0))

@@ -613,7 +613,8 @@ class _Stop:
     def _freeze(self, reason: str) -> None:
         with self._ledger.held(self.container.id):
             entry = self._unsignalled()
-            if entry is None:
+            # A run beside this one may have frozen it since the look; its entry is what lets it end what it froze.
+            if entry is None or self._ledger.frozen_by_another(entry, policy.FREEZE_BOUND):
                 return
             self._entry = self._ledger.freezing(entry)
             self._freezes.begin(self._clock())
@@ -678,6 +679,11 @@ class _Stop:
                 or found.status is not ContainerStatus.PAUSED
             ):
                 return  # the next look tells
+            entry = self._ledger.read(self.container.id)
+            if entry is None or not self._ledger.frozen_by_us(entry):
+                # The reading is of a freeze that is over: between the two work may have come.
+                self._freezes.over()
+                return
             self._ended_frozen = self._was_killed = self._changed = True
             self._killed_at = self._clock()
             self._note(f"SIGKILL sent: {reason}")

@@ -143,6 +143,11 @@ class Ledger:
         return entry.frozen is not None and theirs and self._clock() - entry.frozen < bound
 
     @staticmethod
+    def frozen_by_us(entry: Entry) -> bool:
+        """Whether the latest freeze is this run's, and not known to be over."""
+        return entry.frozen is not None and entry.freezer == myself()
+
+    @staticmethod
     def on_its_way(entry: Entry) -> bool:
         """Whether another run is about to send the signal, or waits for what came of it."""
         return entry.sender != myself() and lives(entry.sender)

@@ -617,8 +617,8 @@ containers:
       description:
         - Every operation that was seen in flight during the stop, with its outcome V(finished), V(interrupted) or
           V(unknown), its last status, and its fate if it did not finish, which is what the service will make of it at
-          its next start. What is V(queued) came after a service was ended while frozen, and waits for that. V(dead)
-          is true where the worker that did it had died.
+          its next start. What is V(queued) came after a service was ended while frozen, and waits for that, which
+          does it unless the fate says otherwise. V(dead) is true where the worker that did it had died.
         - In check mode and for O(action=drain_status) what is in flight now.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: list

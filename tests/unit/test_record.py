@@ -311,6 +311,29 @@ def test_what_is_first_seen_after_the_signal_may_still_be_queued(heard, claimed,
     assert ending.fate.startswith("it came as the service went") == (outcome is Outcome.UNKNOWN)
 
 
+def test_a_start_that_resets_what_is_queued_is_said(heard):
+    late = replace(OPERATION, claimed=None)
+    heard.hears(late, moment=SIGNALLED)
+    fate = "its next start sets the backup to error"
+    lost = replace(LOST, operation=late, fate=fate, queued_fate=fate)
+    assert heard.record.settle(Answer("1d", 2, Reading(EvidenceState.OK), (lost,)))
+    (ending,) = heard.record.endings
+    assert (ending.outcome, ending.fate) == (Outcome.UNKNOWN, f"it came as the service went: {fate}")
+
+
+@pytest.mark.parametrize(
+    ("reset", "fate"),
+    [("", "done at the next start"), ("its next start sets it to error", "its next start sets it to error")],
+)
+def test_what_came_after_an_end_while_frozen_is_told_with_what_the_start_makes_of_it(heard, reset, fate):
+    late = replace(OPERATION, claimed=None)
+    heard.hears(late, moment=EXITED)
+    lost = replace(LOST, operation=late, queued_fate=reset)
+    assert heard.record.settle(Answer("1d", 2, Reading(EvidenceState.OK), (lost,)), ended_frozen=True)
+    (ending,) = heard.record.endings
+    assert (ending.outcome, ending.fate) == (Outcome.QUEUED, f"it came after the end: {fate}")
+
+
 def test_what_was_seen_before_the_signal_is_not_late(heard):
     queued = replace(OPERATION, claimed=None)
     heard.hears(queued)

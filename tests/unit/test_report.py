@@ -214,6 +214,11 @@ WARNINGS = {
         dict(verdict=Verdict.UNVERIFIED, endings=(OPEN,)),
         ["cinder_volume: unverified: ", "cinder_volume: volume_create d1ce was unknown (creating)."],
     ),
+    "waiting for the next start, which does it": (dict(endings=(replace(OPEN, outcome=Outcome.QUEUED),)), []),
+    "waiting for the next start, which resets it": (
+        dict(endings=(replace(OPEN, outcome=Outcome.QUEUED, queued_fate="reset", fate="reset"),)),
+        ["cinder_volume: volume_create d1ce was queued (creating); reset."],
+    ),
     "left running is a failure, and told there": (
         dict(verdict=Verdict.LEFT_RUNNING, failed=True, endings=(OPEN,)),
         [],

@@ -155,6 +155,8 @@ class Ending:
     outcome: Outcome
     status: str  # the last status seen; "deleted" when the row is gone or marked so
     fate: str = ""  # if not finished: what the service will make of it at its next start
+    # The same where its request still waits in the queue; empty: it is done then.
+    queued_fate: str = ""
 
 
 @dataclass(frozen=True)

@@ -213,8 +213,10 @@ class Record:
 def _late(ending: Ending) -> Ending:
     """First seen after the signal: unless its worker row says that it was taken, it may still be queued."""
     if ending.outcome is Outcome.INTERRUPTED and ending.operation.claimed is not True:
-        fate = "it came as the service went: done at the next start if its request is still queued, else "
-        return replace(ending, outcome=Outcome.UNKNOWN, fate=fate + ending.fate)
+        queued = ending.queued_fate or "done at the next start if its request is still queued"
+        rest = "" if ending.fate == queued else f", else {ending.fate}"
+        fate = f"it came as the service went: {queued}{rest}"
+        return replace(ending, outcome=Outcome.UNKNOWN, fate=fate)
     return ending
 
 
@@ -222,7 +224,8 @@ def _queued(ending: Ending) -> Ending:
     """First seen after a service was ended while frozen: its request is in the queue, or not even sent."""
     if ending.outcome is Outcome.FINISHED:
         return ending
-    return replace(ending, outcome=Outcome.QUEUED, fate="it came after the end: done at the next start")
+    fate = f"it came after the end: {ending.queued_fate or 'done at the next start'}"
+    return replace(ending, outcome=Outcome.QUEUED, fate=fate)
 
 
 def say(op: Operation) -> str:

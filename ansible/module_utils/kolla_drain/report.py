@@ -122,7 +122,8 @@ def warnings(result: StopResult) -> list[str]:
     if result.verdict is not None and (result.verdict in _LOST or unverified):
         said.append(f"{result.name}: {result.verdict.value}: {result.reason}.")
     for ending in result.endings:
-        if ending.outcome not in (Outcome.FINISHED, Outcome.QUEUED) and not result.failed:
+        waits = ending.outcome is Outcome.QUEUED and not ending.queued_fate  # for a start that does it
+        if ending.outcome is not Outcome.FINISHED and not waits and not result.failed:
             op = ending.operation
             fate = f"; {ending.fate}" if ending.fate else ""
             said.append(

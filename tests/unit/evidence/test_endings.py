@@ -326,6 +326,23 @@ def test_backups(kind, row, restored, outcome, status, words):
     check(cinder_backup, BACKUP, query, kind, outcome, status, words)
 
 
+@pytest.mark.parametrize(
+    ("kind", "row", "words"),
+    [
+        ("backup_create", backup("creating"), "sets the backup to error"),
+        ("backup_restore", backup("restoring", "w"), "the volume to error_restoring"),
+        ("backup_delete", backup("deleting", key="k"), "error_deleting"),
+        ("backup_delete", backup("deleting"), ""),
+    ],
+)
+def test_what_a_start_of_cinder_backup_makes_of_what_is_queued(kind, row, words):
+    (ending,) = cinder_backup.endings(
+        fake(backups=[row], volumes=[]), BACKUP, [Operation(kind, "v", "as it was")]
+    )
+    assert words in ending.queued_fate
+    assert bool(words) == bool(ending.queued_fate)
+
+
 def scheduled(status, host, deleted=0):
     return {"id": "v", "status": status, "host": host, "deleted": deleted}
 

@@ -33,6 +33,7 @@ class Kind:
     name: str
     statuses: tuple[str, ...]
     healed: str = ""  # what the next start makes of it; empty: nothing, it stays as it is
+    heals_queued: bool = False  # also of one whose request nobody has taken yet
     needs_worker: bool = False  # the next start sees it only by a worker row of its own
     deletes: bool = False  # it ends with the row's end
     informs: bool = False
@@ -227,4 +228,5 @@ def _unfinished(operation: Operation, kind: Kind, status: str, worker: Worker | 
         worker is not None and worker.holder == "us" and worker.status == status
     )
     fate = kind.healed if kind.healed and seen_by_start else stays
-    return Ending(operation, Outcome.INTERRUPTED, status, fate)
+    queued_fate = kind.healed if kind.heals_queued else ""
+    return Ending(operation, Outcome.INTERRUPTED, status, fate, queued_fate)

@@ -46,17 +46,20 @@ PROFILE = Profile(
 )
 adapt = cinder.adapt
 
-# What the next start makes of it: cinder/backup/manager.py _cleanup_one_backup.
+# What the next start makes of it: cinder/backup/manager.py _cleanup_one_backup. It takes every backup of its host, also
+# one whose request still waits in the queue; a delete that it resumes is no loss.
 KINDS = (
     Kind(
         "backup_create",
         ("creating",),
         healed="its next start sets the backup to error and the volume back to its previous status",
+        heals_queued=True,
     ),
     Kind(
         "backup_restore",
         ("restoring",),
         healed="its next start sets the backup to available and the volume to error_restoring",
+        heals_queued=True,
     ),
     Kind("backup_delete", ("deleting",), healed="its next start resumes the delete", deletes=True),
 )
@@ -138,7 +141,7 @@ def _ending(operation: Operation, row: Row | None, volumes: dict[str, str]) -> E
         )
     status = None if row is None or row["deleted"] else str(row["status"])
     if row is not None and status == "deleting" and kind.deletes and row["encryption_key_id"]:
-        return Ending(operation, Outcome.INTERRUPTED, status, _ENCRYPTED_DELETE)
+        return Ending(operation, Outcome.INTERRUPTED, status, _ENCRYPTED_DELETE, _ENCRYPTED_DELETE)
     if row is not None and kind.name == "backup_restore" and status == "available":
         return _restore_ending(operation, volumes.get(row["restore_volume_id"]))
     return cinder.ending(operation, kind, status, None, "backup")

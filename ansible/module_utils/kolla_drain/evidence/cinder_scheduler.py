@@ -68,11 +68,22 @@ class Passing:
     requests: str = "TRUE"  # a condition: of these rows those whose request comes by here
     arrived: str = "FALSE"  # a condition: the service that gets it next has it
     failed: str = "error"  # the status that the scheduler leaves where it finds no backend
+    at_once: str = (
+        ""  # what that does, where the request does not wait until a starting scheduler knows its pools
+    )
 
 
 _UPDATED = ("updated_at", "created_at")
 PASSING = (
-    Passing("volume_schedule_extend", "volumes", "volume", "extending", written=_UPDATED, failed=""),
+    Passing(
+        "volume_schedule_extend",
+        "volumes",
+        "volume",
+        "extending",
+        written=_UPDATED,
+        failed="",
+        at_once="the volume keeps its size",
+    ),
     # A retype with a migration goes on under the migration's own status.
     Passing(
         "volume_schedule_retype",
@@ -122,6 +133,7 @@ PASSING = (
         "creating",
         requests="volume_id <> '00000000-0000-0000-0000-000000000000'",
         arrived="service IS NOT NULL",
+        at_once="the backup ends in error",
     ),
 )
 _PASSING = {passing.kind: passing for passing in PASSING}
@@ -242,7 +254,9 @@ def _passing_ending(operation: Operation, passing: Passing, row: Row | None) -> 
             "it has passed, or waits in the queue and is done at the next start, else "
             f"the {passing.thing} stays {status} until an operator resets it"
         )
-        return Ending(operation, Outcome.UNKNOWN, status, fate)
+        # cinder/scheduler/manager.py: extend_volume and create_backup do without _wait_for_scheduler.
+        early = f"if a scheduler that has just started takes it before it knows its pools, {passing.at_once}"
+        return Ending(operation, Outcome.UNKNOWN, status, fate, early if passing.at_once else "")
     # Whatever the next service makes of it: here it is over.
     return Ending(operation, Outcome.FINISHED, status)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from kolla_drain.container_spec import ASKED_LABEL
-from kolla_drain.engine import podman
+from kolla_drain.engine import acting, podman
 from kolla_drain.engine.podman_make import in_dockers_words
 from kolla_drain.errors import EngineAbsent, EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus
@@ -71,9 +72,29 @@ def test_a_stop_sends_its_signal_and_kills_at_its_end():
 
 
 def test_events_that_were_forgotten_prove_nothing():
-    assert podman.signals_of(container(), events(("create", -9.0), START)).covers_from == 0
+    assert podman.signals_of(container(), events(START, ("kill", 5.0))).covers_from == 0
+    assert podman.signals_of(container(), events(("start", -9.0), ("kill", 5.0))).covers_from > 0
     assert podman.signals_of(container(), events(("kill", 5.0))).covers_from == pytest.approx(BEGAN + 5)
     assert podman.signals_of(container(), []).covers_from > BEGAN
+
+
+def test_events_that_take_too_long_are_told_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(acting, "QUICK", 0.05)
+    slow = podman.PodmanEngine.__new__(podman.PodmanEngine)
+    monkeypatch.setattr(slow, "_sent", lambda _: threading.Event().wait(30), raising=False)
+    with pytest.raises(EngineUnreachable, match=r'longer than 0\.05 s.* events_logger = "file"'):
+        slow.sent(container())
+
+
+def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
+    def breaks():
+        yield b"one"
+        raise OSError(104, "Connection reset by peer")
+
+    stream = podman.heard(breaks())
+    assert next(stream) == b"one"
+    with pytest.raises(EngineUnreachable, match="does not answer"):
+        next(stream)
 
 
 # --- who does not answer

@@ -80,12 +80,16 @@ class ActingEngine:
         signal = self._signals.get(container_id)
         return signal is not None and not signal.done()
 
-    def answer(self, future: Future[Any]) -> Any:
-        """What the call returned or raised; raises EngineUnreachable when it takes longer than QUICK."""
+    def answer(self, future: Future[Any], over: str = "") -> Any:
+        """What the call returned or raised; raises EngineUnreachable when it takes longer than QUICK.
+
+        ``over`` is the sentence for that, where it is another than that of a silent engine.
+        """
         try:
             return future.result(QUICK)
         except CallTimedOut as exc:
-            raise EngineUnreachable(self.no_answer(f"it took longer than {QUICK} s")) from exc
+            silent = self.no_answer(f"it took longer than {QUICK} s")
+            raise EngineUnreachable(over.format(seconds=QUICK) or silent) from exc
 
     def kill(self, container_id: str) -> None:
         """Start SIGKILL in the background: the engine's own call blocks for 12 s where it fails (FACTS E7)."""

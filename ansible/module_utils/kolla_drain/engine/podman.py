@@ -50,6 +50,12 @@ _WRONG_STATE = ("container state improper", "not running", "not paused")
 
 _GONE = "no such container"
 
+_EVENTS_ARE_SLOW = (
+    "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. Podman "
+    'before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] in its '
+    "containers.conf."
+)
+
 _STATUS = {
     "configured": ContainerStatus.CREATED,
     "initialized": ContainerStatus.CREATED,
@@ -139,7 +145,7 @@ class PodmanEngine(ActingEngine):
 
     def sent(self, container: Container) -> Sent:
         """Signals that this process life has had, as far as podman's events, its state and this run tell."""
-        sent: Sent = self.answer(start(lambda: self._sent(container)))
+        sent: Sent = self.answer(start(lambda: self._sent(container)), _EVENTS_ARE_SLOW)
         return replace(sent, pending=self.pending(container.id))
 
     def _sent(self, container: Container) -> Sent:
@@ -149,7 +155,9 @@ class PodmanEngine(ActingEngine):
             stopping = now["State"]["Status"] == "stopping"
             if _container(now).life == container.life:
                 container = _container(now)
-        wanted = {"since": "1", "until": f"{time.time() + 1:.0f}", "stream": False}
+        # Of this life alone: of a journal podman reads all that is younger (since 4.4), and healthchecks fill it.
+        since = max(1, int(epoch(container.started_at)) - 1)
+        wanted = {"since": f"{since}", "until": f"{time.time() + 1:.0f}", "stream": False}
         wanted["filters"] = json.dumps({"type": ["container"], "container": [container.id]})
         lines = self.call("get", "/events", params=wanted).text.splitlines()
         events = [json.loads(line) for line in lines if line.strip()]
@@ -242,14 +250,15 @@ class PodmanEngine(ActingEngine):
         def events() -> Iterable[Any]:
             wanted = {"filters": filters, "stream": True}
             response = self.call("get", "/events", params=wanted, timeout=(QUICK, None), stream=True)
-            return _heard(response)
+            return heard(response.iter_lines())
 
         return EventWatcher(events, wake)
 
 
-def _heard(response: Any) -> Iterator[Any]:
+def heard(pieces: Iterable[Any]) -> Iterator[Any]:
+    """What comes over a stream, which may break off long after the call. Raises EngineError."""
     with translated():
-        yield from response.iter_lines()
+        yield from pieces
 
 
 def _is_restarted(container: Container, signal: str) -> bool:
@@ -292,9 +301,9 @@ def signals_of(
     if killed and "SIGKILL" not in names and (unnamed or stopped):
         names.append("SIGKILL")
         unnamed = unnamed[:-1]
-    # With its beginning podman remembers all of a container.
+    # With its beginning podman remembers all of a life.
     times = [event["timeNano"] / 1e9 for event in events]
-    whole = any(event.get("Action") == "create" for event in events)
+    whole = any(event.get("Action") == "start" for event in life)
     oldest = 0.0 if whole else min(times, default=time.time())
     return Sent(
         tuple(names), oldest, killed_frozen=killed_frozen and "SIGKILL" in names, unnamed=tuple(unnamed)

@@ -16,9 +16,9 @@ from typing import Any
 
 from ..compare import Found
 from ..container_spec import ASKED_LABEL, ContainerSpec, Healthcheck, Image
-from .acting import QUICK
+from .acting import PATIENT, QUICK
 from .make import EngineMaker, create_body
-from .podman import PodmanEngine
+from .podman import PodmanEngine, heard
 
 # What podman gives every container by itself.
 _GIVEN = {
@@ -96,7 +96,7 @@ class _Calls:
         """What it wrote, without the header of eight bytes before each piece; for one stream alone."""
         response = self._call("get", f"/containers/{container_id}/logs", params=params, stream=True)
         rest = b""
-        for piece in response.iter_content(65536):
+        for piece in heard(response.iter_content(65536)):
             rest += piece
             while len(rest) >= 8 and len(rest) >= 8 + int.from_bytes(rest[4:8], "big"):
                 length = 8 + int.from_bytes(rest[4:8], "big")
@@ -123,8 +123,12 @@ class _Calls:
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login.encode()).decode()
         separator = "@" if tag.startswith("sha256:") else ":"
         params = {"reference": f"{repository}{separator}{tag}", "policy": "always"}
-        response = self._call("post", "/images/pull", params=params, headers=headers, stream=True)
-        for line in response.iter_lines():
+        # Podman says nothing while a layer comes, however long that takes.
+        patience = (QUICK, PATIENT)
+        response = self._engine.call(
+            "post", "/images/pull", params=params, headers=headers, stream=True, timeout=patience
+        )
+        for line in heard(response.iter_lines()):
             if line:
                 yield json.loads(line)
 

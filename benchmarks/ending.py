@@ -84,7 +84,7 @@ def measure(subject: Subject, cell: Cell, stops: int, seed: int) -> Figures:
         subject.close()
     figures.accepted, figures.refused = outcome.accepted, outcome.refused
     figures.lost = [_lost(one, figures.stops) for one in outcome.lost]
-    figures.quota, figures.strays = list(outcome.quota), list(outcome.strays)
+    figures.quota, figures.strays = [str(one) for one in outcome.quota], list(outcome.strays)
     if stream.trouble:
         figures.failed = f"the stream: {stream.trouble[-1]}"
     return figures

@@ -61,6 +61,13 @@ CAUSES = (
     ),
 )
 
+# The same of a quota's usage that is lower than what is there.
+QUOTA_CAUSE = (
+    "Backups whose delete was asked for while cinder-backup was away or starting: {deletes}. Their usage is given back "
+    "twice, for the start resumes every delete of its host, and the request that waited in the queue is done as well "
+    "(``BackupManager.delete_backup`` does not look the row up again). ``cinder-manage quota sync`` puts it right."
+)
+
 
 def cause(kind: str, why: str) -> tuple[str, str]:
     """Why such a request is lost, and by whose stop and start, where that is known."""
@@ -140,8 +147,10 @@ def soak(data: dict[str, Any]) -> str:
         ("request", "accepted", "lost"),
         [(f"``{kind}``", data["accepted"][kind], lost.get(kind, 0)) for kind in kinds],
     )
-    text += f"Quota usages that do not agree with the rows: {_or_none(data['quota'])}.\n"
-    text += f"Rows that nobody asked for: {_or_none(data['strays'])}.\n\n"
+    text += f"Quota usages that do not agree with the rows: {_or_none(data['quota'])}."
+    if data["quota"] and not data["unexplained_quota"]:
+        text += " " + QUOTA_CAUSE.format(deletes=data["deletes_met"])
+    text += f"\n\nRows that nobody asked for: {_or_none(data['strays'])}.\n\n"
     if data["lost"]:
         text += title("Why", "-") + causes(data["lost"])
         text += title("What was lost", "-") + table(

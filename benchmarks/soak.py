@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from benchmarks import RESULTS, ROOT, pages
 from testbed import traffic, upgrades
 from testbed.locks import locked
 from testbed.stack import BACKENDS, Stack
-from testbed.traffic import Lost, Traffic
+from testbed.traffic import Lost, Request, Traffic, Usage
 from testbed.waiting import wait_until
 
 SERVICES = ("cinder-scheduler", "cinder-volume", "cinder-backup")
@@ -80,6 +80,8 @@ class Result:
     refused: dict[str, int]
     lost: list[dict[str, Any]]
     quota: list[str]
+    unexplained_quota: list[str]  # those of them that pages.QUOTA_CAUSE does not explain
+    deletes_met: int  # of backups, which met cinder-backup's stop or start
     strays: list[str]
     trouble: list[str]
     load: str = ""
@@ -180,8 +182,8 @@ def _soak(stack: Stack, minutes: float, rolls: int, seed: int, rate: float) -> R
             recorder.close()
     lost = [_lost(one, recorder) for one in outcome.lost]
     result = Result(
-        pages.now(), pages.versions(stack), seed, time.time() - begun, done, outcome.accepted,
-        outcome.refused, lost, list(outcome.quota), list(outcome.strays), stream.trouble[-5:], pages.load(),
+        pages.now(), pages.versions(stack), seed, time.time() - begun, done, outcome.accepted, outcome.refused, lost,
+        *_quota(outcome.quota, stream.requests, recorder), list(outcome.strays), stream.trouble[-5:], pages.load(),
     )  # fmt: skip
     stream.clean()
     return result
@@ -191,6 +193,24 @@ def _lost(lost: Lost, recorder: Recorder) -> dict[str, Any]:
     _, whose = pages.cause(lost.kind, lost.why)
     explained = bool(whose) and recorder.stopped(whose, lost.sent, lost.answered)
     return {**asdict(lost), "when": recorder.around(lost.sent), "explained": explained}
+
+
+def _quota(
+    wrong: Sequence[Usage], requests: Sequence[Request], recorder: Recorder
+) -> tuple[list[str], list[str], int]:
+    """All of them, those without a known cause, and how many deletes may be that cause."""
+    met = [
+        one.thing
+        for one in requests
+        if one.kind == "backup_delete" and recorder.stopped("cinder_backup", one.sent, one.answered)
+    ]
+    most = {"backups": len(met), "backup_gigabytes": sum(thing.size for thing in met)}
+    unexplained = [
+        str(one)
+        for one in wrong
+        if one.reserved or not 0 < one.there - one.in_use <= most.get(one.resource, 0)
+    ]
+    return [str(one) for one in wrong], unexplained, len(met)
 
 
 def _warm(stream: Traffic) -> bool:

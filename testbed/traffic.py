@@ -112,6 +112,20 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What Cinder counts of one resource for a quota, where that is not what its rows say."""
+
+    resource: str
+    in_use: int
+    reserved: int
+    there: int
+
+    def __str__(self) -> str:
+        more = f" and {self.reserved} reserved" if self.reserved else ""
+        return f"{self.resource}: {self.in_use} in use{more}, {self.there} there"
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a stream came to."""
 
@@ -119,7 +133,7 @@ class Outcome:
     accepted: dict[str, int]  # by kind
     refused: dict[str, int]  # by the API's code, or the name of the error
     lost: tuple[Lost, ...]
-    quota: tuple[str, ...]  # usages that do not agree with the rows, one sentence each
+    quota: tuple[Usage, ...]  # those that do not agree with the rows
     strays: tuple[str, ...]  # rows and files that nobody asked for
 
     @property
@@ -683,7 +697,7 @@ class Traffic:
             strays,
         )
 
-    def _left_over(self, limit: float = 20.0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _left_over(self, limit: float = 20.0) -> tuple[tuple[Usage, ...], tuple[str, ...]]:
         """Quotas that are off and rows of nobody. A quota is written after its row, a source deleted after its move."""
         deadline = time.monotonic() + limit
         while True:
@@ -720,7 +734,7 @@ class Traffic:
         real = path.stat().st_size
         return "" if real == thing.size * GIB else f"{thing.resource} with a file of {real} bytes"
 
-    def _wrong_quotas(self, rows: Rows) -> Iterator[str]:
+    def _wrong_quotas(self, rows: Rows) -> Iterator[Usage]:
         """What Cinder counts against what is there."""
         there: collections.Counter[str] = collections.Counter()
         for row in rows.volumes.values():
@@ -743,8 +757,7 @@ class Traffic:
             if name not in ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes"):
                 continue
             if row["in_use"] != there[name] or row["reserved"]:
-                more = f" and {row['reserved']} reserved" if row["reserved"] else ""
-                yield f"{name}: {row['in_use']} in use{more}, {there[name]} there"
+                yield Usage(name, row["in_use"], row["reserved"], there[name])
 
     def _strays(self, rows: Rows) -> Iterator[str]:
         with self._lock:

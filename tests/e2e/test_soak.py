@@ -47,4 +47,6 @@ def test_nothing_is_lost_that_could_be_saved(site: Stack) -> None:
     assert sum(result.accepted.values()) > 10 * len(result.rolls)
     # Zero, but for what no way from outside can save: docs/results/soak.rst.
     assert result.unexplained == []
+    assert result.unexplained_quota == []
+    assert result.strays == []
     assert result.trouble == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kolla_drain.unit_file import Author, Definition, author, unit_name
+from kolla_drain.unit_file import Author, Definition, author, grace, unit_name
 from testbed import kolla_unit
 
 WANTED = Definition("cinder_volume", "docker", "/usr/bin/docker", "unless-stopped", 180)
@@ -57,7 +57,40 @@ def test_beside_anothers_file_the_longer_time_counts():
     limit = WANTED.render_limit(KOLLA_ANSIBLE)
     assert settings(limit) == {"TimeoutStopSec": "330"}
     assert author(limit) is Author.KOLLA_DRAIN
-    assert settings(replace(WANTED, timeout=600).render_limit(KOLLA_ANSIBLE)) == {"TimeoutStopSec": "630"}
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_beside_a_file_whose_engine_would_kill_earlier_it_is_told_our_time(engine):
+    theirs = kolla_unit.text("cinder_volume", grace=300, engine=engine)
+    ours = replace(WANTED, timeout=600, engine=engine, program=f"/usr/bin/{engine}")
+    # The first, empty one takes theirs out.
+    assert ours.render_limit(theirs).splitlines()[2:] == [
+        "",
+        "[Service]",
+        "ExecStop=",
+        f"ExecStop=/usr/bin/{engine} stop cinder_volume -t 600",
+        "TimeoutStopSec=630",
+    ]
+    assert author(ours.render_limit(theirs)) is Author.KOLLA_DRAIN
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        ("/usr/bin/docker stop svc -t 60", 60),
+        ("/usr/bin/podman stop -t=60 svc", 60),
+        ("podman container stop --time 60 svc", 60),
+        ("/usr/bin/docker stop --timeout=60 svc", 60),
+        ("/usr/bin/docker stop -t60 svc", 60),
+        ("/usr/bin/docker stop svc", None),
+        ("/usr/bin/docker stop svc-t 60", None),
+        ("/usr/local/bin/stop svc -t 60", None),
+        ("/usr/bin/docker kill svc", None),
+        ("", None),
+    ],
+)
+def test_the_seconds_of_a_stop_by_the_engine(command, seconds):
+    assert grace(command) == seconds
 
 
 def test_the_name_is_kollas():

@@ -145,6 +145,24 @@ def test_a_look(host, systemd):
     }
 
 
+@pytest.mark.parametrize(
+    ("limit", "commands", "seconds"),
+    [
+        ("15min 30s", ["/usr/bin/docker stop cinder_volume -t 60"], 60.0),
+        ("1min 30s", ["/usr/bin/docker stop cinder_volume -t 900"], 90.0),
+        ("infinity", ["/bin/true", "/usr/bin/podman stop -t 20 cinder_volume"], 20.0),
+        ("infinity", ["/bin/true"], None),
+    ],
+    ids=str,
+)
+def test_the_time_of_a_stop_is_the_shorter_of_systemds_and_the_engines(
+    host, systemd, limit, commands, seconds
+):
+    shown = [f"{{ path=/x ; argv[]={one} ; ignore_errors=no ; status=0/0 }}" for one in commands]
+    systemd.add(TimeoutStopUSec=limit, ExecStop="\nExecStop=".join(shown))
+    assert host.of(NAME).stop_timeout == seconds
+
+
 def test_one_whose_file_is_gone_still_counts_while_it_runs(host, systemd):
     systemd.add(LoadState="not-found")
     assert host.of(NAME).state == "active"

@@ -55,7 +55,7 @@ class UnitFacts:
     """The systemd unit that runs a container, as kolla-ansible sets them up (FACTS 6)."""
 
     name: str
-    stop_timeout: float | None  # seconds; None is infinity
+    stop_timeout: float | None  # seconds until its own stop kills, whoever does it; None is infinity
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ def _outer_limit(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "outer_limit_below",
             f"{facts.container.name}: its systemd unit {unit.name} gives a stop {_seconds(unit.stop_timeout)}"
-            f" (TimeoutStopSec), less than our {_seconds(facts.timeout)}; this stop is not cut by it, and a stop by"
-            " systemctl or a shutdown of the host is: set TimeoutStopSec above ours.",
+            " (the lower of its TimeoutStopSec and the -t of its ExecStop), less than our"
+            f" {_seconds(facts.timeout)}; this stop is not cut by it, and a stop by systemctl or a shutdown of the"
+            " host is: set -t to ours, and TimeoutStopSec above it.",
         )
 
 

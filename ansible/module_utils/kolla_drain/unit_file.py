@@ -43,8 +43,9 @@ WantedBy=multi-user.target
 
 _LIMIT = """
 [Service]
-TimeoutStopSec={limit}
+{stop}TimeoutStopSec={limit}
 """
+_STOP = "ExecStop=\nExecStop={program} stop {container} -t {timeout}\n"
 
 # Podman's containers are scopes of machine.slice, which a shutdown of the host stops at once, and they with it: each
 # process would get a SIGTERM beside that of its unit's ExecStop, and soon a SIGKILL (seen with podman 4.3 and systemd
@@ -74,7 +75,9 @@ _KOLLA_ANSIBLE_SETS = frozenset(
         "WantedBy",
     )
 )
-_GRACE = re.compile(r"^ExecStop=\S+ stop \S+ -t (\d+)\s*$", re.MULTILINE)
+_KOLLA_ANSIBLE_STOP = re.compile(r"^ExecStop=(.*)$", re.MULTILINE)
+_ENGINES_STOP = re.compile(r"(?:\S*/)?(?:docker|podman) (?:container )?stop (.*)")
+_SECONDS = re.compile(r"(?:\A| )(?:-t|--time|--timeout)(?: |=)?(\d+)(?= |\Z)")
 
 
 class Author(str, enum.Enum):
@@ -123,14 +126,23 @@ class Definition:
 
     def render_limit(self, beside: str) -> str:
         """A drop-in beside another's unit file, with nothing but time enough for a stop, ours and that file's own."""
-        grace = _GRACE.search(beside)
-        longer = max(self.timeout, int(grace[1]) if grace else 0)
-        return _signed(self.container, _LIMIT.format(limit=longer + MARGIN))
+        theirs = max((grace(one) or 0 for one in _KOLLA_ANSIBLE_STOP.findall(beside)), default=0)
+        # However long systemd waits, the engine's own stop ends with its SIGKILL.
+        ours = _STOP.format(program=self.program, container=self.container, timeout=self.timeout)
+        stop = ours if theirs < self.timeout else ""
+        return _signed(self.container, _LIMIT.format(stop=stop, limit=max(self.timeout, theirs) + MARGIN))
 
 
 def unit_name(container: str) -> str:
     """The name of the unit that runs a container, in Kolla."""
     return f"kolla-{container}-container.service"
+
+
+def grace(command: str) -> int | None:
+    """Seconds until the SIGKILL of an engine's stop; None for another command, and where the engine decides."""
+    stop = _ENGINES_STOP.fullmatch(command.strip())
+    seconds = _SECONDS.findall(stop[1]) if stop else []
+    return int(seconds[-1]) if seconds else None
 
 
 def author(text: str) -> Author:

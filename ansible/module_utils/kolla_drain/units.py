@@ -7,6 +7,7 @@ an error, for what it would do with a container is then not known.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from .errors import EngineError, EngineUnreachable, UnitError
 from .model import Container
 from .processes import myself
 from .systemctl import Systemctl, parse_time_span
-from .unit_file import SLICE, SLICE_DROP_IN, Author, Definition, author, unit_name
+from .unit_file import SLICE, SLICE_DROP_IN, Author, Definition, author, grace, unit_name
 from .unit_hold import DROP_IN, Holds, watch
 
 # Its presence says that systemd is the host's PID 1 (sd_booted(3)).
@@ -28,6 +29,8 @@ BOOTED = "/run/systemd/system"
 FOLDER = "/etc/systemd/system"
 DROP_IN_FILE = "kolla-drain.conf"
 _OURS = re.compile(unit_name(".+"))
+# A command as ``systemctl show`` prints it.
+_COMMAND = re.compile(r"argv\[\]=(.*?) ;")
 
 # After its container's end a unit ends at once; one that hangs on, in seconds, is helped.
 SETTLE = 15.0
@@ -42,6 +45,7 @@ _PROPERTIES = (
     "FragmentPath",
     "DropInPaths",
     "TimeoutStopUSec",
+    "ExecStop",
     "Restart",
     "Result",
 )
@@ -63,7 +67,8 @@ class Unit:
     enabled: str = ""
     path: str = ""
     drop_ins: tuple[str, ...] = ()  # without a hold
-    stop_timeout: float | None = None  # seconds; None is infinity
+    # Seconds until a stop by systemd kills: systemd itself, or the engine's stop that it runs; None is infinity.
+    stop_timeout: float | None = None
     restart: str = "no"
     result: str = ""
     error: str = ""
@@ -149,7 +154,9 @@ class Units:
         printed = self._ctl("show", "--property", ",".join(_PROPERTIES), "--", *map(unit_name, wanted))
         found = {}
         for container, block in zip(wanted, printed.strip().split("\n\n")):  # in the order of the question
-            said = dict(line.partition("=")[::2] for line in block.strip().splitlines())
+            said: dict[str, str] = {}
+            for name, _, value in (line.partition("=") for line in block.strip().splitlines()):
+                said[name] = f"{said.get(name, '')} {value}".strip()  # a line for each of several commands
             # One whose file is gone may still run, and end badly.
             if said["LoadState"] != "not-found" or said["ActiveState"] != "inactive":
                 found[container] = _unit(container, said)
@@ -408,7 +415,7 @@ def definition(
         engine,
         program,
         str(policy),
-        int(timeout),
+        math.ceil(timeout),
         10 if retries is None else int(retries),
         window,
     )
@@ -431,6 +438,7 @@ def _unit(container: str, said: Mapping[str, str]) -> Unit:
         limit = parse_time_span(said.get("TimeoutStopUSec", "infinity"))
     except ValueError:
         limit = None
+    limits = [limit, *map(grace, _COMMAND.findall(said.get("ExecStop", "")))]
     return Unit(
         name=unit_name(container),
         container=container,
@@ -440,7 +448,7 @@ def _unit(container: str, said: Mapping[str, str]) -> Unit:
         enabled=said.get("UnitFileState", ""),
         path=said.get("FragmentPath", ""),
         drop_ins=tuple(one for one in drop_ins if os.path.basename(one) != DROP_IN),
-        stop_timeout=limit,
+        stop_timeout=min((one for one in limits if one is not None), default=None),
         restart=said.get("Restart", "no"),
         result=said.get("Result", ""),
         error=said.get("LoadError", "").strip('"'),

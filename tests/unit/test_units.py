@@ -250,15 +250,19 @@ def test_what_cannot_be_held_is_an_error_and_leaves_nothing(host, systemd, word)
     assert left(systemd) == [] or word == "daemon-reload"
 
 
-def test_a_drop_in_that_overrides_the_hold_is_named(host, systemd):
+@pytest.mark.parametrize("restart", ["always", "no"])
+def test_a_drop_in_that_overrides_the_hold_is_named(host, systemd, restart):
+    """Whatever it sets: it may be one of the many things that a hold sees to."""
     systemd.add()
 
     reload = systemd._reload
     systemd._reload = lambda: (
         reload(),
-        systemd.states[UNIT].update(Restart="always", DropInPaths=f"/run/{DROP_IN} /etc/zzzzz.conf"),
+        systemd.states[UNIT].update(
+            Restart=restart, DropInPaths=f"/etc/mine.conf /run/{DROP_IN} /etc/zzzzz.conf"
+        ),
     )
-    with pytest.raises(UnitError, match=r"/etc/zzzzz\.conf overrides"):
+    with pytest.raises(UnitError, match=r"for /etc/zzzzz\.conf overrides"):
         host.hold([NAME])
     assert left(systemd) == []
 
@@ -323,12 +327,29 @@ def test_a_run_that_dies_at_any_step_leaves_what_its_watcher_undoes(
     assert systemd.states[UNIT]["Restart"] == "always"
 
 
-def test_a_unit_about_to_start_its_container_is_calmed(host, systemd):
-    systemd.add(ActiveState="activating", SubState="auto-restart")
-    systemd.on["stop"] = lambda words: systemd.states[UNIT].update(ActiveState="inactive", SubState="dead")
+def stopped(systemd):
+    return lambda _: systemd.states[UNIT].update(ActiveState="inactive", SubState="dead")
+
+
+@pytest.mark.parametrize("sub", ["auto-restart", "auto-restart-queued"])
+def test_a_unit_about_to_start_its_container_is_calmed(host, systemd, sub):
+    systemd.add(ActiveState="activating", SubState=sub)
+    systemd.on["stop"] = stopped(systemd)
     hold = host.hold([NAME])
     assert hold.calmed
     assert ("stop", "--no-block", UNIT) in systemd.asked
+
+
+def test_one_whose_container_ends_while_it_is_being_held_is_calmed(host, systemd):
+    systemd.add()
+    systemd.on["daemon-reload"] = lambda _: systemd.states[UNIT].update(
+        ActiveState="activating", SubState="auto-restart"
+    )
+    systemd.on["stop"] = stopped(systemd)
+    hold = host.hold([NAME])
+    assert hold.calmed
+    assert hold.units[NAME].state == "active"
+    assert host.of(NAME).state == "inactive"
 
 
 def test_one_that_cannot_be_calmed_is_an_error(host, systemd):
@@ -354,6 +375,12 @@ def test_settled_once_it_is_inactive(host, systemd, after):
     unit = host.of(NAME)
     systemd.on["show"] = ends
     assert host.settle(unit, lambda: True).state == "inactive"
+
+
+def test_one_that_stays_active_without_a_process_is_settled(host, systemd):
+    systemd.add(SubState="exited")
+    systemd.on["stop"] = stopped(systemd)
+    assert host.settle(host.of(NAME), lambda: True).state == "inactive"
 
 
 def test_settled_never_as_failed(host, systemd):
@@ -400,6 +427,17 @@ def test_a_start_returns_with_the_new_life(host, systemd):
     assert host.start(host.of(NAME), STOPPED, look, 60.0) == running
     asked = [words[0] for words in systemd.asked]
     assert asked.index("reset-failed") < asked.index("start")
+
+
+def test_one_that_stays_active_without_a_process_is_started_all_the_same(host, systemd):
+    systemd.add(SubState="exited")
+    held = []
+    systemd.on["stop"] = lambda _: (held.append(left(systemd) != []), stopped(systemd)(_))
+    systemd.on["start"] = lambda _: held.append(left(systemd) != [])
+    running = replace(STOPPED, status=ContainerStatus.RUNNING, started_at="2", pid=7)
+    look = lambda: running if systemd.count("start") else STOPPED  # noqa: E731
+    assert host.start(host.of(NAME), STOPPED, look, 60.0) == running
+    assert held == [True, False], "held for its end, and not when it is started"
 
 
 def test_one_that_ended_at_once_was_started(host, systemd):

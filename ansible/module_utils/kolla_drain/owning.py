@@ -45,7 +45,7 @@ class Owning:
     def undecided(self, at_rest: Collection[str]) -> bool:
         """Whether the unit of one of these containers still starts it, or has not seen its end yet."""
         units = self._units.look(at_rest).values()
-        return any(not unit.at_rest and unit.sub != "exited" for unit in units)
+        return any(not unit.at_rest and not unit.finished for unit in units)
 
     @contextlib.contextmanager
     def _untouched(self, who: str) -> Iterator[None]:
@@ -88,7 +88,18 @@ class Owning:
                 f"{each.result.get('reason', '')}, and its unit was brought to rest".lstrip(", ")
             )
         if found_at_rest or each.at_rest:
-            return self._units.settle(unit, lambda: _at_rest(engine, name))
+            now = self._units.settle(unit, lambda: _at_rest(engine, name))
+            if now is not None and not now.at_rest:
+                each.warnings.append(
+                    f"{name} has stopped and runs again, for its unit {now.name} or somebody else has started it "
+                    f"since; see who with 'journalctl -u {now.name}', and stop it again."
+                )
+            elif unit.cleans_up and unit.name in self._hold.names:
+                each.warnings.append(
+                    f"{name}: the ExecStopPost of its unit {unit.name} was not run, for it could signal a container "
+                    "that drains; run it by hand if it is needed after this stop."
+                )
+            return now
         now = self._units.of(name)
         if now is not None and now.at_rest and not unit.at_rest and now.usable and not _at_rest(engine, name):
             return self._units.attach(now)  # its client ended, say with the engine; the container runs on

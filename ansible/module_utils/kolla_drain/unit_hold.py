@@ -28,14 +28,17 @@ RECORDS = "/run/kolla-drain/units"
 DROP_IN = "zzzz-kolla-drain-hold.conf"
 
 # `docker start -a` passes every signal on to the container, so a stop through systemd must not send one that means
-# anything there. Whatever code the container ends with, its unit has not failed.
+# anything there. Whatever code the container ends with, its unit has not failed. One that has no process to wait for
+# (RemainAfterExit) runs its ExecStopPost as soon as it is told to stop, and that is often another stop by the engine.
 _CODES = " ".join(str(code) for code in range(1, 256))
 HOLD = f"""\
 # kolla-drain drains this unit's container. This file goes when that is done, or when the run that does it ends.
 [Service]
 Restart=no
 RestartForceExitStatus=
+RemainAfterExit=no
 ExecStop=
+ExecStopPost=
 KillMode=process
 KillSignal=SIGCONT
 RestartKillSignal=SIGCONT

@@ -46,6 +46,7 @@ _PROPERTIES = (
     "DropInPaths",
     "TimeoutStopUSec",
     "ExecStop",
+    "ExecStopPost",
     "Restart",
     "Result",
 )
@@ -73,6 +74,8 @@ class Unit:
     result: str = ""
     error: str = ""
     held: bool = False
+    overriding: tuple[str, ...] = ()  # drop-ins that come after a hold
+    cleans_up: bool = False  # runs something once it has stopped (ExecStopPost)
 
     @property
     def at_rest(self) -> bool:
@@ -87,7 +90,12 @@ class Unit:
     @property
     def waiting(self) -> bool:
         """Whether it is about to start its container again."""
-        return self.sub == "auto-restart"
+        return self.sub.startswith("auto-restart")  # auto-restart-queued since systemd 254
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has no process and counts as active all the same (RemainAfterExit): a start of it does nothing."""
+        return self.sub == "exited"
 
     @property
     def said(self) -> dict[str, Any]:
@@ -205,8 +213,11 @@ class Units:
         hold = Hold(units, names)
         try:
             self._holds.hold(names, owner)
-            self._check_held(names, self.look(containers))
-            hold.calmed = self._calm(units)
+            held = self.look(containers)
+            self._check_held(names, held)
+            # A container may have ended while its unit was not held yet.
+            self._calm([unit for unit in held.values() if unit.name in names or not unit.usable])
+            hold.calmed = any(unit.waiting for unit in (*units.values(), *held.values()))
         except BaseException:
             self.lift(hold)
             raise
@@ -215,15 +226,16 @@ class Units:
     @staticmethod
     def _check_held(names: Sequence[str], units: Mapping[str, Unit]) -> None:
         for unit in units.values():
-            if unit.name in names and unit.usable and (not unit.held or unit.restart != "no"):
-                others = ", ".join(unit.drop_ins) or "another drop-in"
+            overridden = not unit.held or unit.overriding or unit.restart != "no"
+            if unit.name in names and unit.usable and overridden:
+                others = ", ".join(unit.overriding or unit.drop_ins) or "another drop-in"
                 raise UnitError(
-                    f"The unit {unit.name} could not be kept from starting its container again, for {others} overrides "
-                    f"{DROP_IN} under /run; take its Restart out, or give that file a name that comes before."
+                    f"The unit {unit.name} could not be kept from starting its container again, or from cutting its "
+                    f"time, for {others} overrides {DROP_IN} under /run; give that file a name that comes before."
                 )
 
-    def _calm(self, units: Mapping[str, Unit]) -> bool:
-        waiting = [unit.container for unit in units.values() if unit.waiting]
+    def _calm(self, units: Iterable[Unit]) -> None:
+        waiting = [unit.container for unit in units if unit.waiting]
         deadline = self._clock() + SETTLE
         while waiting:
             # Held, a stop of one that has started it after all only waits for it: the drain goes on.
@@ -236,7 +248,6 @@ class Units:
                     f"The unit {unit_name(waiting[0])} starts its container again and again, and could not be stopped; "
                     f"see 'systemctl status {unit_name(waiting[0])}'."
                 )
-        return any(unit.waiting for unit in units.values())
 
     def lift(self, hold: Hold) -> str:
         """Let the units act again; why that could not be, empty when it could."""
@@ -264,7 +275,7 @@ class Units:
             if not at_rest():
                 return now
             spent = self._clock() - begun
-            if now.waiting:
+            if now.waiting or now.finished:
                 self._ctl("stop", "--no-block", "--", unit.name)
             elif spent > SETTLE and not killed:
                 # It is left without a container: what hangs is the engine's client, and no signal reaches beyond it.
@@ -290,6 +301,8 @@ class Units:
         self, unit: Unit, before: Container, look: Callable[[], Container | None], timeout: float
     ) -> Container:
         """Start a container through its unit; returns it as soon as the engine has started it. Raises UnitError."""
+        if unit.finished:
+            self._end(unit, before, look)
         # A unit that failed often, or was started often, refuses until its count is gone.
         with contextlib.suppress(UnitError):
             self._ctl("reset-failed", "--", unit.name)
@@ -312,6 +325,20 @@ class Units:
                     f"{unit.name}'."
                 )
             self._wait(_LOOK)
+
+    def _end(self, unit: Unit, before: Container, look: Callable[[], Container | None]) -> None:
+        """Bring to rest one that takes a container which has ended for one that runs."""
+
+        def at_rest() -> bool:
+            now = _look(before, look)
+            return now is not None and now.at_rest
+
+        # Held, its stop signals nobody, should somebody start the container just now.
+        hold = self.hold([unit.container])
+        try:
+            self.settle(unit, at_rest)
+        finally:
+            self.lift(hold)
 
     # --- files
 
@@ -434,6 +461,7 @@ def _look(before: Container, look: Callable[[], Container | None]) -> Container 
 
 def _unit(container: str, said: Mapping[str, str]) -> Unit:
     drop_ins = said.get("DropInPaths", "").split()
+    held = [place for place, one in enumerate(drop_ins, 1) if os.path.basename(one) == DROP_IN]
     try:
         limit = parse_time_span(said.get("TimeoutStopUSec", "infinity"))
     except ValueError:
@@ -452,7 +480,9 @@ def _unit(container: str, said: Mapping[str, str]) -> Unit:
         restart=said.get("Restart", "no"),
         result=said.get("Result", ""),
         error=said.get("LoadError", "").strip('"'),
-        held=any(os.path.basename(one) == DROP_IN for one in drop_ins),
+        held=bool(held),
+        overriding=tuple(drop_ins[held[-1] :]) if held else (),
+        cleans_up=bool(said.get("ExecStopPost")),
     )
 
 

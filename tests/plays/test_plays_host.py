@@ -491,3 +491,103 @@ def test_a_balancer_that_is_down_is_told_and_holds_up_nobody(site: HostSite) -> 
     assert site.code == 0
     assert site.stops("c1") == WAVES
     assert "HAProxy on c2 was not asked: " in site.output
+
+
+REFUSES = {
+    "failed": True,
+    "answered": True,
+    "msg": "HAProxy at /s refuses to set c1 to drain: Permission denied.",
+}
+SILENT = {"failed": True, "answered": False, "msg": "HAProxy does not answer at /s (Connection refused)."}
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_balancer_that_would_refuse_stands_against_all(site: HostSite, check: list[str]) -> None:
+    site.answers["haproxy-drain c1 c1"] = [UP, REFUSES]
+
+    site.run("reboot_prepare.yml", "c1", *check)
+
+    assert site.code != 0
+    assert site.did("stop_container", "fenced") == []
+    assert not site.state("c1").exists()
+    assert re.search(r"Nothing was touched, .*HAProxy on c2: .*Permission denied", site.output)
+
+
+def test_an_api_that_a_balancer_does_not_let_go_is_not_stopped(site: HostSite) -> None:
+    site.answers["haproxy-drain c1 c1"] = [UP, UP, UP, REFUSES]
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code != 0
+    assert site.stops("c1") == WAVES[:3]
+    assert re.search(
+        r"c1 is not drained, APIs: none of these were stopped, .*HAProxy on c2: .*refuses", site.output
+    )
+
+
+def test_a_balancer_that_went_down_meanwhile_is_told_and_holds_up_nobody(site: HostSite) -> None:
+    site.answers["haproxy-drain c1 c1"] = [UP, UP, UP, SILENT]
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code == 0
+    assert site.stops("c1") == WAVES
+    assert (
+        "HAProxy on c2 was not asked: HAProxy does not answer" in site.output.split("TASK [What was done")[-1]
+    )
+
+
+def test_the_plan_tells_where_it_is_taken_out(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "c1", "--check")
+
+    assert "to be taken out of HAProxy on c1, c2: cinder_api_back" in site.output
+
+
+def test_a_host_that_no_balancer_knows_is_told(site: HostSite) -> None:
+    site.answers["haproxy-drain"] = {"servers": [], "changed": False}
+
+    site.run("reboot_prepare.yml", "c1", "--check")
+
+    assert "HAProxy has no server c1, so nothing is taken out" in site.output
+
+
+def kept_for_haproxy(site: HostSite) -> list[str]:
+    """The backends that are remembered on c1, where nothing else is."""
+    kept = json.loads(site.state("c1").read_text())
+    assert not kept.get("containers")
+    return list(kept["backends"])
+
+
+def test_a_balancer_that_does_not_take_it_back_is_an_error_that_a_later_start_repairs(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "c1")
+    site.answers["haproxy-ready c1 c1"] = [UP, REFUSES]
+
+    site.run("start.yml", "c1")
+
+    assert site.code != 0
+    assert len(site.did("unfenced")) == 2
+    assert re.search(
+        r"c1 runs and is unfenced, but not back in HAProxy \(cinder_api_back\).*HAProxy on c2", site.output
+    )
+    assert kept_for_haproxy(site) == ["cinder_api_back"]
+
+    del site.answers["haproxy-ready c1 c1"]
+    site.run("start.yml", "c1")
+
+    assert site.code == 0
+    assert {one["what"] for one in site.calls} == {"haproxy-ready"}
+    assert not site.state("c1").exists()
+
+
+@pytest.mark.parametrize("failure", [SILENT, {"unreachable": True}])
+def test_a_balancer_that_is_down_is_told_and_takes_it_back_later(
+    site: HostSite, failure: dict[str, Any]
+) -> None:
+    site.run("reboot_prepare.yml", "c1")
+    site.answers["haproxy-ready c1 c1"] = [UP, failure]
+
+    site.run("start.yml", "c1")
+
+    assert site.code == 0
+    assert re.search("HAProxy on c2 was not asked: .*run this again, which puts the host back", site.output)
+    assert kept_for_haproxy(site) == ["cinder_api_back"]

@@ -118,6 +118,28 @@ def test_only_what_haproxy_finds_up_is_ours(filters: ModuleType) -> None:
     assert filters.open_backends([{"servers": rows}, {"unreachable": True}]) == ["UP", "no check"]
 
 
+def test_a_balancer_that_is_away_is_told_from_one_that_refuses(filters: ModuleType) -> None:
+    results = [
+        {"item": "a", "servers": []},
+        {"item": "b", "msg": "no route", "unreachable": True},
+        {"item": "c", "msg": "no socket", "answered": False, "failed": False},
+        {"item": "d", "msg": "refused", "answered": True, "failed": False},
+        {"item": "e", "msg": "no Python"},
+        {"item": "f", "skipped": True},
+    ]
+
+    assert filters.unasked(results) == [
+        "HAProxy on b was not asked: no route", "HAProxy on c was not asked: no socket",
+    ]  # fmt: skip
+    assert filters.refusing(results) == ["HAProxy on d: refused", "HAProxy on e: no Python"]
+
+
+def test_what_haproxy_alone_is_remembered_for_begins_anew(filters: ModuleType) -> None:
+    found = filters.known_as({"since": "then", "backends": ["x"]}, ["a"], [], ["y"], "now")
+
+    assert found == {"since": "now", "containers": ["a"], "fenced": [], "backends": ["x", "y"]}
+
+
 def test_verdicts_are_counted(filters: ModuleType) -> None:
     drained = {"containers": [{"name": "a", "verdict": "drained"}, {"name": "b", "verdict": "unverified"}]}
     failed = {"containers": [{"name": "c", "verdict": None}]}

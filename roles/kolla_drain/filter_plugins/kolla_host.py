@@ -121,7 +121,7 @@ def known_as(
 ) -> Answer:
     """What is to be brought back: what an unfinished run has kept, and what is to be stopped now."""
     return {
-        "since": remembered.get("since") or since,
+        "since": remembered["since"] if remembered.get("containers") else since,
         "containers": sorted({*remembered.get("containers", []), *names}),
         "fenced": _unique([*remembered.get("fenced", []), *targets]),
         "backends": sorted({*remembered.get("backends", []), *backends}),
@@ -211,12 +211,39 @@ def fences(results: list[Answer]) -> list[str]:
 
 
 def unasked(results: list[Answer]) -> list[str]:
-    """Of which hosts HAProxy could not be asked, and why."""
+    """Of which hosts HAProxy could not be asked, and why: it, or its host, is down and sends nobody anywhere."""
     return [
         f"HAProxy on {one['item']} was not asked: {one.get('msg', '')}"
-        for one in results
-        if "servers" not in one and not one.get("skipped")
+        for one in _not_done(results)
+        if one.get("unreachable") or one.get("answered") is False
     ]
+
+
+def refusing(results: list[Answer]) -> list[str]:
+    """Of which hosts HAProxy is there, and did not do as it was told, and why."""
+    return [
+        f"HAProxy on {one['item']}: {one.get('msg', '')}"
+        for one in _not_done(results)
+        if not one.get("unreachable") and one.get("answered") is not False
+    ]
+
+
+def _not_done(results: list[Answer]) -> list[Answer]:
+    # NOTE: where failure is no end of the play, Ansible's own "failed" does not tell.
+    return [one for one in results if "servers" not in one and not one.get("skipped")]
+
+
+def balanced(results: list[Answer], server: str) -> list[str]:
+    """Where the host is to be taken out of HAProxy, for the plan."""
+    asked = [one for one in results if "servers" in one]
+    names = [one["item"] for one in asked if open_backends([one])]
+    if names:
+        return [f"to be taken out of HAProxy on {', '.join(names)}: {', '.join(open_backends(asked))}"]
+    if asked and not any(one["servers"] for one in asked):
+        return [
+            f"HAProxy has no server {server}, so nothing is taken out; if that is wrong correct haproxy_server"
+        ]
+    return []
 
 
 def open_backends(results: list[Answer]) -> list[str]:
@@ -246,6 +273,8 @@ class FilterModule:
             back,
             down,
             unasked,
+            refusing,
+            balanced,
             open_backends,
         )
         return {f"kolla_host_{one.__name__}": one for one in found}

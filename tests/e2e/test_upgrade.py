@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from testbed import upgrades
+from testbed import recorder, upgrades
 from testbed.nova_stack import NovaStack
 from testbed.stack import CINDER, Stack
 from testbed.waiting import wait_until
@@ -183,39 +183,22 @@ class Load:
         assert self.api.get("volume", self.volumes["extend"])["size"] == 2
 
 
-class Recorder:
-    """What the engine says of a project's containers while it is open: action, name of the time, signal.
-
-    Live: the engine remembers the last 256 events only.
-    """
+class Recorder(recorder.Recorder):
+    """What the engine does with a project's containers while it is open."""
 
     def __init__(self, client: Any, project: str) -> None:
-        self.events: list[tuple[str, str, str]] = []
-        self._project = project
-        self._stream = client.api.events(filters={"type": "container"}, decode=True)
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        super().__init__(client, lambda event: event.name.startswith(f"{project}_"))
 
     def __enter__(self) -> Recorder:
-        self._reader.start()
         return self
-
-    def __exit__(self, *_: object) -> None:
-        time.sleep(1)  # events come a moment after the fact
-        self._stream.close()
-
-    def _read(self) -> None:
-        for one in self._stream:
-            of = one["Actor"]["Attributes"]
-            if of["name"].startswith(f"{self._project}_") and not one["Action"].startswith("exec_"):
-                self.events.append((one["Action"], of["name"], of.get("signal", "")))
 
     @property
     def kills(self) -> list[tuple[str, str]]:
-        return [(name, signal) for action, name, signal in self.events if action == "kill"]
+        return [(event.name, event.signal) for event in self.events if event.action == "kill"]
 
     @property
-    def of_services(self) -> list[tuple[str, str, str]]:
-        return [event for event in self.events if not event[1].endswith("_one_off")]
+    def of_services(self) -> list[recorder.Event]:
+        return [event for event in self.events if not event.name.endswith("_one_off")]
 
 
 def images_of(stack: Stack) -> set[str]:
@@ -233,7 +216,7 @@ def all_up_and_enabled(stack: Stack | NovaStack) -> bool:
 def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None:
     load = Load(site)
 
-    with Recorder(site.client, "cinder") as recorder:
+    with Recorder(site.client, "cinder") as recorded:
         play = (
             Play(to_next)
             .when("PLAY [The next service of the order, cinder 2]", load.volume_work)
@@ -247,19 +230,19 @@ def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None
     assert images_of(site).pop().endswith("-next")
     wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
     # What has evidence is ended while it is frozen; the API has none, and drains.
-    assert recorder.kills == [*((name, str(KILL)) for name in ORDER[:3]), (ORDER[3], str(TERM))]
+    assert recorded.kills == [*((name, str(KILL)) for name in ORDER[:3]), (ORDER[3], str(TERM))]
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
     assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
     assert site.state.endpoints.database_password not in play.output
 
 
 def test_a_second_run_changes_nothing(site: Stack, to_next: Path) -> None:
-    with Recorder(site.client, "cinder") as recorder:
+    with Recorder(site.client, "cinder") as recorded:
         play = Play(to_next).end()
 
     assert play.code == 0
     assert play.changed == 0
-    assert recorder.of_services == []
+    assert recorded.of_services == []
 
 
 def files() -> dict[str, tuple[float, bytes]]:
@@ -281,7 +264,7 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_
     before = (files(), rows(site), sorted(image.id for image in site.client.images.list()))
     names = {one.name for one in site.client.containers.list(all=True)}
 
-    with Recorder(site.client, "cinder") as recorder:
+    with Recorder(site.client, "cinder") as recorded:
         play = Play(to_stock, "--check", "--diff", "-e", "service_timeouts=write").end()
 
     assert play.code == 0
@@ -293,7 +276,7 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_
     )
     assert (files(), rows(site), sorted(image.id for image in site.client.images.list())) == before
     assert {one.name for one in site.client.containers.list(all=True)} == names
-    assert recorder.events == []
+    assert recorded.events == []
     site.clear_pauses()
     site.api.wait_status("volume", volume, "available")
 

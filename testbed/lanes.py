@@ -33,7 +33,8 @@ from testbed.stack import MARIADB, MODES, EngineEvent, Stack, lane_folders
 from testbed.waiting import wait_until
 
 KINDS = ("volume", "backup")
-TOUCH_EVERY = 2  # seconds
+HELD = "held"  # see drivers/kolla_drain_testbed/pauses.py
+TOUCH_EVERY = 1  # seconds
 
 
 class Lane(Slowed):
@@ -192,6 +193,14 @@ class Lane(Slowed):
         """What the engine recorded of it from then until now."""
         return self.stack.engine_events(self.container_name(kind), since)
 
+    def hold(self) -> None:
+        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
+        (self._folder / HELD).touch()
+
+    def go_on(self) -> None:
+        """What was held takes its seconds now."""
+        (self._folder / HELD).unlink(missing_ok=True)
+
     def kill_operation(self, resource_id: str, timeout: float = 180) -> None:
         """The operation that sleeps on this resource neither goes on nor ends any more, while its service lives."""
         dying = self._folder / "dying"
@@ -212,11 +221,19 @@ def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:
     return [future.result() for future in futures]
 
 
+def down_together(lanes: Iterable[Lane]) -> None:
+    """All of them, side by side; the first error is raised once all have ended."""
+    lanes = list(lanes)
+    with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
+        futures = [pool.submit(lane.down) for lane in lanes]
+    for future in futures:
+        future.result()
+
+
 @contextlib.contextmanager
 def lanes_up(*lanes: Lane) -> Iterator[list[Lane]]:
     """All of them up together, and removed in the end."""
     try:
         yield up_together(lanes)
     finally:
-        for lane in lanes:
-            lane.down()
+        down_together(lanes)

@@ -8,7 +8,7 @@ stack; tests/e2e and tools/matrix share all of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ KILL = 9
 # moment of the end has read nothing before it, and does not claim to know.
 RIGHT_SECONDS = ("drained", "already_stopped")
 REFUSALS = ("Another run is replacing", "its evidence could not be read before the signal")
-MISSED = "was in flight and is not among the operations"
+# Verdicts that claim an end of the container.
+ENDED = ("drained", "cut", "killed", "unverified")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Operation:
     states: tuple[State, ...]  # the first is the resource that the operation is about
     check: Callable[[], str] = lambda: ""  # what is wrong with rows and files, once the states are right
     in_flight: bool = True  # when the stop began; a request that came later is not the verdict's business
+    sent: float | None = None  # of one that came later: seconds after the beginning of the stop
 
     @property
     def ids(self) -> set[str]:
@@ -66,8 +68,8 @@ class Row:
     stops: str
     start: Callable[[Bench, Any], Sequence[Operation]]
     prepare: Callable[[Bench], Any] = lambda bench: None
-    # More requests, sent one after the other for as long as the service is not back.
-    requests: Callable[[Bench, Any], Sequence[Callable[[], Operation]]] | None = None
+    # More requests, sent one after the other until the service is back.
+    requests: Callable[[Bench, Any], Iterable[Callable[[], Operation]]] | None = None
     # The stop is sent twice, two seconds apart; and once it serves again the whole is done once more.
     in_a_row: bool = False
 
@@ -81,6 +83,9 @@ class Honesty:
     mode: str
     arguments: str
     verdict: str
+    held: bool = (
+        False  # the operation stands still until the call is over: it does not end before the deadline
+    )
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Stopped:
     reason: str = ""
     exit: str = ""  # signal or freeze, as the module says it
     seconds: float = 0.0  # from the call to the container's exit
+    ended: bool = False  # the engine told of that exit, and the states at it are of that moment
     gap: float | None = None  # from that to the new process's start
     own: float = 0.0  # from the module's begin to the exit, without the time that Ansible needs
     told: tuple[dict[str, Any], ...] = ()  # the module's operations
@@ -109,6 +115,7 @@ class Fate:
     status: str
     right: bool
     in_flight: bool
+    sent: float | None = None  # one that came later: seconds after the beginning of the stop
     told: str = (
         ""  # the outcome that the module tells: finished, interrupted, unknown; empty: it never saw it
     )
@@ -139,6 +146,9 @@ class Cell:
     problems: tuple[str, ...] = ()  # what kolla_docker got wrong: lost work, or a verdict that is not true
     seconds: float = 0.0  # the whole cell
     attempt: int = 1
+    patience: float = 0.0  # seconds after it served again, until what was not right was lost
+    made: str = ""  # the date
+    commit: str = ""  # what was run
 
     @property
     def lost(self) -> list[Fate]:
@@ -200,6 +210,7 @@ class Job:
     arguments: str = ""  # more ones for the module
     verdicts: tuple[str, ...] = ("drained",)
     honesty: str = ""
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -221,6 +232,7 @@ def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
         found.append(
             f"the verdict is {stopped.verdict} ({stopped.reason}) and not {' or '.join(job.verdicts)}"
         )
+    found += _unseen(job, stopped, fates)
     if len([signal for signal in stopped.signals if signal != KILL]) > 1:
         found.append(f"the stop signal was sent more than once: {stopped.signals}")
     refused = any(one in stopped.second for one in REFUSALS)
@@ -235,6 +247,23 @@ def judge(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
     return found
 
 
+def _unseen(job: Job, stopped: Stopped, fates: Sequence[Fate]) -> list[str]:
+    """What the cell is there to look at, and did not see: then it proves nothing."""
+    found = []
+    if stopped.verdict in ENDED and not stopped.ended:
+        found.append(f"{stopped.verdict} is said, and the engine told of no end of the container")
+    if stopped.ended and not stopped.signals:
+        found.append("the container ended, and the engine told of no signal")
+    if job.row.requests:
+        sent = [fate.sent for fate in fates if fate.sent is not None]
+        if not any(moment < stopped.seconds for moment in sent):
+            found.append("no request was sent between the beginning of the stop and the container's end")
+        # A replacement's gap is too short for that.
+        if job.way == STOP and not any(moment > stopped.seconds for moment in sent):
+            found.append("no request was sent while the container was down")
+    return found
+
+
 def _untrue(job: Job, stopped: Stopped, fate: Fate) -> list[str]:
     """Where the module's words and the database do not agree on one operation."""
     name = f"{fate.kind} {fate.id}"
@@ -243,7 +272,7 @@ def _untrue(job: Job, stopped: Stopped, fate: Fate) -> list[str]:
     if "unverified" in job.verdicts:
         return [f"{name} is told as {fate.told} without evidence"] if fate.told else []
     if not fate.told:
-        return [f"{name} {MISSED}"]
+        return [f"{name} was in flight and is not among the operations"]
     if stopped.verdict == "drained" and not finished:
         return [f"drained is said, but {name} was {fate.at_exit} at the exit and is {fate.word}"]
     if "finished" in fate.told and not finished:

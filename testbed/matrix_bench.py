@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from docker.models.containers import Container
+
 from testbed.lanes import Lane
 from testbed.matrix import BACKUP, GONE, VOLUME, Operation, State
 from testbed.paths import CINDER_DIR
@@ -26,26 +28,12 @@ OFFSETS = (0, 300 * MIB + 7, GIB - MIB)
 POLL = 0.4
 
 
-class Lead:
-    """How long Ansible takes until the module looks: the operations are that much longer, to be in flight then.
-
-    A person's machine is not as busy as one on which many cells run side by side.
-    """
-
-    def __init__(self, seconds: float = 5.0) -> None:
-        self.seconds = seconds
-
-    def took(self, seconds: float) -> None:
-        """Learn from one run; quick to rise, slow to fall."""
-        self.seconds = min(25.0, max(3.0, 1.3 * seconds, 0.8 * self.seconds))
-
-
 class Bench:
     """One lane, and how long operations take on it."""
 
-    def __init__(self, stack: Stack, lane: Lane, seconds: float, lead: Lead) -> None:
-        self.stack, self.lane, self.seconds, self.lead = stack, lane, seconds, lead
-        self.with_lead = False  # whether the way to stop takes it
+    def __init__(self, stack: Stack, lane: Lane, seconds: float) -> None:
+        self.stack, self.lane, self.seconds = stack, lane, seconds
+        self._frozen: list[Container] = []
         self.api = stack.api
         self.first, self.second = lane.backends
         self._begun = time.time()
@@ -104,10 +92,23 @@ class Bench:
     # -- slow operations, in flight
 
     def slow(self, operation: str, share: float = 1.0) -> None:
-        """From now on it takes as long as the operations of this matrix do."""
+        """From now on it takes as long as the operations of this matrix do, counted from ``go_on``."""
         self._begun = time.time() - 1
-        whole = self.seconds + (self.lead.seconds if self.with_lead else 0.0)
-        self.lane.set_pause(operation, whole * share)
+        self.lane.hold()
+        self.lane.set_pause(operation, self.seconds * share)
+
+    def freeze(self, of: str) -> None:
+        """What is asked of this service waits, until half of an operation's time after ``go_on``."""
+        container = self.lane.container(of)
+        container.pause()
+        self._frozen.append(container)
+
+    def go_on(self) -> None:
+        """What is in flight takes its time from now on."""
+        self.lane.go_on()
+        while self._frozen:
+            time.sleep(self.seconds / 2)
+            self._frozen.pop().unpause()
 
     def begun(self, operation: str, resource: str, of: str = VOLUME) -> None:
         """Wait until the service has begun it: its driver says so before it pauses."""
@@ -139,9 +140,19 @@ class Bench:
             return "its content is another"
         return ""
 
+    def waits_for_the_volume(self, backup: str) -> None:
+        """Wait until cinder-backup has named its driver in the row: then it asks cinder-volume for the device."""
+        question = "SELECT service FROM backups WHERE id = %s"
+
+        def named() -> bool:
+            return bool(self.stack.mariadb.execute(question, (backup,), "cinder")[0][0])
+
+        wait_until(named, 180, f"backup {backup} asking for its volume", interval=POLL)
+
     def clean(self) -> None:
         """Nothing of the cell before is left, neither rows nor files, whatever became of it."""
         self.lane.clear_pauses()
+        self.go_on()
         ours = tuple(f"{self.lane.host}@{one}%" for one in (self.first, self.second))
         of_type = "volume_type_id IN (SELECT id FROM volume_types WHERE name IN (%s, %s))"
         volumes = f"(SELECT id FROM volumes WHERE host LIKE %s OR host LIKE %s OR {of_type})"

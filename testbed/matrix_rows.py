@@ -138,6 +138,15 @@ def backup_create(bench: Bench, had: Known) -> list[Operation]:
     return [_backup(bench, had, backup)]
 
 
+def backup_create_first_hop(bench: Bench, had: Known) -> list[Operation]:
+    """cinder-volume is frozen, so that cinder-backup waits for it; then the backup comes back for its second hop."""
+    bench.slow("backup_chunk", 0.5 / CHUNKS)
+    bench.freeze(VOLUME)
+    backup = str(bench.api.create_backup(had.volume)["id"])
+    bench.waits_for_the_volume(backup)
+    return [_backup(bench, had, backup)]
+
+
 def _backup(bench: Bench, had: Known, backup: str) -> Operation:
     def check() -> str:
         files = bench.backup_files(backup)
@@ -210,7 +219,7 @@ REQUESTS_OF_A_KIND = 5
 
 
 def for_requests(bench: Bench) -> list[list[Known]]:
-    """Enough volumes for requests of each kind, for as long as the service is away."""
+    """Volumes for requests of each kind."""
     had = known_ones(bench, 3 * REQUESTS_OF_A_KIND + 1)
     return [had[1::3], had[2::3], had[3::3], had[:1]]
 
@@ -222,8 +231,8 @@ def busy(bench: Bench, _: object) -> list[Operation]:
     return found
 
 
-def requests(bench: Bench, had: list[list[Known]]) -> list[Callable[[], Operation]]:
-    """Creates, extends, deletes and snapshots in turn, and a backup; what the API takes must be done."""
+def requests(bench: Bench, had: list[list[Known]]) -> Iterator[Callable[[], Operation]]:
+    """Creates, extends, deletes and snapshots in turn, and a backup; what the API takes must be done. It has no end."""
     to_extend, to_delete, to_snapshot, (to_back_up,) = had
     kinds: list[Iterator[Callable[[], Operation]]] = [
         (lambda: _asked_create(bench) for _ in range(REQUESTS_OF_A_KIND)),
@@ -233,7 +242,9 @@ def requests(bench: Bench, had: list[list[Known]]) -> list[Callable[[], Operatio
     ]
     in_turn = [make for four_of_them in zip(*kinds) for make in four_of_them]
     # While the stop waits for the slow operation, as a rule.
-    return [*in_turn[:2], lambda: _asked_backup(bench, to_back_up), *in_turn[2:]]
+    yield from (*in_turn[:2], lambda: _asked_backup(bench, to_back_up), *in_turn[2:])
+    # What no volume has to be prepared for.
+    yield from itertools.repeat(lambda: _asked_create(bench))
 
 
 def _late(operation: Operation) -> Operation:
@@ -280,6 +291,13 @@ ROWS: Sequence[Row] = (
     Row("snapshot-create", "snapshot create", VOLUME, snapshot_create, known),
     Row("snapshot-delete", "snapshot delete", VOLUME, snapshot_delete, with_snapshot),
     Row("backup-create", "backup create (stopping backup)", BACKUP, backup_create, known),
+    Row(
+        "backup-create-first-hop",
+        "backup create (stopping backup in its first hop)",
+        BACKUP,
+        backup_create_first_hop,
+        known,
+    ),
     Row("backup-create-volume", "backup create (stopping volume)", VOLUME, backup_create, known),
     Row("backup-restore", "backup restore (stopping backup)", BACKUP, backup_restore, with_backup),
     Row("backup-delete", "backup delete (stopping backup)", BACKUP, backup_delete, with_backup),
@@ -300,16 +318,22 @@ LONG = (
     "backup-restore",
     "backup-create-volume",
     "backup-create",
+    "backup-create-first-hop",
     "four",
 )
 
 # What a stop says that is meant to lose work, or to leave it alone. Only the first of the arguments may decide.
 HONEST = (
-    Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed"),
-    Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed"),
+    Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed", held=True),
+    Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed", held=True),
     Honesty("cut", "create", "threads", "quiesce=never exit=signal", "cut"),
     Honesty(
-        "left-running", "extend", "eventlet", "graceful_shutdown_timeout=5 on_timeout=leave", "left_running"
+        "left-running",
+        "extend",
+        "eventlet",
+        "graceful_shutdown_timeout=5 on_timeout=leave",
+        "left_running",
+        held=True,
     ),
     Honesty("unverified", "create", "eventlet", "service=none", "unverified"),
 )
@@ -318,7 +342,13 @@ HONEST = (
 def job_of(one: Honesty) -> Job:
     """A stop that is meant not to drain."""
     return Job(
-        BY_NAME[one.row], STOP, one.mode, arguments=one.arguments, verdicts=(one.verdict,), honesty=one.name
+        BY_NAME[one.row],
+        STOP,
+        one.mode,
+        arguments=one.arguments,
+        verdicts=(one.verdict,),
+        honesty=one.name,
+        held=one.held,
     )
 
 

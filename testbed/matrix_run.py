@@ -13,31 +13,21 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from testbed import containers
-from testbed.lanes import Lane, up_together
-from testbed.matrix import (
-    KOLLA_ANSIBLE,
-    MISSED,
-    NOT_RUN,
-    OURS,
-    PLAIN,
-    Cell,
-    Fate,
-    Job,
-    Operation,
-    Row,
-    Stopped,
-    judge,
-)
-from testbed.matrix_bench import POLL, Bench, Lead
-from testbed.matrix_ways import WAYS, Stopping
+from testbed.containers import Spec
+from testbed.errors import TestbedError
+from testbed.lanes import Lane, down_together, up_together
+from testbed.matrix import NOT_RUN, Cell, Fate, Job, Operation, Row, State, Stopped, judge
+from testbed.matrix_bench import POLL, Bench
+from testbed.matrix_ways import WAYS, Stopping, spec_for
 from testbed.stack import Stack
 
 LANES = {"eventlet": ("m1", "m2"), "threads": ("m3", "m4")}
-# Once it serves again: what is resumed or waits in the queue is done by then. Beside an operation's own length.
-PATIENCE = {PLAIN: 20.0, KOLLA_ANSIBLE: 20.0}
-LONG_PATIENCE = 60.0
+# Once it serves again, beside an operation's own length: what is resumed or waits in the queue is done by then.
+PATIENCE = 60.0
+# The same where work is meant to be lost.
+SHORT_PATIENCE = 10.0
 HOPELESS = ("error", "error_deleting", "error_extending", "error_restoring", "error_backing-up")
-AROUND = 14.0  # seconds that a stop and a start take beside the operation
+ASK_EVERY = 1.0  # seconds between two requests
 
 
 class CellRun:
@@ -45,36 +35,35 @@ class CellRun:
 
     def __init__(self, bench: Bench, job: Job) -> None:
         self.bench, self.job = bench, job
-        self.at_exit: dict[str, str] = {}
+        self.at_exit: dict[tuple[str, str], str] = {}
         self.operations: list[Operation] = []
         self.refused: list[str] = []
+        meant = job.verdicts == ("drained",)
+        self.patience = bench.seconds + (PATIENCE if meant else SHORT_PATIENCE)
 
-    def run(self) -> Cell:
-        """The cell; what could not be run says so in ``problems``, and loses nothing of the others."""
+    def run(self, is_ready: bool = False) -> Cell:
+        """The cell; what could not be run says so in ``problems``, and loses nothing of the others.
+
+        ``is_ready``: both services served at the end of the cell before.
+        """
         began = time.monotonic()
-        cell = self._tried()
-        if any(MISSED in problem for problem in cell.problems):
-            # The machine was slow. Evidence that does not see the operation at all misses it again.
-            self.bench.lead.took(2 * self.bench.lead.seconds)
-            cell = self._tried()
-        with contextlib.suppress(Exception):
-            self.bench.clean()
-        return replace(cell, seconds=round(time.monotonic() - began, 1))
-
-    def _tried(self) -> Cell:
         job, bench = self.job, self.bench
-        cell = Cell(job.name, job.row.name, job.way, job.mode, bench.lane.name, attempt=job.attempt)
-        bench.with_lead = job.way in OURS
+        cell = Cell(
+            job.name, job.row.name, job.way, job.mode, bench.lane.name,
+            attempt=job.attempt, patience=self.patience,
+        )  # fmt: skip
         try:
-            self._make_ready()
+            self._make_ready(is_ready)
             for _ in range(2 if job.row.in_a_row else 1):
                 cell = self._once(cell)
         except Exception as error:  # noqa: BLE001 - one cell that cannot be run is that cell's result
             why = f"{NOT_RUN}: {type(error).__name__}: {error}"
             cell = replace(cell, problems=(*cell.problems, why + "\n" + traceback.format_exc(limit=-4)))
-        return cell
+        with contextlib.suppress(Exception):
+            bench.clean()
+        return replace(cell, seconds=round(time.monotonic() - began, 1))
 
-    def _make_ready(self) -> None:
+    def _make_ready(self, is_ready: bool) -> None:
         """Both containers serve, and nothing of the cell before is left."""
         self.bench.clean()
         for kind in self.bench.lane.kinds:
@@ -83,21 +72,24 @@ class CellRun:
                 container.unpause()
             if container.status != "running":
                 container.start()
-        self.bench.lane.wait_ready()
+                is_ready = False
+        if not is_ready:
+            self.bench.lane.wait_ready()
 
     def _once(self, cell: Cell) -> Cell:
         """One stop with its operations; a row of two in a row comes here twice."""
         row = self.job.row
         self.at_exit, self.refused = {}, []
+        spec = spec_for(self.job.way, self.bench, row.stops)
         had = row.prepare(self.bench)
         self.operations = list(row.start(self.bench, had))
-        sender = self._sender(row, had)
+        stopping = self._stopping(row, spec)
+        sender = Sender(row.requests(self.bench, had) if row.requests else (), self.refused, stopping.began)
         try:
-            stopped = WAYS[self.job.way](self._stopping(row))
+            stopped = WAYS[self.job.way](stopping)
             self.bench.lane.wait_ready([row.stops])
         finally:
             self.operations += sender.end()
-        self._note_exit(again=False)
         self.bench.lane.clear_pauses()
         fates = self._fates(stopped)
         problems = judge(self.job, stopped, fates)
@@ -108,33 +100,38 @@ class CellRun:
             problems=(*cell.problems, *problems, *self.refused),
         )
 
-    def _stopping(self, row: Row) -> Stopping:
-        note = lambda: self._note_exit(again=True)  # noqa: E731
-        return Stopping(self.bench, row.stops, self.job.arguments, twice=row.in_a_row, at_exit=note)
+    def _stopping(self, row: Row, spec: Spec | None) -> Stopping:
+        return Stopping(
+            self.bench,
+            row.stops,
+            self.job.arguments,
+            twice=row.in_a_row,
+            held=self.job.held,
+            spec=spec,
+            look=self._look,
+            at_exit=self._note_exit,
+        )
 
-    def _sender(self, row: Row, had: object) -> Sender:
-        made = row.requests(self.bench, had) if row.requests else ()
-        # Some before the stop, some while the service is away, and some until it serves.
-        interval = (self.bench.seconds + AROUND) / max(1, len(made))
-        return Sender(made, self.refused, interval)
+    def _look(self) -> None:
+        """What is over before the stop begins cannot show what the stop does to it."""
+        over = [one for one in self.operations if self._has_ended(one)]
+        if over:
+            raise TestbedError(f"{over[0].kind} {over[0].id} was over before the stop began")
 
-    def _note_exit(self, again: bool) -> None:
-        """The states at the exit; where the way has no such moment, at its end."""
-        if self.at_exit and not again:
-            return
-        for operation in self.operations:
-            self.at_exit[operation.id] = self._status(operation)
+    def _note_exit(self) -> None:
+        """The states at the exit."""
+        for one in (state for operation in self.operations for state in operation.states):
+            self.at_exit[(one.resource, one.id)] = self.bench.api.status(one.resource, one.id)
 
     def _status(self, operation: Operation) -> str:
         """The first state that is not yet right, else that of the resource itself."""
-        seen = [(one, self.bench.api.status(one.resource, one.id)) for one in operation.states]
-        return next((status for one, status in seen if status != one.status), seen[0][1])
+        return _first_wrong(
+            operation.states, [self.bench.api.status(one.resource, one.id) for one in operation.states]
+        )
 
     def _fates(self, stopped: Stopped) -> list[Fate]:
         """Wait until each operation has come to its right end, or for as long as any could take."""
-        meant = self.job.verdicts == ("drained",)
-        patience = self.bench.seconds + (PATIENCE.get(self.job.way, LONG_PATIENCE) if meant else 10.0)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + self.patience
         open_ones = list(self.operations)
         while open_ones and time.monotonic() < deadline:
             open_ones = [one for one in open_ones if not self._has_ended(one)]
@@ -155,22 +152,31 @@ class CellRun:
             kind=operation.kind,
             id=operation.id,
             wanted=operation.states[0].status,
-            at_exit=self.at_exit.get(operation.id, ""),
+            at_exit=self._status_at_exit(operation, stopped),
             status=self._status(operation),
             right=reached and not wrong,
             in_flight=operation.in_flight,
+            sent=operation.sent,
             told=" and ".join(told),
             wrong=wrong,
         )
+
+    def _status_at_exit(self, operation: Operation, stopped: Stopped) -> str:
+        """Of what the module tells of: cinder-volume's part of a backup is over when the volume's row is right."""
+        told = {str(one["id"]) for one in stopped.told}
+        states = [one for one in operation.states if one.id in told] or list(operation.states)
+        return _first_wrong(states, [self.at_exit.get((one.resource, one.id), "") for one in states])
+
+
+def _first_wrong(states: Sequence[State], statuses: Sequence[str]) -> str:
+    return next((status for one, status in zip(states, statuses) if status != one.status), statuses[0])
 
 
 class Sender:
     """Sends requests one after the other until told to end; what the API took are the operations."""
 
-    def __init__(
-        self, requests: Sequence[Callable[[], Operation]], refused: list[str], interval: float
-    ) -> None:
-        self._requests, self._refused, self._interval = requests, refused, interval
+    def __init__(self, requests: Iterable[Callable[[], Operation]], refused: list[str], began: float) -> None:
+        self._requests, self._refused, self._began = requests, refused, began
         self._taken: list[Operation] = []
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._send)
@@ -178,12 +184,13 @@ class Sender:
 
     def _send(self) -> None:
         for request in self._requests:
-            if self._enough.wait(self._interval):
+            if self._enough.wait(ASK_EVERY):
                 return
+            sent = round(time.time() - self._began, 1)
             try:
-                self._taken.append(request())
+                self._taken.append(replace(request(), sent=sent))
             except Exception as error:  # noqa: BLE001 - what was not taken is nobody's loss, but it is told
-                self._refused.append(f"a request was refused: {error}")
+                self._refused.append(f"a request was refused {sent} s after the beginning: {error}")
 
     def end(self) -> list[Operation]:
         """Send no more."""
@@ -199,7 +206,6 @@ class Runner:
         self, stack: Stack, jobs: Iterable[Job], seconds: float, tell: Callable[[Cell], None]
     ) -> None:
         self._stack, self._seconds, self._tell = stack, seconds, tell
-        self._lead = Lead()
         self._cells: list[tuple[Job, Future[Cell]]] = [(job, Future()) for job in jobs]
         self._lanes = [
             Lane(stack, name, mode)
@@ -216,8 +222,7 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         self._ending.set()
         self._threads[0].join()
-        for lane in self._lanes:
-            lane.down()
+        down_together(self._lanes)
 
     @property
     def cells(self) -> dict[str, Future[Cell]]:
@@ -245,14 +250,16 @@ class Runner:
             worker.join()
 
     def _bench(self, lane: Lane) -> Bench:
-        return Bench(self._stack, lane, self._seconds, self._lead)
+        return Bench(self._stack, lane, self._seconds)
 
     def _work(self, lane: Lane, jobs: queue.SimpleQueue[tuple[Job, Future[Cell]]]) -> None:
         bench = self._bench(lane)
+        is_ready = True  # as ``up`` leaves it
         with contextlib.suppress(queue.Empty):
             while not self._ending.is_set():
                 job, future = jobs.get_nowait()
-                cell = CellRun(bench, job).run()
+                cell = CellRun(bench, job).run(is_ready)
+                is_ready = not cell.problems
                 self._tell(cell)
                 future.set_result(cell)
 

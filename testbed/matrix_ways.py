@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from docker.errors import NotFound
 
 from testbed import containers, upgrades
 from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.matrix import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
-from testbed.matrix_bench import Bench, Lead
+from testbed.matrix_bench import Bench
+from testbed.recorder import Event, Recorder
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 400  # generous: cells run side by side, and a backup computes checksums of a whole volume
 BETWEEN_TWO_STOPS = 2.0
 LIMIT = BUDGET + 120
+EVENTS_COME = 30.0  # that the engine tells of an end, and the states at it are looked up
+LEDGER = Path("/run/kolla-drain")  # where the module keeps what it has begun
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,13 @@ class Stopping:
     kind: str
     arguments: str = ""  # more ones for the module
     twice: bool = False
-    at_exit: Callable[[], None] = lambda: (
-        None
-    )  # called while the container is down, where the way has such a moment
+    held: bool = False  # what is in flight stands still until the call is over
+    spec: Spec | None = None  # of what comes after, where that is another container
+    # Called at the beginning; raises where there is nothing to stop.
+    look: Callable[[], None] = lambda: None
+    # Called as soon as the engine tells that the container ended.
+    at_exit: Callable[[], None] = lambda: None
+    began: float = field(default_factory=time.time)
 
     @property
     def name(self) -> str:
@@ -53,7 +64,7 @@ class Stopping:
         return f"{lane} {budget}{self.arguments}".strip()
 
 
-def module(options: str | dict[str, Any], lead: Lead) -> dict[str, Any]:
+def module(options: str | dict[str, Any]) -> dict[str, Any]:
     """``ansible localhost -m kolla_docker -a ...``, as a person runs it; what it returned."""
     environment = {
         **os.environ,
@@ -63,7 +74,6 @@ def module(options: str | dict[str, Any], lead: Lead) -> dict[str, Any]:
     }
     words = options if isinstance(options, str) else json.dumps(options)
     program = str(Path(sys.executable).with_name("ansible"))
-    began = time.monotonic()
     done = subprocess.run(
         [program, "localhost", "-m", "kolla_docker", "-a", words],
         cwd=ROOT, env=environment, text=True, capture_output=True, timeout=LIMIT, check=False,
@@ -72,8 +82,6 @@ def module(options: str | dict[str, Any], lead: Lead) -> dict[str, Any]:
     if begin < 0:
         raise TestbedError(f"ansible said nothing that can be read:\n{done.stdout}{done.stderr}")
     found: dict[str, Any] = json.JSONDecoder().raw_decode(done.stdout[begin + 3 :])[0]
-    if found.get("timeline"):
-        lead.took(time.monotonic() - began - found["timeline"][-1]["at"])
     return found
 
 
@@ -97,51 +105,132 @@ def _idleness(said: Any) -> int:
     return {"drained": 0, None: 2, "already_stopped": 2}.get(verdict, 1)
 
 
-class _Clock:
-    """When the container that runs now ended, and when the one after it began, as the engine has it."""
+class _Ending:
+    """How the container that runs now ends, as the engine tells it."""
 
     def __init__(self, stopping: Stopping) -> None:
-        self._client, self._name = stopping.bench.stack.client, stopping.name
-        self._stack = stopping.bench.stack
-        self._old = self._client.containers.get(self._name)
-        self._began = time.time()
+        self._stopping, self._client = stopping, stopping.bench.stack.client
+        self._old = str(self._client.containers.get(stopping.name).id)
+        self._signals: list[int] = []
+        self._died_at: float | None = None
+        self._looked = threading.Event()
+        self._error: Exception | None = None
+        self._recorder = Recorder(self._client, lambda event: event.id == self._old, self._hear)
 
-    def times(self, restarted: bool) -> dict[str, Any]:
-        """Seconds until it ended, the gap, and the signals that the engine sent."""
-        events = self._stack.engine_events(self._old.id or "", self._began)
-        signals = tuple(event.signal for event in events if event.action == "kill")
-        ended = [event.time for event in events if event.action == "die"]
-        if not ended:
-            return {"seconds": round(time.time() - self._began, 1), "gap": None, "signals": signals}
+    def __enter__(self) -> _Ending:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._recorder.close()
+
+    def _hear(self, event: Event) -> None:
+        if event.action == "kill":
+            self._signals.append(int(event.signal))
+        if event.action == "die" and self._died_at is None:
+            self._died_at = event.at
+            try:
+                self._stopping.at_exit()
+            except Exception as error:  # noqa: BLE001 - raised in the cell's own thread
+                self._error = error
+            self._looked.set()
+
+    def told(self, stopped: Stopped, restarted: bool = False) -> Stopped:
+        """The same with what the engine told: of the end if there was one, the signals, and the gap to what follows."""
+        self.seen()
+        at, signals = self._died_at, tuple(self._signals)
+        if at is None:
+            return replace(stopped, seconds=self._since_the_beginning(time.time()), signals=signals)
         gap = None
         if restarted:
-            new = containers.started_at(self._client.containers.get(self._name)).timestamp()
-            gap = round(new - ended[0], 2)
-        return {"seconds": round(ended[0] - self._began, 1), "gap": gap, "signals": signals}
+            new = self._client.containers.get(self._stopping.name)
+            gap = round(containers.started_at(new).timestamp() - at, 2)
+        seconds = self._since_the_beginning(at)
+        return replace(stopped, seconds=seconds, ended=True, gap=gap, signals=signals)
+
+    def seen(self) -> None:
+        """Wait until the engine told of the end, if there was one, and the states at it were looked up."""
+        if not self._runs():
+            self._looked.wait(EVENTS_COME)
+        if self._error:
+            raise self._error
+
+    def _since_the_beginning(self, moment: float) -> float:
+        return round(moment - self._stopping.began, 1)
+
+    def _runs(self) -> bool:
+        try:
+            return str(self._client.containers.get(self._old).status) in ("running", "paused")
+        except NotFound:
+            return False
+
+
+class _Begun:
+    """Whether a run of the module has begun its stop of the container: its entry on this host says so."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._entry = LEDGER / f"{stopping.bench.stack.container(stopping.name).id}.json"
+        self._asked = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def __call__(self) -> bool:
+        try:
+            return bool(json.loads(self._entry.read_text())["begun"] >= self._asked)
+        except (OSError, ValueError, KeyError):  # none yet, or none any more
+            return False
+
+
+@contextlib.contextmanager
+def _going_on(stopping: Stopping, once: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Within, what is in flight goes on as soon as the stop has begun; what is held, at the end."""
+    over = threading.Event()
+
+    def let_go() -> None:
+        while not over.is_set() and (stopping.held or not once()):
+            over.wait(0.1)
+        stopping.bench.go_on()
+
+    waiting = threading.Thread(target=let_go)
+    waiting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        waiting.join()
+
+
+def _by_module(stopping: Stopping, options: str | dict[str, Any]) -> list[dict[str, Any]]:
+    stopping.look()
+    with _going_on(stopping, once=_Begun(stopping)):
+        return twice(stopping, lambda: module(options))
+
+
+def _by_engine(stopping: Stopping, grace: int) -> None:
+    stopping.look()
+    with _going_on(stopping):
+        twice(stopping, lambda: _docker("stop", "-t", str(grace), stopping.name))
 
 
 def stop(stopping: Stopping) -> Stopped:
     """kolla_docker stops it; then it is started."""
-    clock = _Clock(stopping)
-    options = f"action=stop_container {stopping.options}"
-    result, *more = twice(stopping, lambda: module(options, stopping.bench.lead))
-    stopped = replace(_told(result, *more), **clock.times(restarted=False))
-    stopping.at_exit()
-    container = stopping.bench.stack.container(stopping.name)
-    if container.status == "running" and result.get("signal"):
-        container.wait(timeout=LIMIT)  # left running, it ends by itself
-    if container.status != "running" or result.get("signal"):
+    with _Ending(stopping) as ending:
+        result, *more = _by_module(stopping, f"action=stop_container {stopping.options}")
+        container = stopping.bench.stack.container(stopping.name)
+        if container.status == "running" and result.get("signal"):
+            container.wait(timeout=LIMIT)  # left running, it ends by itself
+            container.reload()
+        stopped = ending.told(_told(result, *more))
+    if container.status != "running":
         container.start()
     return stopped
 
 
 def upgrade(stopping: Stopping) -> Stopped:
     """kolla_docker replaces it by one of another image."""
-    clock = _Clock(stopping)
-    options = {**_given(stopping.options), **_described(_other(stopping))}
+    assert stopping.spec
+    options = {**_given(stopping.options), **_described(stopping.spec)}
     options |= {"action": "recreate_or_restart_container", "ready_timeout": 120}
-    result, *more = twice(stopping, lambda: module(options, stopping.bench.lead))
-    stopped = replace(_told(result, *more), **clock.times(restarted=True))
+    with _Ending(stopping) as ending:
+        result, *more = _by_module(stopping, options)
+        stopped = ending.told(_told(result, *more), restarted=True)
     if not result.get("changed") or result.get("rolled_back"):
         raise TestbedError(f"{stopping.name} was not replaced: {result.get('msg') or result.get('reason')}")
     return stopped
@@ -149,23 +238,22 @@ def upgrade(stopping: Stopping) -> Stopped:
 
 def plain(stopping: Stopping) -> Stopped:
     """The engine's plain stop, as anybody would; then a start."""
-    clock = _Clock(stopping)
-    twice(stopping, lambda: _docker("stop", "-t", "10", stopping.name))
-    stopped = Stopped(**clock.times(restarted=False))
-    stopping.at_exit()
+    with _Ending(stopping) as ending:
+        _by_engine(stopping, 10)
+        stopped = ending.told(Stopped())
     _docker("start", stopping.name)
     return stopped
 
 
 def kolla_ansible(stopping: Stopping) -> Stopped:
     """A stop with 60 s of grace, a removal by force, and a new container."""
-    clock = _Clock(stopping)
-    spec = _other(stopping)
-    twice(stopping, lambda: _docker("stop", "-t", "60", stopping.name))
-    stopping.at_exit()
-    _docker("rm", "-f", stopping.name)
-    containers.ensure(stopping.bench.stack.client, spec)
-    return Stopped(**clock.times(restarted=True))
+    assert stopping.spec
+    with _Ending(stopping) as ending:
+        _by_engine(stopping, 60)
+        ending.seen()
+        _docker("rm", "-f", stopping.name)
+        containers.ensure(stopping.bench.stack.client, stopping.spec)
+        return ending.told(Stopped(), restarted=True)
 
 
 WAYS: dict[str, Callable[[Stopping], Stopped]] = {
@@ -201,13 +289,17 @@ def _given(options: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in options.split())  # type: ignore[misc]
 
 
-def _other(stopping: Stopping) -> Spec:
-    """What the container is made of, with the image that it does not have now."""
-    stack, lane = stopping.bench.stack, stopping.bench.lane
-    now = stack.container(stopping.name).attrs["Config"]["Image"]
+def spec_for(way: str, bench: Bench, kind: str) -> Spec | None:
+    """What comes after, where the way makes another container: the same with the image that it does not have now.
+
+    To be asked for before anything is in flight: an image may have to be made.
+    """
+    if way not in (UPGRADE, KOLLA_ANSIBLE):
+        return None
+    stack, lane = bench.stack, bench.lane
+    now = lane.container(kind).attrs["Config"]["Image"]
     stock, following = (upgrades.cinder_image(stack.client, variant) for variant in ("", "next"))
-    image = stock if now == following else following
-    return lane.service(stopping.kind).spec(image, stack.state.endpoints)
+    return lane.service(kind).spec(stock if now == following else following, stack.state.endpoints)
 
 
 def _described(spec: Spec) -> dict[str, Any]:

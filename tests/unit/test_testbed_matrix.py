@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testbed.matrix import PLAIN, STOP, Cell, Fate, Job, Row, Stopped, judge
+from testbed.matrix import (
+    PLAIN,
+    STOP,
+    UPGRADE,
+    Cell,
+    Fate,
+    Job,
+    Row,
+    Stopped,
+    judge,
+)
+from testbed.paths import DRIVERS
 
 ROW = Row("extend", "extend", "volume", lambda bench, had: [])
+REQUESTS = Row("requests", "requests", "volume", lambda bench, had: [], requests=lambda bench, had: [])
 
 
 def fate(**more: Any) -> Fate:
@@ -17,6 +34,12 @@ def fate(**more: Any) -> Fate:
         "right": True, "in_flight": True, "told": "finished",
     }  # fmt: skip
     return Fate(**{**known, **more})
+
+
+def stopped(verdict: str = "drained", **more: Any) -> Stopped:
+    """As the engine tells of one that was ended while frozen after 10 s."""
+    known = {"verdict": verdict, "signals": (9,), "ended": verdict != "left_running", "seconds": 10.0}
+    return Stopped(**{**known, **more})
 
 
 LOST = {"at_exit": "extending", "status": "extending", "right": False}
@@ -38,7 +61,7 @@ def job(verdict: str = "drained", way: str = STOP) -> Job:
     ],
 )
 def test_true_words_pass(wanted: str, said: str, one: Fate) -> None:
-    assert judge(job(wanted), Stopped(verdict=said), [one]) == []
+    assert judge(job(wanted), stopped(said), [one]) == []
 
 
 @pytest.mark.parametrize(
@@ -55,7 +78,7 @@ def test_true_words_pass(wanted: str, said: str, one: Fate) -> None:
     ],
 )
 def test_what_is_not_so_is_found(wanted: str, said: str, one: Fate, words: str) -> None:
-    assert words in " ".join(judge(job(wanted), Stopped(verdict=said), [one]))
+    assert words in " ".join(judge(job(wanted), stopped(said), [one]))
 
 
 @pytest.mark.parametrize(
@@ -71,17 +94,43 @@ def test_what_is_not_so_is_found(wanted: str, said: str, one: Fate, words: str) 
     ],
 )
 def test_a_second_call_may_claim_nothing_where_it_came_too_late_to_look(second: str, right: bool) -> None:
-    found = judge(job(), Stopped(verdict="drained", second=second), [fate()])
+    found = judge(job(), stopped(second=second), [fate()])
     assert (found == []) == right, found
 
 
 def test_a_second_signal_is_found() -> None:
-    assert judge(job(), Stopped(verdict="drained", signals=(15, 9)), [fate()]) == []
-    assert "more than once" in judge(job(), Stopped(verdict="drained", signals=(15, 15)), [fate()])[0]
+    assert judge(job(), stopped(signals=(15, 9)), [fate()]) == []
+    assert "more than once" in judge(job(), stopped(signals=(15, 15)), [fate()])[0]
+
+
+def test_a_cell_that_saw_no_signal_or_no_end_proves_nothing() -> None:
+    assert judge(job(), stopped(signals=()), [fate()]) == [
+        "the container ended, and the engine told of no signal"
+    ]
+    assert "told of no end" in judge(job(), stopped(ended=False), [fate()])[0]
+
+
+@pytest.mark.parametrize(
+    ("way", "moments", "words"),
+    [
+        (STOP, (4.0, 11.0), ""),
+        (STOP, (4.0, 9.9), "while the container was down"),
+        (STOP, (11.0,), "between the beginning of the stop and the container's end"),
+        (UPGRADE, (4.0,), ""),
+        (UPGRADE, (), "between the beginning of the stop and the container's end"),
+    ],
+)
+def test_requests_were_sent_when_they_matter(way: str, moments: tuple[float, ...], words: str) -> None:
+    sent = [fate(in_flight=False, told="", sent=moment) for moment in moments]
+
+    found = judge(Job(REQUESTS, way, "eventlet"), stopped(), [fate(), *sent])
+
+    assert words in " ".join(found)
+    assert bool(found) == bool(words)
 
 
 def test_an_operation_out_of_nowhere_is_found() -> None:
-    assert "nobody asked for" in judge(job(), Stopped(verdict="drained", told=({"id": "7"},)), [])[0]
+    assert "nobody asked for" in judge(job(), stopped(told=({"id": "7"},)), [])[0]
 
 
 def test_of_the_other_ways_nothing_is_asked() -> None:
@@ -106,3 +155,29 @@ def test_words_for_people(fates: list[Fate], word: str) -> None:
 
     assert cell.word == word
     assert Cell.from_dict(cell.as_dict()) == cell
+
+
+def test_what_is_held_takes_its_time_from_the_end_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = tmp_path / "pauses.json"
+    pauses.write_text(json.dumps({"extend": {"seconds": 0.5}}))
+    held = tmp_path / "held"
+    held.touch()
+    monkeypatch.setenv("TESTBED_PAUSES", str(pauses))
+    spec = importlib.util.spec_from_file_location("pauses", DRIVERS / "kolla_drain_testbed" / "pauses.py")
+    assert spec
+    assert spec.loader
+    driver = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(driver)
+
+    operation = threading.Thread(target=driver.pause, args=("extend", "1"))
+    operation.start()
+    operation.join(1.2)
+    assert operation.is_alive()
+    released = time.monotonic()
+    held.unlink()
+    operation.join(30)
+
+    assert not operation.is_alive()
+    assert time.monotonic() - released > 0.25  # it may have looked just before

@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 
-from kolla_drain_testbed.pauses import told
+from kolla_drain_testbed.pauses import LOOK_EVERY, held, told
 
 IMAGE_SIZE = 4 * 1024**2
 CHUNKS = 16
@@ -63,6 +63,8 @@ def _slowly(image_id, pauses):
     whole = content(image_id)
     for begin in range(0, IMAGE_SIZE, _PIECE):
         seconds, _ = told("image_chunk", pauses)
+        while seconds and held(pauses):
+            time.sleep(LOOK_EVERY)
         time.sleep(seconds)
         yield whole[begin : begin + _PIECE]
 

@@ -5,6 +5,8 @@
 how: ``sleep`` yields under eventlet; ``execute`` runs a program, as most drivers
 do; ``block`` stops the whole process: no heartbeat, no signal is handled.
 
+While a file HELD is there, what sleeps begins its time again and again: it takes its seconds from the file's end on.
+
 A file DYING/RESOURCE_ID kills the operation that sleeps on this resource: it neither goes on nor ends any more,
 while its service lives. Whoever asked for it knows by the file being gone.
 """
@@ -18,6 +20,8 @@ import time
 LOG = logging.getLogger(__name__)
 FILE = os.environ.get("TESTBED_PAUSES", "/var/lib/cinder/pauses.json")
 DYING = os.path.join(os.path.dirname(FILE), "dying")
+HELD = "held"  # beside the file of pauses
+LOOK_EVERY = 0.2
 _dead: set[str] = set()
 
 
@@ -30,6 +34,11 @@ def told(operation: str, pauses_file: str = FILE) -> tuple[float, str]:
         return 0.0, "sleep"
     pause = pauses.get(operation) or pauses.get("default") or {}
     return float(pause.get("seconds", 0)), pause.get("how", "sleep")
+
+
+def held(pauses_file: str = FILE) -> bool:
+    """Whether the time of slow operations does not pass."""
+    return os.path.exists(os.path.join(os.path.dirname(pauses_file), HELD))
 
 
 def pause(operation: str, resource_id: str = "") -> None:
@@ -57,7 +66,9 @@ def _sleep(seconds: float, resource_id: str) -> None:
             LOG.info("testbed: what was done to %s died", resource_id)
             while True:
                 time.sleep(3600)
-        time.sleep(min(left, 0.2))
+        time.sleep(min(left, LOOK_EVERY))
+        if held():
+            deadline = time.monotonic() + seconds
 
 
 def _told_to_die(resource_id: str) -> bool:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
+from testbed.matrix_results import COMMIT
 from testbed.matrix_rows import BY_NAME, HONEST
 
 TITLES = {
@@ -37,9 +38,7 @@ docker stop, 10 s
 kolla-ansible's way
    A stop with 60 s, then the container is removed by force and made again.
 
-Then the API, the rows and the files are looked at: sizes, checksums of what was copied, downloaded, backed up or
-restored, the parent of a snapshot, and that what was deleted is gone. An operation that is not in its right final state
-{patience} after the service serves again is lost.
+{then}
 
 {made}
 
@@ -48,7 +47,13 @@ What is gained
 
 """
 
-VERSIONS = """Run on {made} with operations of {seconds:g} s, each cell {times}: {versions}."""
+THEN = """
+Then the API, the rows and the files are looked at: sizes, checksums of what was copied, downloaded, backed up or
+restored, the parent of a snapshot, and that what was deleted is gone. An operation that is not in its right final state
+{patience} after the service serves again is lost.
+"""
+
+RUN = "* {made}, {number} cells ({ways}): {versions}."
 
 NOTES = """
 Beside what became of the operation stand the seconds from the beginning of the stop to the container's exit. With
@@ -57,48 +62,74 @@ than they do alone. *Done after the start*: the operation was not finished at th
 
 """
 
-HONEST_HEAD = """
+HONEST_TITLE = """
 What it says when work is lost
 ==============================
 
-A verdict must not claim more than the database shows. In each cell above, ``drained`` was held against the rows and
-files at the exit, and what the module says of each operation against what became of it. These stops are meant not to
-drain, to see that they say so:
-
 """
+
+HONEST_WORDS = """
+A verdict must not claim more than the database shows. In each cell above, ``drained`` was held against the rows {when},
+and what the module says of each operation against what became of it. These stops are meant not to drain, to see that
+they say so{patience}:
+"""
+AT_THE_END = "at the moment that the engine told of the exit"
+OLDER = ", but in the upgrades of an older run ({number}) only once the new container served"
 
 
 def made_of(results: dict[str, Any]) -> str:
     """The page in reStructuredText."""
     cells = [Cell.from_dict(one) for one in results["cells"]]
     rows = [cell for cell in cells if not _is_honesty(cell)]
+    honesty = [cell for cell in cells if _is_honesty(cell)]
     head = HEAD.format(
         seconds=results["seconds"],
-        made=_wrapped(_versions(results)),
-        patience=f"{results['seconds'] + 20:g} s",
+        then=_wrapped(THEN.format(patience=_patience(rows))),
+        made=_runs(results["runs"], cells),
     )
     parts = [head, _gain(rows), NOTES.lstrip("\n")]
     parts += [_table(mode, [cell for cell in rows if cell.mode == mode]) for mode in MODE_TITLES]
-    parts += [
-        HONEST_HEAD.lstrip("\n"),
-        _honesty([cell for cell in cells if _is_honesty(cell)]),
-        _problems(cells),
-    ]
+    parts += [_honest_head(rows, honesty), _honesty(honesty), _problems(cells)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
+
+
+def _honest_head(rows: Sequence[Cell], honesty: Sequence[Cell]) -> str:
+    # NOTE: of a stop the states were those at the exit at all times.
+    older = sum(cell.way == UPGRADE and not all(one.ended for one in cell.stops) for cell in rows)
+    when = AT_THE_END + (OLDER.format(number=older) if older else "")
+    patience = f"; what was not right was given {_patience(honesty)}" if honesty else ""
+    words = _wrapped(HONEST_WORDS.format(when=when, patience=patience))
+    return f"{HONEST_TITLE.lstrip()}{words}\n\n"
+
+
+def _patience(cells: Sequence[Cell]) -> str:
+    """How long was waited; by ways where it was not the same."""
+    found: dict[float, list[str]] = {}
+    for way in WAYS:
+        for patience in sorted({cell.patience for cell in cells if cell.way == way}):
+            found.setdefault(patience, []).append(TITLES[way])
+    if len(found) == 1:
+        return f"{next(iter(found)):g} s"
+    return " and ".join(f"{patience:g} s ({'; '.join(ways)})" for patience, ways in found.items())
 
 
 def _is_honesty(cell: Cell) -> bool:
     return any(cell.name.startswith(f"{one.name}-{STOP}") and cell.row == one.row for one in HONEST)
 
 
-def _versions(results: dict[str, Any]) -> str:
-    named = ", ".join(f"{name} {value}" for name, value in results["versions"].items())
-    times = (
-        "once"
-        if results["repeat"] == 1
-        else f"{results['repeat']} times under kolla_docker and once in the other ways"
-    )
-    return VERSIONS.format(made=results["made"], seconds=results["seconds"], times=times, versions=named)
+def _runs(runs: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> str:
+    """How often each cell was run, and which are of which run."""
+    most = max((cell.attempt for cell in cells if cell.way in OURS), default=1)
+    times = "once" if most == 1 else f"{most} times under kolla_docker and once in the other ways"
+    lines = []
+    for one in runs:
+        whose = (one["made"], one["versions"][COMMIT])
+        of_it = [cell for cell in cells if (cell.made, cell.commit) == whose]
+        ways = "; ".join(TITLES[way] for way in WAYS if any(cell.way == way for cell in of_it))
+        versions = ", ".join(f"{name} {value}" for name, value in one["versions"].items())
+        text = RUN.format(made=one["made"], number=len(of_it), ways=ways, versions=versions)
+        lines += [_wrapped(text).replace("\n", "\n  ")] if of_it else []
+    return f"Each cell was run {times}:\n\n" + "\n".join(lines)
 
 
 def _wrapped(text: str, width: int = 130) -> str:

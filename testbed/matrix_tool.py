@@ -2,26 +2,26 @@
 
 tools/matrix                                        all of it, and docs/results/matrix.rst and .json
 tools/matrix --rows extend,clone --modes threads    some of it, which is only printed
+tools/matrix --resume                               go on with a run that was broken off: what matrix.json lacks
+tools/matrix --again --ways plain,kolla-ansible     these once more; the others stay, with their date and their commit
 tools/matrix --page                                 the page once more, of the results that are there
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from testbed import matrix_page
+from testbed import matrix_page, matrix_results
 from testbed.console import say
 from testbed.containers import run_inside
 from testbed.errors import TestbedError
-from testbed.matrix import NOT_RUN, OURS, WAYS, Cell, Job
+from testbed.matrix import OURS, WAYS, Cell, Job
 from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of
 from testbed.matrix_run import Runner
 from testbed.stack import MODES, Stack
@@ -46,7 +46,7 @@ def versions(stack: Stack) -> dict[str, str]:
         "Python of Cinder": python,
         "Docker Engine": str(stack.client.version()["Version"]),
         "ansible-core": version("ansible-core"),
-        "kolla-drain": _commit(),
+        matrix_results.COMMIT: _commit(),
     }
 
 
@@ -62,36 +62,6 @@ def _commit() -> str:
     return commit
 
 
-@dataclass
-class Record:
-    """What a run has seen so far, kept with each cell."""
-
-    file: Path | None
-    head: dict[str, Any]
-    cells: list[dict[str, Any]]
-    expected: int
-
-    def add(self, cell: Cell) -> None:
-        """One more; a line for whoever looks on."""
-        # Tracebacks are for whoever looks on, not for the page.
-        brief = tuple(problem.splitlines()[0][:200] for problem in cell.problems)
-        self.cells.append(replace(cell, problems=brief).as_dict())
-        lines = cell.told().splitlines()
-        shown = lines[:1] if not cell.problems else lines
-        say(f"{len(self.cells)}/{self.expected} " + "\n".join([*shown, *self._ended(cell)]))
-        if self.file:
-            text = json.dumps({**self.head, "cells": self.cells}, indent=1)
-            self.file.write_text(text + "\n")
-
-    @staticmethod
-    def _ended(cell: Cell) -> list[str]:
-        return [
-            f"      {one.verdict} {one.exit} {one.seconds:.1f} s".rstrip()
-            for one in cell.stops
-            if one.verdict
-        ]
-
-
 def jobs_of(chosen: argparse.Namespace) -> list[Job]:
     """The cells that are asked for; with all of kolla_docker's also the stops that are meant to fail."""
     found = every_cell(chosen.rows, chosen.ways, chosen.modes, chosen.repeat)
@@ -102,49 +72,41 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
 
 def run(chosen: argparse.Namespace) -> int:
     """All cells; 1 if kolla_docker lost something or said what is not true."""
-    stack = Stack().up()
     whole = (
         set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
     )
-    file = chosen.output / "matrix.json" if whole else None
-    head = {
-        "made": time.strftime("%Y-%m-%d", time.gmtime()),
-        "seconds": chosen.seconds,
-        "repeat": chosen.repeat,
-        "versions": versions(stack),
-    }
+    file = chosen.output / "matrix.json"
+    jobs, results = jobs_of(chosen), matrix_results.nothing(chosen.seconds)
+    if chosen.again or (chosen.resume and (file.exists() or not whole)):
+        again = jobs if chosen.again else ()
+        results = matrix_results.kept(matrix_results.read(file), chosen.seconds, again)
+    had = {(cell["name"], cell["attempt"]) for cell in results["cells"]}
+    jobs = [job for job in jobs if (job.name, job.attempt) not in had]
+    stack = Stack().up()
     chosen.output.mkdir(parents=True, exist_ok=True)
-    before = kept(file, head) if file and chosen.resume else []
-    had = {(cell["name"], cell["attempt"]) for cell in before}
-    jobs = [job for job in jobs_of(chosen) if (job.name, job.attempt) not in had]
-    record = Record(file, head, before, len(before) + len(jobs))
+    writes = whole or chosen.resume or chosen.again
+    record = matrix_results.Record(
+        file if writes else None,
+        results,
+        time.strftime("%Y-%m-%d", time.gmtime()),
+        versions(stack),
+        len(had) + len(jobs),
+    )
     with Runner(stack, jobs, chosen.seconds, tell=record.add) as runner:
         for future in runner.cells.values():
             future.result()
-    cells = [Cell.from_dict(one) for one in record.cells]
-    if file:
+    cells = [Cell.from_dict(one) for one in results["cells"]]
+    if writes:
         page(file)
     bad = [cell for cell in cells if cell.problems]
     say(f"done: {len(cells)} cells, {len(bad)} of them with something wrong under kolla_docker or not run")
     return 1 if bad else 0
 
 
-def kept(file: Path, head: dict[str, Any]) -> list[dict[str, Any]]:
-    """The cells of an earlier run of the same length that were really run."""
-    if not file.exists():
-        return []
-    results = json.loads(file.read_text())
-    if results["seconds"] != head["seconds"]:
-        raise TestbedError(
-            f"{file} is of operations of {results['seconds']:g} s: resume it with --seconds of that."
-        )
-    return [cell for cell in results["cells"] if cell["word"] != NOT_RUN]
-
-
 def page(file: Path) -> None:
     """The page beside the results."""
     target = file.with_suffix(".rst")
-    target.write_text(matrix_page.made_of(json.loads(file.read_text())))
+    target.write_text(matrix_page.made_of(matrix_results.read(file)))
     say(f"{target} is written")
 
 
@@ -166,6 +128,11 @@ def main() -> int:
     )
     parser.add_argument(
         "--resume", action="store_true", help="keep the cells of matrix.json, and run those it lacks"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="run what is chosen once more, and keep the other cells of matrix.json (broken off: --resume)",
     )
     chosen = parser.parse_args()
     try:

@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 
+from testbed import matrix_page, matrix_results
+from testbed.errors import TestbedError
 from testbed.matrix import (
+    KOLLA_ANSIBLE,
+    OURS,
     PLAIN,
     STOP,
     UPGRADE,
+    WAYS,
     Cell,
     Fate,
     Job,
@@ -22,6 +27,7 @@ from testbed.matrix import (
     Stopped,
     judge,
 )
+from testbed.matrix_rows import BY_NAME
 from testbed.paths import DRIVERS
 
 ROW = Row("extend", "extend", "volume", lambda bench, had: [])
@@ -155,6 +161,62 @@ def test_words_for_people(fates: list[Fate], word: str) -> None:
 
     assert cell.word == word
     assert Cell.from_dict(cell.as_dict()) == cell
+
+
+def cell_of(way: str, **more: Any) -> dict[str, Any]:
+    cell = Cell(f"extend-{way}-eventlet", "extend", way, "eventlet", "m1", (stopped(),), (fate(),), **more)
+    return cell.as_dict()
+
+
+def older() -> dict[str, Any]:
+    """As it was written when all was of one run."""
+    cells = [cell_of(way) for way in WAYS]
+    for cell in cells:
+        for key in ("made", "commit", "patience"):
+            del cell[key]
+        for one in cell["stops"]:
+            del one["ended"]
+    return {"made": "2026-01-02", "seconds": 14, "repeat": 1, "versions": VERSIONS, "cells": cells}
+
+
+VERSIONS = {"cinder": "29.0.0", "kolla-drain": "0000001"}
+
+
+def again(results: dict[str, Any]) -> dict[str, Any]:
+    """The two ways of others once more, from another commit."""
+    jobs = [Job(BY_NAME["extend"], way, "eventlet") for way in (PLAIN, KOLLA_ANSIBLE)]
+    kept = matrix_results.kept(results, 14, jobs)
+    record = matrix_results.Record(None, kept, "2026-03-04", {**VERSIONS, "kolla-drain": "0000002"}, 4)
+    for job in jobs:
+        record.add(Cell.from_dict(cell_of(job.way, patience=74.0)))
+    return kept
+
+
+def test_what_is_kept_keeps_its_date_and_its_commit() -> None:
+    results = again(matrix_results.current(older()))
+
+    whose = {cell["way"]: (cell["made"], cell["commit"], cell["patience"]) for cell in results["cells"]}
+    assert whose == {
+        **dict.fromkeys(OURS, ("2026-01-02", "0000001", 74.0)),
+        **dict.fromkeys((PLAIN, KOLLA_ANSIBLE), ("2026-03-04", "0000002", 74.0)),
+    }
+
+
+def test_the_page_says_which_cells_are_of_which_run() -> None:
+    before = matrix_page.made_of(matrix_results.current(older()))
+    after = matrix_page.made_of(again(matrix_results.current(older())))
+
+    assert "* 2026-01-02, 4 cells (kolla_docker: stop; kolla_docker: upgrade; docker stop" in before
+    assert "34 s (docker stop, 10 s; kolla-ansible's way)" in " ".join(before.split())
+    assert "* 2026-01-02, 2 cells (kolla_docker: stop; kolla_docker: upgrade)" in after
+    assert "* 2026-03-04, 2 cells (docker stop, 10 s; kolla-ansible's way)" in after
+    assert "final state 74 s after" in " ".join(after.split())
+    assert "in the upgrades of an older run (1) only once" in " ".join(after.split())
+
+
+def test_results_of_other_operations_are_not_mixed() -> None:
+    with pytest.raises(TestbedError, match="--seconds"):
+        matrix_results.kept(matrix_results.current(older()), 20)
 
 
 def test_what_is_held_takes_its_time_from_the_end_of_that(

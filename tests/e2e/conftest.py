@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from testbed.nova_stack import NovaStack
 from testbed.stack import MODES, Stack
 from testbed.waiting import wait_until
 
@@ -44,6 +45,21 @@ def any_stack() -> Iterator[Stack]:
     was_up = any(one.state == "running" for one in stack.status())
     yield stack
     stack.clear_pauses() if was_up else stack.down()
+
+
+@pytest.fixture(scope="session")
+def any_nova(any_stack: Stack) -> Iterator[NovaStack]:
+    """Nova beside it, with what was there before left as it was; taken down afterwards in the same way."""
+    nova = NovaStack(any_stack)
+    was_up = any(one.state == "running" for one in nova.status())
+    yield nova
+    clean_nova(nova) if was_up else nova.down()
+
+
+def clean_nova(nova: NovaStack) -> None:
+    """Every service of its own image and up, no pause set, no instance left."""
+    nova.up().clear_pauses()
+    nova.delete_servers()
 
 
 @pytest.fixture(scope="session", params=MODES)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from testbed.nova_stack import NovaStack
-from testbed.stack import Stack
 from testbed.waiting import wait_until
 from tests.support.module_run import ROOT, run_module
 
-from .conftest import ad_hoc, kills
+from .conftest import ad_hoc, clean_nova, kills
 
 COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
 TERM = 15
@@ -21,26 +19,11 @@ TERM = 15
 LONG = 240
 
 
-@pytest.fixture(scope="module")
-def nova_up(any_stack: Stack) -> Iterator[NovaStack]:
-    """Nova; taken down afterwards, unless somebody had it up before."""
-    nova = NovaStack(any_stack)
-    was_up = any(one.state == "running" for one in nova.status())
-    yield nova
-    clean(nova) if was_up else nova.down()
-
-
-def clean(nova: NovaStack) -> None:
-    """Every service up, no pause set, no instance left."""
-    nova.up().clear_pauses()
-    nova.delete_servers()
-
-
 @pytest.fixture
-def nova(nova_up: NovaStack) -> NovaStack:
+def nova(any_nova: NovaStack) -> NovaStack:
     """As new before each test."""
-    clean(nova_up)
-    return nova_up
+    clean_nova(any_nova)
+    return any_nova
 
 
 def spawning(nova: NovaStack, seconds: float) -> str:

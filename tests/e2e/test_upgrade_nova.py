@@ -13,10 +13,9 @@ import pytest
 
 from testbed import upgrades
 from testbed.nova_stack import NOVA, NovaStack
-from testbed.stack import Stack
 from testbed.waiting import wait_until
 
-from .test_stop_nova import clean
+from .conftest import clean_nova
 from .test_upgrade import Play, Recorder, all_up_and_enabled
 
 TERM = 15
@@ -26,17 +25,15 @@ SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
-def site(any_stack: Stack) -> Iterator[NovaStack]:
-    """Nova with its own containers, before and after; taken down afterwards, unless somebody had it up before."""
-    nova = NovaStack(any_stack)
-    was_up = any(one.state == "running" for one in nova.status())
-    clean(nova)
+def site(any_nova: NovaStack) -> Iterator[NovaStack]:
+    """Nova with its own containers, before and after."""
+    nova = any_nova
+    clean_nova(nova)
     yield nova
     nova.mariadb.execute("UPDATE services SET disabled = 0, disabled_reason = NULL", database="nova")
     for name in (f"{one}.failed" for one in NOVA):
         for container in nova.client.containers.list(all=True, filters={"name": f"^/{name}$"}):
             container.remove(force=True, v=True)
-    clean(nova) if was_up else nova.down()
 
 
 @pytest.fixture(scope="module")

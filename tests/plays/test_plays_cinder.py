@@ -346,3 +346,29 @@ def test_a_dump_is_whole_and_keeps_the_secret(site: Site, kind: str) -> None:
     for file in left:
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.read_text().startswith("CREATE TABLE")
+
+
+def test_a_dump_is_made_by_the_engine_that_the_site_has(site: Site) -> None:
+    engine = site.folder / "podman"
+    engine.write_text(f'#!/bin/sh\necho "$@" > {site.folder}/asked\n{DUMPS["whole"].format(site.folder)}\n')
+    engine.chmod(0o755)
+    variables = {
+        "cinder_database_connection": "mysql+pymysql://cinder:secret@192.0.2.1/cinder",
+        "database_backup_path": str(site.folder / "dumps"),
+        "kolla_container_engine": str(engine),
+    }
+
+    site.play("upgrade.yml", "--tags", "database-backup", "-e", json.dumps(variables))
+
+    assert site.code == 0
+    assert (site.folder / "asked").read_text().startswith("exec -i mariadb mariadb-dump ")
+
+
+def test_a_lost_host_is_to_be_looked_at_with_its_own_engine(site: Site) -> None:
+    site.answers["recreate_or_restart_container cinder_volume storage1"] = {"unreachable": True}
+
+    site.play(
+        "upgrade.yml", "--limit", "storage1", "--tags", "cinder-volume", "-e", "kolla_container_engine=podman"
+    )
+
+    assert "look at 'podman ps -a' there" in site.output

@@ -591,3 +591,16 @@ def test_a_balancer_that_is_down_is_told_and_takes_it_back_later(
     assert site.code == 0
     assert re.search("HAProxy on c2 was not asked: .*run this again, which puts the host back", site.output)
     assert kept_for_haproxy(site) == ["cinder_api_back"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "volumes"),
+    [("docker", "/var/lib/docker/volumes"), ("podman", "/var/lib/containers/storage/volumes")],
+)
+def test_the_balancers_socket_is_where_the_engine_has_its_volumes(
+    site: HostSite, engine: str, volumes: str
+) -> None:
+    site.run("reboot_prepare.yml", "c1", "--check", "-e", f"kolla_container_engine={engine}")
+
+    asked = [one["given"]["socket"] for one in site.calls if one["what"] == "haproxy-drain"]
+    assert asked == [f"{volumes}/haproxy_socket/_data/haproxy.sock"] * 2

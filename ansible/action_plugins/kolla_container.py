@@ -64,15 +64,20 @@ class ActionModule(Normal):
         options, source = adoption.drain(task, self._value)
         compared = self._compared(task)
         way = adoption.way(task, compared)
+        pulled: dict[str, Any] = {}
         if way is adoption.Way.REPLACE and not self._task.check_mode:
             # Before the drain, so that a slow pull makes no gap and a pull that fails stops nothing.
             pulled = self._kolla_container("ensure_image")
             if pulled.get("failed"):
                 return pulled
             if adoption.pull_may_settle(task, compared):
-                way = adoption.way(task, self._compared(task))
-        if way is adoption.Way.UNTOUCHED:
-            return self._kolla_container()
+                compared = self._compared(task)
+                way = adoption.way(task, compared)
+        if way is adoption.Way.FAILED:
+            return compared
+        if way in (adoption.Way.UNTOUCHED, adoption.Way.UNCOMPARED):
+            said = [adoption.uncompared(task, compared)] if way is adoption.Way.UNCOMPARED else []
+            return adoption.undrained(self._kolla_container(), pulled, said)
         drained = self._drained(task, options)
         if drained.get("failed"):
             return adoption.stopped_nothing(drained, source)

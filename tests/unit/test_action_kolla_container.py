@@ -60,12 +60,19 @@ CONTAINER = {
     "missing compare_container": differs_in("container_missing"),
     "differs compare_container": differs_in("image", "volumes"),
     "new_config compare_container": differs_in("config", "systemd_unit"),
+    # Its new tag was not there: the real start_container pulls it, and calls that a change.
     "moved_tag compare_container": [differs_in("image"), {"changed": False}],
+    "moved_tag ensure_image": {"changed": True},
+    "same_image compare_container": [differs_in("image"), {"changed": False}],
+    "slow_engine compare_container": [
+        differs_in("image"),
+        {"failed": True, "changed": True, "msg": "ReadTimeout: in check_container"},
+    ],
     "unpullable compare_container": differs_in("image"),
     "unpullable ensure_image": {"failed": True, "changed": True, "msg": "The requested image does not exist"},
-    "unchecked compare_container": {"failed": True, "changed": True, "msg": CONFIG_CHECK},
+    "bifrost_deploy compare_container": {"failed": True, "changed": True, "msg": CONFIG_CHECK},
+    "cinder_volume compare_container": {"failed": True, "changed": True, "msg": CONFIG_CHECK},
     "broken compare_container": {"failed": True, "changed": True, "msg": "in compare_labels"},
-    "broken recreate_or_restart_container": {"failed": True, "changed": True, "msg": "in compare_labels"},
     # What the real one says of a container at rest.
     "stop_container": {"changed": False, "result": False},
     "start_container": {"changed": False, "result": False},
@@ -162,13 +169,18 @@ CASES = {
         {"failed": True, "msg": "The requested image does not exist"},
     ),
     "one whose configuration cannot be checked is replaced": Case(
-        kolla(RECREATE, "unchecked", image="i"),
+        kolla(RECREATE, "cinder_volume", image="i"),
         "container:compare_container container:ensure_image docker:stop_container container:" + RECREATE,
     ),
-    "a comparison that fails fails in kolla_container's own words": Case(
+    "a comparison that fails is the task's failure, and stops nothing": Case(
         kolla(RECREATE, "broken", image="i"),
-        "container:compare_container container:" + RECREATE,
+        "container:compare_container",
         {"failed": True, "msg": "in compare_labels"},
+    ),
+    "a comparison that fails once the image is there": Case(
+        kolla("start_container", "slow_engine", image="i"),
+        "container:compare_container container:ensure_image container:compare_container",
+        {"failed": True, "msg": "ReadTimeout: in check_container"},
     ),
     "one that does not come up": Case(
         kolla(RECREATE, "half_way", image="i", environment=COPY_ONCE),
@@ -192,10 +204,20 @@ CASES = {
     "a start where the pull brings the same image": Case(
         kolla("start_container", "moved_tag", image="i"),
         "container:compare_container container:ensure_image container:compare_container container:start_container",
+        {"changed": True},
+    ),
+    "a start whose image is there meanwhile": Case(
+        kolla("start_container", "same_image", image="i"),
+        "container:compare_container container:ensure_image container:compare_container container:start_container",
         {"changed": False},
     ),
     "a start that may or may not replace": Case(
-        kolla("start_container", "unchecked", image="i"), "container:compare_container", {"failed": True}
+        kolla("start_container", "cinder_volume", image="i"), "container:compare_container", {"failed": True}
+    ),
+    "a start that may or may not replace what has no evidence": Case(
+        kolla("start_container", "bifrost_deploy", image="i"),
+        "container:compare_container container:start_container",
+        {"changed": False, "failed": False},
     ),
     "a drain that fails": Case(
         kolla(RECREATE, "left", image="i"),
@@ -337,6 +359,15 @@ def test_a_library_that_is_missing_is_said_and_the_drain_goes_on_without() -> No
     assert said.endswith("PyMySQL is missing in python3: install it.")
 
 
+def test_what_is_left_to_kolla_container_undrained_is_said() -> None:
+    _, result = acted(CASES["a start that may or may not replace what has no evidence"])
+    (said,) = result["warnings"]
+    assert said.startswith("bifrost_deploy was left to kolla_container without a drain")
+    assert "ExitCode: 126" in said
+    assert "Traceback" not in said
+    assert "stop_container" in said
+
+
 def test_the_warnings_of_both_are_passed_on() -> None:
     _, result = acted(CASES["one that differs is replaced, and the image comes first"])
     assert result["warnings"] == ["said by kolla_docker", "said by kolla_container"]
@@ -346,7 +377,10 @@ def test_the_warnings_of_both_are_passed_on() -> None:
     ("name", "words"),
     [
         ("in the background", ["stop_container of one", "in the background", "take async away"]),
-        ("a start that may or may not replace", ["unchecked", "ExitCode: 126", "enable_graceful_shutdown"]),
+        (
+            "a start that may or may not replace",
+            ["cinder_volume", "ExitCode: 126", "enable_graceful_shutdown"],
+        ),
         ("a time-out that is none", ["graceful_shutdown_timeout is 'soon'", "whole seconds"]),
         ("a switch that is neither", ["enable_graceful_shutdown is 'maybe'", "true or false"]),
     ],
@@ -394,8 +428,10 @@ def play(tasks: list[dict[str, Any]]) -> str:
     return json.dumps([{**head, "tasks": tasks}])
 
 
-def playbook(folder: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    (folder / "ansible.cfg").write_text("[defaults]\n")
+def playbook(
+    folder: Path, *more: str, settings: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    (folder / "ansible.cfg").write_text(f"[defaults]\n{settings}")
     inventory = "one ansible_connection=local\ntwo ansible_connection=local base=1\n"
     (folder / "hosts").write_text(f"{inventory}\n[all:vars]\nansible_python_interpreter={sys.executable}\n")
     command = Path(sys.executable).parent / "ansible-playbook"
@@ -408,7 +444,7 @@ def playbook(folder: Path, *more: str, **environment: str) -> subprocess.Complet
             "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
             "ANSIBLE_HOME": str(folder / "home"),
             "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_ACTION_PLUGINS": str(PLUGINS),
+            **({} if settings else {"ANSIBLE_ACTION_PLUGINS": str(PLUGINS)}),
             "STUB_WORLD": str(folder / "calls"),
             **environment,
         },
@@ -520,6 +556,25 @@ def test_our_module_is_found_without_any_other_setting(tmp_path: Path) -> None:
     task = {"kolla_container": kolla("stop_container", "none"), "vars": {"preflight": "nonsense"}}
     (tmp_path / "play.yml").write_text(play([task]))
     done = playbook(tmp_path)
+    assert "value of preflight must be one of" in done.stdout + done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_the_setting_in_ansible_cfg_beside_an_operators_own_plugins(tmp_path: Path) -> None:
+    """The setting takes the place of the default folders: who has plugins there names them after ours."""
+    (tmp_path / "library").mkdir()
+    write_stub(tmp_path / "library", "kolla_container", CONTAINER_OPTIONS, CONTAINER, checks=False)
+    own = tmp_path / ".ansible/plugins/action"
+    own.mkdir(parents=True)
+    head = "from ansible.plugins.action import ActionBase\n\n\nclass ActionModule(ActionBase):\n"
+    (own / "mine.py").write_text(
+        f"{head}    def run(self, **_):\n        return {{'msg': 'an operator\\'s own'}}\n"
+    )
+    task = {"kolla_container": kolla("stop_container", "none"), "vars": {"preflight": "nonsense"}}
+    (tmp_path / "play.yml").write_text(play([{"mine": {}}, task]))
+    folders = f"{PLUGINS}:~/.ansible/plugins/action:/usr/share/ansible/plugins/action"
+    done = playbook(tmp_path, settings=f"action_plugins = {folders}\n", HOME=str(tmp_path))
+    assert "an operator's own" in done.stdout
     assert "value of preflight must be one of" in done.stdout + done.stderr
     assert not (tmp_path / "calls").exists()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kolla_drain import adoption, service_config
+from kolla_drain import adoption, lookup, service_config
 from kolla_drain.errors import KollaDrainError, Refused
 from kolla_drain.evidence import database
+from kolla_drain.model import Container, ContainerStatus
 
 
 def options(name: str, args: dict[str, Any] | None = None, **variables: Any) -> tuple[dict[str, Any], str]:
@@ -32,7 +34,9 @@ def options(name: str, args: dict[str, Any] | None = None, **variables: Any) -> 
         ("nova_novncproxy", {"nova_console_graceful_shutdown_timeout": 30}, 30),
         ("nova_metadata", {"nova_api_graceful_shutdown_timeout": 60}, 60),
         ("my-own.name", {"my_own_name_graceful_shutdown_timeout": 5}, 5),
-        ("cinder_volume", {}, 10),
+        ("redis", {"docker_graceful_timeout": 90}, 90),
+        ("redis", {"docker_graceful_timeout": "0"}, 10),  # as kolla_container takes 0
+        ("redis", {"docker_graceful_timeout": 90, "graceful_shutdown_timeout": 240}, 240),
     ],
 )  # fmt: skip
 def test_the_first_variable_that_is_there_gives_the_time_out(
@@ -40,7 +44,12 @@ def test_the_first_variable_that_is_there_gives_the_time_out(
 ) -> None:
     found, source = options(name, **variables)
     assert found["graceful_shutdown_timeout"] == expected
-    assert source in (*variables, "graceful_timeout")
+    assert source in variables
+
+
+def test_a_task_that_says_nothing_at_all_has_what_its_containers_unit_has() -> None:
+    found, source = options("redis")
+    assert (found["graceful_shutdown_timeout"], source) == (60, "the default of docker_graceful_timeout")
 
 
 @pytest.mark.parametrize(
@@ -52,19 +61,29 @@ def test_the_first_variable_that_is_there_gives_the_time_out(
             {"graceful_timeout": 0, "common_options": {"graceful_timeout": 60}},
             10,
         ),  # as kolla_container takes 0
-        ({"common_options": {"graceful_timeout": None}}, 10),
-        ({"common_options": None}, 10),
     ],
 )
 def test_kolla_ansibles_own_grace_is_understood_as_there(args: dict[str, Any], expected: int) -> None:
-    found, source = options("keystone", args)
+    found, source = options("keystone", args, docker_graceful_timeout=90)
     assert (found["graceful_shutdown_timeout"], source) == (expected, "graceful_timeout")
+
+
+@pytest.mark.parametrize("common", [{"graceful_timeout": None}, {}, None])
+def test_common_options_without_a_grace_are_none(common: Any) -> None:
+    found, source = options("keystone", {"common_options": common}, docker_graceful_timeout=90)
+    assert (found["graceful_shutdown_timeout"], source) == (90, "docker_graceful_timeout")
 
 
 @pytest.mark.parametrize("wrong", ["soon", "-1", "0", "1.5", "", True])
 def test_a_time_out_that_is_none_is_named(wrong: Any) -> None:
     with pytest.raises(Refused, match=r"cinder_volume_graceful_shutdown_timeout is .*whole seconds"):
         options("cinder_volume", cinder_volume_graceful_shutdown_timeout=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "1.5"])
+def test_kolla_ansibles_variable_is_named_where_it_is_none(wrong: Any) -> None:
+    with pytest.raises(Refused, match=r"docker_graceful_timeout is .*whole seconds"):
+        options("redis", docker_graceful_timeout=wrong)
 
 
 def test_the_engine_is_the_tasks_own_or_the_common_one() -> None:
@@ -77,6 +96,25 @@ def test_variables_of_the_plays_are_options_of_the_drain() -> None:
     wanted = {"on_timeout": "leave", "quiesce": "always", "exit": "signal", "preflight": "off"}
     assert {key: found[key] for key in wanted} == wanted
     assert not {"on_timeout", "quiesce", "exit", "preflight"} & set(options("keystone")[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "passed"),
+    [
+        ("cinder_volume", {"exit": "freeze"}, "freeze"),
+        ("cinder_backup", {"exit": "freeze", "cinder_cluster_name": "big"}, "freeze"),
+        ("cinder_volume", {"exit": "freeze", "cinder_cluster_name": ""}, "freeze"),
+        ("cinder_volume", {"exit": "freeze", "cinder_cluster_name": "big"}, None),
+        ("nova_compute", {"exit": "freeze"}, None),
+        ("keystone", {"exit": "freeze"}, None),
+        ("keystone", {"exit": "nonsense"}, "nonsense"),  # kolla_docker's to refuse
+        ("nova_compute", {"exit": "auto"}, "auto"),
+    ],
+)
+def test_a_freeze_is_asked_of_those_alone_that_can_be_frozen(
+    name: str, variables: dict[str, Any], passed: str | None
+) -> None:
+    assert options(name, **variables)[0].get("exit") == passed
 
 
 def test_evidence_is_looked_for_where_kolla_ansible_was_told_to_write() -> None:
@@ -132,3 +170,46 @@ def test_the_cores_words_for_a_missing_library_are_known(
     assert adoption.lacking({"preflight": "strict"}, failed) == ""
     assert adoption.lacking({}, {**failed, "changed": True}) == ""
     assert adoption.lacking({}, {**failed, "msg": "cinder_volume was not touched: no such file."}) == ""
+
+
+def test_the_cores_words_for_a_configuration_that_is_not_there_are_known(tmp_path: Path) -> None:
+    """In its usual place that is no error; a place that was named, as for another node_config_directory, is."""
+
+    def failed(path: Path) -> dict[str, Any]:
+        with pytest.raises(KollaDrainError) as caught:
+            service_config.load([str(path)], "cinder-volume")
+        return {"failed": True, "changed": False, "msg": f"cinder_volume was not touched: {caught.value}."}
+
+    missing = tmp_path / "cinder.conf"
+    why = adoption.lacking({}, failed(missing))
+    assert why == (
+        f"cinder-volume's configuration file {missing} cannot be read: No such file or directory; "
+        "see whether node_config_directory is right"
+    )
+    assert adoption.lacking({"preflight": "strict"}, failed(missing)) == ""
+    missing.write_text("no section")
+    assert adoption.lacking({}, failed(missing)) == ""
+
+
+def test_the_conductors_database_lies_beside_the_computes_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usual.conf"
+    monkeypatch.setattr(lookup.evidence, "default_files", lambda _: [str(usual)])
+    for name in ("nova-compute", "nova-conductor"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "nova-compute/nova.conf").write_text("[DEFAULT]\nhost = one\n")
+    conductors = tmp_path / "nova-conductor/nova.conf"
+    conductors.write_text("[database]\nconnection = mysql+pymysql://u:p@db.example/nova\n")
+    compute = Container("id", "nova_compute", ContainerStatus.RUNNING)
+    given = lookup.Given(service_config=(str(tmp_path / "nova-compute/nova.conf"),))
+
+    def host() -> str | None:
+        _, source, _ = lookup.evidence_for(given, compute)
+        return source and source.target.host
+
+    assert host() == "db.example"
+    conductors.unlink()
+    assert host() is None
+    usual.write_text("[database]\nconnection = mysql+pymysql://u:p@usual.example/nova\n")
+    assert host() == "usual.example"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import Refused
+from .evidence import SERVICES
+from .model import Exit
 from .service_config import default_files, kolla_service
 
 Values = Callable[[str], Any]  # a variable of the host by its name, None where there is none
@@ -32,11 +34,19 @@ _FAMILIES = {
 }
 _TIMEOUT = "graceful_shutdown_timeout"
 _KOLLA_DIRECTORY = "/etc/kolla"
-_KOLLA_GRACE = 10  # kolla_container's, where it is told none or 0
+_NO_GRACE = 10  # what kolla_container makes of 0
+# A task without common_options gives none, and a container's unit was written with this one, so that is what such a
+# task has without a drain.
+_GRACE = "docker_graceful_timeout"
+_KOLLA_GRACE = 60  # kolla-ansible's, where that variable is not to be seen
 # Variables that are options of kolla_docker as they are.
-_AS_THEY_ARE = ("on_timeout", "quiesce", "exit", "preflight")
-# A library that the host lacks, in the words of the core (a test holds them together).
-_LACKING = re.compile(r"((?:PyMySQL|oslo\.config) is missing in .*)\Z", re.DOTALL)
+_AS_THEY_ARE = ("on_timeout", "quiesce", "preflight")
+# What the host lacks for evidence, in the words of the core (a test holds them together).
+_LACKING = re.compile(
+    r"((?:PyMySQL|oslo\.config) is missing in .*\Z"
+    r"|\S+'s configuration file \S+ cannot be read: No such file or directory)",
+    re.DOTALL,
+)
 # Where evidence is to be read, and what cannot be had without it.
 _OF_EVIDENCE = ("service_config", "database", "broker", "quiesce", "exit")
 # What of our module's answer is Ansible's own business.
@@ -50,6 +60,8 @@ class Way(enum.Enum):
     DRAIN = "drain, then as asked"
     REPLACE = "the image, drain, then as asked"
     RESTART = "drain, then start the same container"
+    UNCOMPARED = "as asked, with a warning: whether it stops anything cannot be told"
+    FAILED = "nothing, for the comparison has failed"
 
 
 @dataclass(frozen=True)
@@ -116,16 +128,29 @@ def way(task: Asked, compared: Mapping[str, Any]) -> Way:
 
 
 def _uncompared(task: Asked, compared: Mapping[str, Any]) -> Way:
-    """What fails here fails the task, too, before it stops anything, but for what only a comparison looks at."""
+    """What fails here fails in the task, too, but for what only a comparison looks at: the configuration."""
     text = str(compared.get("msg") or "")
     if "compare_config" not in text:
-        return Way.UNTOUCHED
+        # Not left to the task: what was but passing, such as an engine that is slow, would not stop it from stopping.
+        return Way.FAILED
     if task.action != "start_container":  # restarted or replaced, it is stopped either way
         return Way.REPLACE
+    if kolla_service(task.name) is None:
+        # Such as bifrost_deploy, which has no configuration of this kind at all.
+        return Way.UNCOMPARED
     raise Refused(
         f"Whether {task.name} would be replaced, and stopped for it, cannot be told, for kolla_container's comparison "
         f"of its configuration failed ({_last_line(text)}), and nothing was touched; look at 'docker exec {task.name} "
         "kolla_set_configs --check', or set enable_graceful_shutdown to false to go on without a drain."
+    )
+
+
+def uncompared(task: Asked, compared: Mapping[str, Any]) -> str:
+    """The warning for a container that kolla_container may replace, and nobody knows beforehand."""
+    return (
+        f"{task.name} was left to kolla_container without a drain: whether it would be replaced could not be told, for "
+        f"the comparison of its configuration failed ({_last_line(str(compared.get('msg') or ''))}); should it have to "
+        "be drained, stop it first with stop_container."
     )
 
 
@@ -158,8 +183,20 @@ def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
     for variable in _AS_THEY_ARE:
         if value(variable) is not None:
             options[variable] = value(variable)
+    found = value("exit")
+    # In globals.yml it is for all containers; of those that cannot be frozen each would be refused.
+    if found is not None and (found != Exit.FREEZE.value or _freezable(task, value)):
+        options["exit"] = found
     options.update(_evidence(task, value))
     return options, source
+
+
+def _freezable(task: Asked, value: Values) -> bool:
+    """Whether it may be ended while frozen; in a cluster its evidence cannot show that (evidence.configured)."""
+    service = kolla_service(task.name)
+    if service is None or not SERVICES[service].PROFILE.freezable:
+        return False
+    return not (service == "cinder-volume" and value("cinder_cluster_name"))
 
 
 def _evidence(task: Asked, value: Values) -> Iterator[tuple[str, Any]]:
@@ -187,12 +224,15 @@ def _timeout(task: Asked, value: Values) -> tuple[int, str]:
         found = value(variable)
         if found is not None:
             return _seconds(found, variable), variable
-    return _seconds(task.grace or _KOLLA_GRACE, "graceful_timeout") or _KOLLA_GRACE, "graceful_timeout"
+    for source, found in (("graceful_timeout", task.grace), (_GRACE, value(_GRACE))):
+        if found is not None:
+            return _seconds(found, source) or _NO_GRACE, source
+    return _KOLLA_GRACE, f"the default of {_GRACE}"
 
 
 def _seconds(found: Any, source: str) -> int:
     text = str(found).strip()
-    least = 0 if source == "graceful_timeout" else 1
+    least = 0 if source in ("graceful_timeout", _GRACE) else 1
     if not text.isdecimal() or int(text) < least:
         raise Refused(
             f"{source} is {text!r}; it is whole seconds, at least 1: correct it and run this again."
@@ -201,11 +241,12 @@ def _seconds(found: Any, source: str) -> int:
 
 
 def lacking(options: Mapping[str, Any], drained: Mapping[str, Any]) -> str:
-    """The sentence for a library that the host lacks, where the drain failed for that alone and may go on without."""
+    """The sentence for what the host lacks, where the drain failed for that alone and may go on without."""
     found = _LACKING.search(str(drained.get("msg") or "")) if drained.get("failed") else None
     if found is None or drained.get("changed") or options.get("preflight") == "strict":
         return ""
-    return found.group(1).rstrip(".")
+    why = found.group(1).rstrip(".")
+    return f"{why}; see whether node_config_directory is right" if "configuration file" in why else why
 
 
 def without_evidence(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,6 +281,16 @@ def stopped_nothing(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
         "changed": bool(drained.get("changed")),
         "kolla_drain": told(drained, source),
     }
+
+
+def undrained(real: Mapping[str, Any], pulled: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
+    """The result of a task that was left to kolla_container; it would have pulled itself, and called that a change."""
+    result = dict(real)
+    if pulled.get("changed"):
+        result["changed"] = True
+    if warnings:
+        result["warnings"] = [*warnings, *(real.get("warnings") or ())]
+    return result
 
 
 def answer(real: Mapping[str, Any], drained: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def _configuration(
 def _source(given: Given, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
     parts = dict(given.database)
     url = parts.pop("url", None)
-    inherited = None if url else config.database or _conductors_database(service)
+    inherited = None if url else config.database or _conductors_database(config)
     if not (url or inherited or parts.get("host") or parts.get("unix_socket")):
         return None, "its configuration names no [database] connection; give database"
     database.client()  # a library that is missing is said now, not after the signal
@@ -185,12 +185,19 @@ def _source(given: Given, service: str, config: ServiceConfig) -> tuple[Source |
     return Source(evidence.evidence_of(service), config, target, queues), ""
 
 
-def _conductors_database(service: str) -> str | None:
-    """FACTS 4: nova-compute's configuration holds no [database]; nova-conductor's may lie on the same host."""
-    files = evidence.default_files("nova_conductor")
-    if service != "nova-compute" or not all(os.access(path, os.R_OK) for path in files):
+def _conductors_database(config: ServiceConfig) -> str | None:
+    """FACTS 4: nova-compute's configuration holds no [database]; nova-conductor's may lie on the same host.
+
+    Where Kolla puts it, beside nova-compute's: in whatever folder that is.
+    """
+    if config.service != "nova-compute":
         return None
-    return load(files, "nova-conductor").database
+    folder = os.path.dirname(os.path.dirname(config.files[0]))
+    beside = os.path.join(folder, "nova-conductor", "nova.conf")
+    for files in ([beside], evidence.default_files("nova_conductor")):
+        if all(os.access(path, os.R_OK) for path in files):
+            return load(files, "nova-conductor").database
+    return None
 
 
 def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str, tuple[Finding, ...]]:

@@ -15,7 +15,7 @@ from kolla_drain.processes import myself
 from kolla_drain.systemctl import Systemctl, parse_time_span
 from kolla_drain.unit_file import Definition, author, unit_name
 from kolla_drain.unit_hold import DROP_IN, Holds
-from kolla_drain.units import Units
+from kolla_drain.units import Change, Units
 
 from .test_unit_file import KOLLA_ANSIBLE
 
@@ -37,6 +37,7 @@ class FakeSystemd:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     on: dict[str, object] = field(default_factory=dict)  # word -> what to do when it is asked
     fails: dict[str, str] = field(default_factory=dict)  # word -> what it says then
+    known: dict[str, str] = field(default_factory=dict)  # what lay in its folder at the last reload
 
     def add(self, name=UNIT, **properties):
         self.states[name] = {
@@ -67,13 +68,25 @@ class FakeSystemd:
         return subprocess.CompletedProcess(command, 0, out, "")
 
     def _show(self, names):
-        empty = {"LoadState": "not-found", "ActiveState": "inactive"}
         return "\n".join(
-            "".join(f"{key}={value}\n" for key, value in self.states.get(name, empty).items())
-            for name in names
+            "".join(f"{key}={value}\n" for key, value in self._properties(name).items()) for name in names
         )
 
+    def _properties(self, name):
+        found = self.states.get(name, {"LoadState": "not-found", "ActiveState": "inactive"})
+        stale = {
+            one for one in (*self.known, *self._files()) if self.known.get(one) != self._files().get(one)
+        }
+        return {**found, "NeedDaemonReload": "yes" if any(name in one for one in stale) else "no"}
+
+    def _files(self):
+        return {str(one): one.read_text() for one in self.path.glob("etc/**/*") if one.is_file()}
+
     def _reload(self):
+        self.known = self._files()
+        for path in self.path.glob("etc/*.service"):
+            if path.is_file() and path.name not in self.states:
+                self.add(path.name, ActiveState="inactive", SubState="dead")
         for name, state in self.states.items():
             held = self.path / "run" / f"{name}.d" / DROP_IN
             state["Restart"] = "no" if held.exists() else "always"
@@ -481,8 +494,51 @@ def test_a_new_unit_is_written_and_enabled(host, systemd):
     assert not file(systemd).exists()
     assert host.ensure(WANTED).changed
     assert file(systemd).read_text() == WANTED.render()
-    assert [words[0] for words in systemd.asked[-2:]] == ["daemon-reload", "enable"]
+    assert link(systemd).resolve() == file(systemd)
+    assert systemd.count("daemon-reload") == 1
     assert not host.ensure(WANTED).changed
+    assert systemd.count("daemon-reload") == 1
+
+
+def link(systemd):
+    return file(systemd, f"multi-user.target.wants/{UNIT}")
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_what_a_run_died_over_is_put_right_by_the_next(host, systemd, monkeypatch, engine, step):
+    steps = []
+
+    def dying(real):
+        def call(*args, **options):
+            if len(steps) == step:
+                raise Died
+            steps.append(real.__name__)
+            return real(*args, **options)
+
+        return call
+
+    wanted = replace(WANTED, engine=engine)
+    with monkeypatch.context() as patched:
+        for where, name in ((units.os, "symlink"), (units.os, "replace"), (systemd, "_reload")):
+            patched.setattr(where, name, dying(getattr(where, name)))
+        try:
+            host.ensure(wanted)
+        except Died:
+            assert step < (3 if engine == "docker" else 4)
+    host.ensure(wanted)
+    assert link(systemd).resolve() == file(systemd)
+    assert file(systemd).read_text() == wanted.render()
+    assert systemd._properties(UNIT)["NeedDaemonReload"] == "no"
+    assert systemd._properties("machine.slice")["NeedDaemonReload"] == "no"
+
+
+def test_one_that_its_operator_disabled_stays_so(host, systemd):
+    host.ensure(WANTED)
+    link(systemd).unlink()
+    assert host.ensure(replace(WANTED, timeout=600)).changed
+    assert not host.ensure(replace(WANTED, timeout=600)).changed
+    assert not link(systemd).is_symlink()
 
 
 def test_another_time_out_is_written_and_nothing_else_happens(host, systemd):
@@ -510,9 +566,33 @@ def test_kolla_ansibles_file_is_left_and_gets_time_by_a_drop_in(host, systemd):
     drop_in = file(systemd, f"{UNIT}.d/kolla-drain.conf")
     assert "TimeoutStopSec=330" in drop_in.read_text()
     assert not host.ensure(WANTED).changed
-    assert systemd.count("enable") == 0
+    assert not link(systemd).is_symlink()
     drop_in.write_text("[Service]\nTimeoutStopSec=1000\n")
     assert "by hand" in host.ensure(replace(WANTED, timeout=600)).note
+
+
+@pytest.mark.parametrize("main", [None, WANTED, replace(WANTED, timeout=30)], ids=["new", "equal", "other"])
+def test_a_drop_in_from_beside_kolla_ansibles_file_goes_with_that(host, systemd, main):
+    drop_in = file(systemd, f"{UNIT}.d/kolla-drain.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text(WANTED.render_limit(KOLLA_ANSIBLE))
+    if main:
+        file(systemd).write_text(main.render())
+    assert host.planned(WANTED).changed
+    assert host.ensure(WANTED).changed
+    assert not drop_in.parent.exists()
+    assert file(systemd).read_text() == WANTED.render()
+    assert systemd._properties(UNIT)["NeedDaemonReload"] == "no"
+    assert not host.ensure(WANTED).changed
+
+
+def test_one_that_was_changed_by_hand_stays_and_is_said(host, systemd):
+    drop_in = file(systemd, f"{UNIT}.d/kolla-drain.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nTimeoutStopSec=1000\n")
+    change = host.ensure(WANTED)
+    assert f"{drop_in} was changed by hand" in change.note
+    assert drop_in.exists()
 
 
 def test_a_masked_unit_is_left(host, systemd):
@@ -559,7 +639,7 @@ def test_podmans_containers_end_through_their_units_as_long_as_there_is_one(host
     assert "DefaultDependencies=no" in drop_in.read_text()
     systemd.asked.clear()
     assert not host.ensure(replace(WANTED, container="other", engine="podman")).changed
-    assert systemd.asked == []
+    assert systemd.count("daemon-reload") == 0
     host.remove([NAME])
     assert drop_in.exists()
     host.remove(["other"])
@@ -569,6 +649,45 @@ def test_podmans_containers_end_through_their_units_as_long_as_there_is_one(host
 def test_removed_although_changed_by_hand_and_said(host, systemd):
     file(systemd).write_text("[Service]\nExecStart=/bin/true\n")
     assert "by hand" in host.remove([NAME])[NAME]
+
+
+def test_one_about_to_start_its_container_is_at_rest_before_it_is_removed(host, systemd):
+    host.ensure(WANTED)
+    systemd.add(ActiveState="activating", SubState="auto-restart")
+    systemd.on["stop"] = stopped(systemd)
+    host.remove([NAME])
+    asked = [words[0] for words in systemd.asked]
+    assert asked.index("stop") < asked.index("disable")
+    assert systemd.states[UNIT]["ActiveState"] == "inactive"
+
+
+# --- not wanted any more
+
+
+def test_our_unit_goes_where_none_is_wanted_and_nothing_happens_to_the_container(host, systemd):
+    host.ensure(WANTED)
+    systemd.add()
+    assert host.unwanted(NAME) == Change(WANTED.render(), "")
+    assert file(systemd).exists()
+    systemd.asked.clear()
+    assert host.withdraw(NAME).changed
+    assert not file(systemd).exists()
+    assert [words[0] for words in systemd.asked] == ["disable", "daemon-reload"]
+
+
+def test_another_unit_stays_where_none_is_wanted_and_is_said(host, systemd):
+    file(systemd).write_text(KOLLA_ANSIBLE)
+    systemd.add()
+    change = host.withdraw(NAME)
+    assert not change.changed
+    assert f"systemctl disable {UNIT}" in change.note
+    assert file(systemd).exists()
+
+
+def test_where_there_is_none_none_is_withdrawn(host, systemd):
+    assert host.withdraw(NAME) == Change()
+    systemd.add(LoadState="masked")
+    assert host.withdraw(NAME) == Change()
 
 
 @pytest.mark.parametrize("policy", [None, "no", "oneshot"])

@@ -156,8 +156,20 @@ def write_unit(options: Options, units: Units | None = None) -> Change:
     return units.planned(wanted) if options.check_mode else units.ensure(wanted)
 
 
+def withdraw_unit(options: Options, units: Units | None = None) -> Change:
+    """See to it that the container asked for has no unit of ours where its policy asks for none."""
+    units = units or Units()
+    if not units.booted or not options.detach or wanted_unit(options, units) is not None:
+        return Change()
+    name = options.names[0]
+    try:
+        return units.unwanted(name) if options.check_mode else units.withdraw(name)
+    except UnitError as exc:  # its container is as wanted by now, and the result tells of that
+        return Change(note=f"The unit of {name}, which is to have none, could not be removed: {exc}")
+
+
 def note_unit(options: Options, result: dict[str, Any], change: Change) -> dict[str, Any]:
-    """Put into a whole result what came of writing the unit."""
+    """Put into a whole result what came of writing the unit, or of removing it."""
     if change.note:
         result["warnings"] = [*result["warnings"], change.note]
     if change.changed:
@@ -168,7 +180,12 @@ def note_unit(options: Options, result: dict[str, Any], change: Change) -> dict[
             "before": change.before,
             "after": change.after,
         }
-        result.update(changed=True, diff=[*result["diff"], diff], unit_written=True)
+        result.update(changed=True, diff=[*result["diff"], diff])
+        if change.after:
+            result["unit_written"] = True
+            return result
+        for one in (result, *result.get("containers", ())):
+            one["unit"] = {**(one.get("unit") or {"name": name}), "removed": True}
     return result
 
 

@@ -14,7 +14,7 @@ from .errors import KollaDrainError
 from .ledger import Ledger
 from .model import Container
 from .outcome import Each, Options, compose, difference
-from .owning import note_unit, write_unit
+from .owning import Owning, note_unit, withdraw_unit, write_unit
 from .ready import Readiness
 from .swap import Swap
 from .units import Change
@@ -39,8 +39,11 @@ def start(options: Options, engine: Engine) -> dict[str, Any]:
         if Swap(name, engine).left_behind() or (options.image and _differs(options, engine)):
             return _plan(options, engine)
         result = making.start(options, engine)
-        there = options.image and engine.inspect(name) is not None
-        return note_unit(options, result, write_unit(options)) if there else result
+        if options.image:
+            if engine.inspect(name) is not None:
+                note_unit(options, result, write_unit(options))
+            note_unit(options, result, withdraw_unit(options))
+        return result
     with Ledger().exchanging(name):
         renewal = _Renewal(options, engine)
         return renewal.run(restart_equal=False)
@@ -78,12 +81,13 @@ def _plan(options: Options, engine: Engine) -> dict[str, Any]:
         return {**compose([each]), "diff": [difference(options.names[0], left, "put right, and as wanted")]}
     differences = _differences(options, engine, container) if options.image else ()
     change = write_unit(options) if options.image else Change()
+    gone = withdraw_unit(options) if options.image else Change()
     (each,) = stopping.stop_each(options, engine, "replace")
     each.result["changed"] = True
     each.result["would"] = "recreate" if differences else "restart"
     if left:
         each.result["would"] = f"{each.result['would']}, after {left} was put right"
-    return note_unit(options, _composed(each, container.name, differences), change)
+    return note_unit(options, note_unit(options, _composed(each, container.name, differences), change), gone)
 
 
 def _composed(each: Each, name: str, differences: Sequence[Difference]) -> dict[str, Any]:
@@ -117,7 +121,10 @@ class _Renewal:
             differences = making.differences_of(self.maker, spec, container)
             change = write_unit(self.options)
         result = self._renew(container, spec, differences, replaced, restart_equal=restart_equal)
-        return note_unit(self.options, result, change)
+        note_unit(self.options, result, change)
+        if spec is not None and not result["failed"]:  # an old one that was put back keeps its unit
+            note_unit(self.options, result, withdraw_unit(self.options))
+        return result
 
     def _renew(
         self,
@@ -245,6 +252,7 @@ class _Renewal:
         """Start the old container under its name; returns what came of it, as a clause."""
         again = Each({}, container=old)
         starting.run_again(self.options, self.engine, old, again, evidence_was_read=False)
+        Owning([self.name]).tell([each])
         each.warnings += again.warnings
         each.result["rolled_back"] = not again.failure
         each.after = "put back" if not again.failure else "put back, and does not serve"

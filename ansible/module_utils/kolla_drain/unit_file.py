@@ -41,6 +41,9 @@ SuccessExitStatus=143
 WantedBy=multi-user.target
 """
 
+# Where a link to an enabled unit lies.
+WANTS = "multi-user.target.wants"
+
 _LIMIT = """
 [Service]
 {stop}TimeoutStopSec={limit}

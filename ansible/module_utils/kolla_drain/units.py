@@ -21,7 +21,7 @@ from .errors import EngineError, EngineUnreachable, UnitError
 from .model import Container
 from .processes import myself
 from .systemctl import Systemctl, parse_time_span
-from .unit_file import SLICE, SLICE_DROP_IN, Author, Definition, author, grace, unit_name
+from .unit_file import SLICE, SLICE_DROP_IN, WANTS, Author, Definition, author, grace, unit_name
 from .unit_hold import DROP_IN, Holds, watch
 
 # Its presence says that systemd is the host's PID 1 (sd_booted(3)).
@@ -132,6 +132,17 @@ class Change:
     def changed(self) -> bool:
         """Whether the file is another one now."""
         return self.before != self.after
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What becomes of a unit's files, and what is told of it."""
+
+    change: Change
+    writes: Mapping[str, str] = field(default_factory=dict)  # texts by path
+    new: bool = False  # there was no unit, so it is enabled, too
+    stale: str = ""  # a drop-in that goes
+    ours: bool = False  # what lies there is ours, so systemd is to know it
 
 
 class Units:
@@ -344,58 +355,103 @@ class Units:
 
     def planned(self, wanted: Definition) -> Change:
         """What ``ensure`` would do."""
-        return self._plan(wanted)[1]
+        return self._plan(wanted).change
 
     def ensure(self, wanted: Definition) -> Change:
         """See to it that a container has its unit, and that this gives a stop time enough. Nothing is restarted."""
-        path, change = self._plan(wanted)
-        if change.changed:
-            new = path.endswith(".service") and not change.before
-            _write(path, change.after)
+        plan = self._plan(wanted)
+        known = [unit_name(wanted.container)]
+        if plan.new:
+            self._enable(known[0])
+        for path, text in plan.writes.items():
+            _write(path, text)
+        if plan.stale:
+            _drop(plan.stale)
+        if wanted.engine == "podman":
+            known.append(SLICE)
+            if _read(self._slice_path) is None:
+                _write(self._slice_path, SLICE_DROP_IN)
+        if plan.writes or plan.stale or self._unread(known, ours=plan.ours):
             self._ctl("daemon-reload")
-            if new:
-                self._ctl("enable", "--", unit_name(wanted.container))
-        if wanted.engine == "podman" and _read(self._slice_path) is None:
-            _write(self._slice_path, SLICE_DROP_IN)
-            self._ctl("daemon-reload")
-        return change
+        return plan.change
+
+    def _enable(self, unit: str) -> None:
+        """What ``systemctl enable`` does, which takes none whose file is not there yet.
+
+        A run that dies between the two leaves a link to nothing, and the next one writes a new file; the other way
+        round it would leave a unit that looks like one that its operator has disabled.
+        """
+        link = os.path.join(self._folder, WANTS, unit)
+        try:
+            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(os.path.join(self._folder, unit), link)
+        except OSError as exc:
+            raise _unwritten(link, exc) from exc
+
+    def _unread(self, units: Sequence[str], *, ours: bool) -> bool:
+        """Whether systemd does not know yet what lies there, as after a run that died before its reload."""
+        wanted = units if ours else units[1:]
+        if not wanted:
+            return False
+        printed = self._ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *wanted)
+        return "NeedDaemonReload=yes" in printed or (
+            ours and "LoadState=not-found" in printed.split("\n\n")[0]
+        )
 
     @property
     def _slice_path(self) -> str:
         return os.path.join(self._folder, f"{SLICE}.d", DROP_IN_FILE)
 
-    def _plan(self, wanted: Definition) -> tuple[str, Change]:
+    def _plan(self, wanted: Definition) -> _Plan:
         unit = unit_name(wanted.container)
         path = os.path.join(self._folder, unit)
         text = _read(path)
         if os.path.islink(path) and text is None:
-            return path, Change(note=f"{unit} is masked and was left so.")
+            return _Plan(Change(note=f"{unit} is masked and was left so."))
         if text is None:
             found = self.of(wanted.container)
             if found is not None and found.path and os.path.dirname(found.path) != self._folder:
-                return path, Change(
-                    note=f"{unit} is {found.path}, which is not kolla_docker's to write; it was left."
+                return _Plan(
+                    Change(note=f"{unit} is {found.path}, which is not kolla_docker's to write; it was left.")
                 )
-            return path, Change("", wanted.render())
+            return self._plan_own(wanted, path, None)
         whose = author(text)
         if whose is Author.KOLLA_DRAIN:
-            return path, Change(text, wanted.render())
+            return self._plan_own(wanted, path, text)
         if whose is Author.KOLLA_ANSIBLE:
             return self._plan_limit(wanted, text)
-        return path, Change(
-            text,
-            text,
-            f"{path} was written or changed by hand and was left as it is; remove it to have kolla_docker write it, or "
-            f"put changes into a drop-in (systemctl edit {unit}).",
+        return _Plan(
+            Change(
+                text,
+                text,
+                f"{path} was written or changed by hand and was left as it is; remove it to have kolla_docker write "
+                f"it, or put changes into a drop-in (systemctl edit {unit}).",
+            )
         )
 
-    def _plan_limit(self, wanted: Definition, beside: str) -> tuple[str, Change]:
+    def _plan_own(self, wanted: Definition, path: str, text: str | None) -> _Plan:
+        """A drop-in of ours beside it is from the time when kolla-ansible's file lay there, and would override it."""
+        limit, new = self._limit_path(wanted.container), wanted.render()
+        beside = _read(limit) or ""
+        by_hand = bool(beside) and author(beside) is not Author.KOLLA_DRAIN
+        note = f"{limit} was changed by hand and was left as it is." if by_hand else ""
+        stale = beside if not by_hand else ""
+        return _Plan(
+            Change((text or "") + stale, new, note),
+            writes={path: new} if text != new else {},
+            new=text is None,
+            stale=limit if stale else "",
+            ours=True,
+        )
+
+    def _plan_limit(self, wanted: Definition, beside: str) -> _Plan:
         """kolla-ansible compares its file with what it would write, and restarts what differs: it stays as it is."""
-        path = self._limit_path(wanted.container)
+        path, new = self._limit_path(wanted.container), wanted.render_limit(beside)
         text = _read(path) or ""
         if text and author(text) is not Author.KOLLA_DRAIN:
-            return path, Change(text, text, f"{path} was changed by hand and was left as it is.")
-        return path, Change(text, wanted.render_limit(beside))
+            return _Plan(Change(text, text, f"{path} was changed by hand and was left as it is."))
+        return _Plan(Change(text, new), writes={path: new} if text != new else {}, ours=True)
 
     def _limit_path(self, container: str) -> str:
         return os.path.join(self._folder, f"{unit_name(container)}.d", DROP_IN_FILE)
@@ -407,25 +463,58 @@ class Units:
     def remove(self, containers: Iterable[str]) -> dict[str, str]:
         """Disable and remove the units of containers that are gone; notes by container, of those that had one."""
         there = [one for one in containers if self.removable(one)]
+        # One that was about to start its container would be tried again without its file, and stay there as failed.
+        for unit in self.look(there).values():
+            if not unit.at_rest:
+                self.settle(unit, lambda: True)
         notes = {}
         for container in there:
-            unit = unit_name(container)
-            path = os.path.join(self._folder, unit)
+            path = os.path.join(self._folder, unit_name(container))
             by_hand = author(_read(path) or "") is Author.OPERATOR
             notes[container] = (
                 f"{path}, which was written or changed by hand, was removed." if by_hand else ""
             )
-            self._ctl("disable", "--quiet", "--", unit)
-            for file in (path, self._limit_path(container)):
-                _drop(file)
-        if there:
-            if not any(_OURS.fullmatch(name) for name in os.listdir(self._folder)):
-                _drop(self._slice_path)
-            self._ctl("daemon-reload")
+        self._delete(there)
         for container in there:
             with contextlib.suppress(UnitError):
                 self._ctl("reset-failed", "--", unit_name(container))
         return notes
+
+    def _delete(self, containers: Sequence[str]) -> None:
+        for container in containers:
+            unit = unit_name(container)
+            self._ctl("disable", "--quiet", "--", unit)
+            for file in (os.path.join(self._folder, unit), self._limit_path(container)):
+                _drop(file)
+        if containers:
+            if not any(_OURS.fullmatch(name) for name in os.listdir(self._folder)):
+                _drop(self._slice_path)
+            self._ctl("daemon-reload")
+
+    def unwanted(self, container: str) -> Change:
+        """What ``withdraw`` would do."""
+        path = os.path.join(self._folder, unit_name(container))
+        text = _read(path)
+        if text is not None and author(text) is Author.KOLLA_DRAIN:
+            return Change(text, "")
+        found = self.of(container)
+        if found is None or not found.usable:
+            return Change()
+        return Change(
+            note=f"{container} is to be left where it ends (restart_policy), and its unit {found.path or found.name}, "
+            f"which kolla_docker did not write, was left; 'systemctl disable {found.name}' and remove it if it is not "
+            "wanted any more."
+        )
+
+    def withdraw(self, container: str) -> Change:
+        """Remove the unit of a container that is to have none any more; nothing happens to the container.
+
+        Where it runs, what is left of its unit ends with it and starts nothing.
+        """
+        change = self.unwanted(container)
+        if change.changed:
+            self._delete([container])
+        return change
 
 
 def definition(
@@ -512,6 +601,10 @@ def _write(path: str, text: str) -> None:
         os.chmod(f"{path}.new", 0o644)
         os.replace(f"{path}.new", path)
     except OSError as exc:
-        raise UnitError(
-            f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
-        ) from exc
+        raise _unwritten(path, exc) from exc
+
+
+def _unwritten(path: str, exc: OSError) -> UnitError:
+    return UnitError(
+        f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
+    )

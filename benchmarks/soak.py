@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 from benchmarks import RESULTS, ROOT, pages
 from testbed import traffic, upgrades
 from testbed.locks import locked
+from testbed.recorder import Recorder as EngineRecorder
 from testbed.stack import BACKENDS, Stack
 from testbed.traffic import Lost, Request, Traffic, Usage
 from testbed.waiting import wait_until
@@ -55,16 +55,6 @@ class Roll:
     code: int = -1
     became: list[str] = field(default_factory=list)  # what the play says of each service
     output: str = ""
-
-
-@dataclass(frozen=True)
-class Event:
-    """What the engine did with a container of the stack."""
-
-    at: float
-    action: str
-    name: str
-    signal: str
 
 
 @dataclass
@@ -108,24 +98,16 @@ class Result:
         )
 
 
-class Recorder:
-    """The engine's events of the stack's Cinder containers, live: it remembers the last 256 only."""
+class Recorder(EngineRecorder):
+    """The engine's events of the stack's Cinder containers, and what was away when."""
 
     ACTIONS = ("create", "start", "kill", "pause", "unpause", "die", "rename", "destroy")
 
     def __init__(self, stack: Stack) -> None:
-        self.events: list[Event] = []
-        filters = {"type": "container", "event": list(self.ACTIONS)}
-        self._stream = stack.client.events(filters=filters, decode=True)
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
         names = {service.replace("-", "_") for service in SERVICES}
-        for one in self._stream:
-            of = one["Actor"]["Attributes"]
-            if of["name"].partition(".")[0] in names:
-                at = one["timeNano"] / 1e9
-                self.events.append(Event(at, one["Action"], of["name"], of.get("signal", "")))
+        super().__init__(
+            stack.client, lambda event: event.name.partition(".")[0] in names and event.action in self.ACTIONS
+        )
 
     def around(self, moment: float) -> str:
         """What was done just before and just after."""
@@ -147,9 +129,6 @@ class Recorder:
         back = [one.at for one in self.events if one.name == name and one.action == "start"]
         lives = [(left, next((at for at in back if at > left), left)) for left in out]
         return any(left - BEFORE <= ended and begun <= again + STARTING for left, again in lives)
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 0.5) -> Result:

@@ -33,7 +33,6 @@ from testbed.stack import MARIADB, MODES, EngineEvent, Stack, lane_folders
 from testbed.waiting import wait_until
 
 KINDS = ("volume", "backup")
-HELD = "held"  # see drivers/kolla_drain_testbed/pauses.py
 TOUCH_EVERY = 1  # seconds
 
 
@@ -192,14 +191,6 @@ class Lane(Slowed):
     def engine_events(self, kind: str, since: float) -> list[EngineEvent]:
         """What the engine recorded of it from then until now."""
         return self.stack.engine_events(self.container_name(kind), since)
-
-    def hold(self) -> None:
-        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
-        (self._folder / HELD).touch()
-
-    def go_on(self) -> None:
-        """What was held takes its seconds now."""
-        (self._folder / HELD).unlink(missing_ok=True)
 
     def kill_operation(self, resource_id: str, timeout: float = 180) -> None:
         """The operation that sleeps on this resource neither goes on nor ends any more, while its service lives."""

@@ -151,8 +151,8 @@ class Bench:
 
     def clean(self) -> None:
         """Nothing of the cell before is left, neither rows nor files, whatever became of it."""
-        self.lane.clear_pauses()
         self.go_on()
+        self.lane.clear_pauses()
         ours = tuple(f"{self.lane.host}@{one}%" for one in (self.first, self.second))
         of_type = "volume_type_id IN (SELECT id FROM volume_types WHERE name IN (%s, %s))"
         volumes = f"(SELECT id FROM volumes WHERE host LIKE %s OR host LIKE %s OR {of_type})"

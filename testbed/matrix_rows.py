@@ -227,7 +227,7 @@ def for_requests(bench: Bench) -> list[list[Known]]:
 def busy(bench: Bench, _: object) -> list[Operation]:
     """One slow operation that the stop waits for; what is sent meanwhile is quick, so that there are quiet moments."""
     found = create(bench)
-    bench.lane.clear_pauses()
+    bench.lane.set_pause("volume_create", 0)
     return found
 
 

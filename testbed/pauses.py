@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from testbed.errors import TestbedError
 
+HELD = "held"  # a file beside that of the pauses; see drivers/kolla_drain_testbed/pauses.py
 HOWS = ("sleep", "execute", "block")
 
 
@@ -34,8 +35,17 @@ class Pauses:
             return {}
 
     def clear(self) -> None:
-        """Every operation is quick again; those under way keep what they were told."""
+        """Every operation is quick again; those under way keep what they were told, and none is held."""
         self._write({})
+        self.go_on()
+
+    def hold(self) -> None:
+        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
+        self.file.with_name(HELD).touch()
+
+    def go_on(self) -> None:
+        """What was held takes its seconds now."""
+        self.file.with_name(HELD).unlink(missing_ok=True)
 
     def _write(self, pauses: dict[str, Any]) -> None:
         half = self.file.with_suffix(".half")
@@ -57,5 +67,13 @@ class Slowed:
         return self._pauses.read()
 
     def clear_pauses(self) -> None:
-        """Every operation is quick again; those under way keep what they were told."""
+        """Every operation is quick again; those under way keep what they were told, and none is held."""
         self._pauses.clear()
+
+    def hold(self) -> None:
+        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
+        self._pauses.hold()
+
+    def go_on(self) -> None:
+        """What was held takes its seconds now."""
+        self._pauses.go_on()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Seconds that systemd waits beyond the engine's own stop, which ends with a SIGKILL that may take a while (FACTS E7).
@@ -78,7 +79,8 @@ _KOLLA_ANSIBLE_SETS = frozenset(
         "WantedBy",
     )
 )
-_KOLLA_ANSIBLE_STOP = re.compile(r"^ExecStop=(.*)$", re.MULTILINE)
+_EXEC_STOP = re.compile(r"^ExecStop=(.*)$", re.MULTILINE)
+_PLAIN_WORD = re.compile(r"[\w./=-]+")
 _ENGINES_STOP = re.compile(r"(?:\S*/)?(?:docker|podman) (?:container )?stop (.*)")
 _SECONDS = re.compile(r"(?:\A| )(?:-t|--time|--timeout)(?: |=)?(\d+)(?= |\Z)")
 
@@ -129,7 +131,7 @@ class Definition:
 
     def render_limit(self, beside: str) -> str:
         """A drop-in beside another's unit file, with nothing but time enough for a stop, ours and that file's own."""
-        theirs = max((grace(one) or 0 for one in _KOLLA_ANSIBLE_STOP.findall(beside)), default=0)
+        theirs = max((grace(one) or 0 for one in _EXEC_STOP.findall(beside)), default=0)
         # However long systemd waits, the engine's own stop ends with its SIGKILL.
         ours = _STOP.format(program=self.program, container=self.container, timeout=self.timeout)
         stop = ours if theirs < self.timeout else ""
@@ -146,6 +148,24 @@ def grace(command: str) -> int | None:
     stop = _ENGINES_STOP.fullmatch(command.strip())
     seconds = _SECONDS.findall(stop[1]) if stop else []
     return int(seconds[-1]) if seconds else None
+
+
+def container_name(unit: str) -> str:
+    """The container that a unit of this name runs."""
+    return unit[len("kolla-") : -len("-container.service")]
+
+
+def engines_stop(texts: Sequence[str], container: str) -> list[str]:
+    """The stop of this container by the engine that a unit's file and drop-ins, in their order, ask for.
+
+    Empty where they ask for anything else: what only systemd could run as it is meant is not run by others.
+    """
+    commands: list[str] = []
+    for value in (one.strip() for text in texts for one in _EXEC_STOP.findall(text)):
+        commands = [*commands, value] if value else []
+    words = commands[0].split() if len(commands) == 1 else []
+    plain = bool(words) and words[0].startswith("/") and all(map(_PLAIN_WORD.fullmatch, words))
+    return words if plain and container in words[2:] and grace(commands[0]) is not None else []
 
 
 def author(text: str) -> Author:

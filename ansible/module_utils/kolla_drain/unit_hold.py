@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .errors import KollaDrainError, UnitError
-from .processes import lives
+from .processes import lives, myself
 from .systemctl import Systemctl
+from .unit_stop import Stops
 
 DROP_INS = "/run/systemd/system"
 RECORDS = "/run/kolla-drain/units"
@@ -53,6 +54,9 @@ SuccessExitStatus={_CODES} SIGHUP SIGINT SIGQUIT SIGPIPE SIGKILL SIGTERM
 LOCK_BOUND = 120.0
 _LOOK = 0.2
 
+# Seconds before each try to let go of what a dead run holds.
+_TRIES = (0.0, 1.0, 5.0, 15.0, 30.0)
+
 
 class Holds:
     """The held units of this host. Calls raise UnitError."""
@@ -73,6 +77,24 @@ class Holds:
         with self._locked():
             mine = set(self._held() if units is None else units)
             self._drop(lambda unit, holder: (unit in mine and holder == owner) or not lives(holder))
+
+    def take_over(
+        self, owner: str, heir: str, wanted: Callable[[Sequence[str]], Sequence[str]]
+    ) -> Sequence[str]:
+        """Go on holding, for ``heir``, what this process held that has ended and what nobody else does that lives.
+
+        Returns those of them that are ``wanted``; of several heirs one gets them.
+        """
+        with self._locked():
+            units = [
+                unit
+                for unit, holders in self._held().items()
+                if owner in holders and not any(map(lives, holders))
+            ]
+            taken = wanted(units)
+            for unit in taken:
+                self._write(os.path.join(self._records, unit), heir.replace(" ", "-"), "")
+        return taken
 
     def sweep(self) -> None:
         """Let go of what processes hold that are gone, should their watcher be gone, too."""
@@ -153,6 +175,8 @@ def _listed(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as exc:
+        raise _unusable(folder, exc) from exc
 
 
 def _try_lock(fd: int) -> bool:
@@ -165,7 +189,7 @@ def _try_lock(fd: int) -> bool:
 
 def _unusable(path: str, exc: OSError) -> UnitError:
     return UnitError(
-        f"{path} cannot be written ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
+        f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
         "with the rights of root (become: true)."
     )
 
@@ -189,16 +213,34 @@ def watch(ctl: Systemctl, owner: str) -> None:
     ctl.start_transient(unit, properties, command, environment=(f"PYTHONPATH={root}",))
 
 
-def main(owner: str) -> None:
-    """The watcher itself: it has all of its code in memory before it says that it is there."""
+def main(owner: str) -> int:
+    """The watcher itself: it has all of its code in memory before it says that it is there. Returns its exit code."""
     _notify("READY=1")
     await_end(owner)
-    holds = Holds(Systemctl())
-    for pause in (0.0, 1.0, 5.0, 15.0, 30.0):
+    holds, stops, me = Holds(Systemctl()), Stops(Systemctl()), myself()
+    taken: Sequence[str] = ()
+    try:
+        taken = holds.take_over(owner, me, stops.under_way)
+    except KollaDrainError as exc:
+        print(f"Whether systemd was told to stop a unit is not known: {exc}", file=sys.stderr)
+    code = _let_go(holds, owner)
+    if taken:
+        stops.see_through(taken)
+        code = _let_go(holds, me)
+    return code
+
+
+def _let_go(holds: Holds, owner: str) -> int:
+    why = ""
+    for pause in _TRIES:
         time.sleep(pause)
-        with contextlib.suppress(KollaDrainError):
+        try:
             holds.release(owner)
-            return
+            return 0
+        except KollaDrainError as exc:
+            why = str(exc)
+    print(f"The next stop on this host lets go of what is still held: {why}", file=sys.stderr)
+    return 1
 
 
 def await_end(owner: str) -> None:
@@ -221,4 +263,4 @@ def _notify(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from testbed import matrix_page, matrix_results
+from testbed import matrix_page, matrix_results, matrix_run
 from testbed.errors import TestbedError
 from testbed.matrix import (
     KOLLA_ANSIBLE,
@@ -23,11 +24,14 @@ from testbed.matrix import (
     Cell,
     Fate,
     Job,
+    Operation,
     Row,
+    State,
     Stopped,
     judge,
 )
 from testbed.matrix_rows import BY_NAME
+from testbed.matrix_run import CellRun, Sender
 from testbed.paths import DRIVERS
 
 ROW = Row("extend", "extend", "volume", lambda bench, had: [])
@@ -217,6 +221,47 @@ def test_the_page_says_which_cells_are_of_which_run() -> None:
 def test_results_of_other_operations_are_not_mixed() -> None:
     with pytest.raises(TestbedError, match="--seconds"):
         matrix_results.kept(matrix_results.current(older()), 20)
+
+
+class NoBench:
+    """As much of a bench as looking back needs."""
+
+    seconds = 8.0
+
+
+def test_at_the_exit_only_what_the_module_tells_of_counts() -> None:
+    """cinder-volume's part of a backup is over a moment before the backup's row says so."""
+    run = CellRun(NoBench(), job())  # type: ignore[arg-type]
+    run.at_exit = {("backup", "b"): "creating", ("volume", "v"): "available"}
+    backup = Operation("backup create", (State("backup", "b"), State("volume", "v")))
+
+    by_volume = run._status_at_exit(backup, stopped(told=({"id": "v", "outcome": "finished"},)))
+    by_backup = run._status_at_exit(backup, stopped(told=({"id": "b", "outcome": "finished"},)))
+    unseen = run._status_at_exit(backup, stopped())
+
+    assert (by_volume, by_backup, unseen) == ("available", "creating", "creating")
+
+
+def test_requests_are_sent_until_it_is_enough_and_keep_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_run, "ASK_EVERY", 0.01)
+    refused: list[str] = []
+    asked: list[int] = []
+
+    def ask() -> Operation:
+        asked.append(1)
+        if len(asked) == 2:
+            raise TestbedError("503")
+        return Operation("create", (State("volume", "v"),), in_flight=False)
+
+    sender = Sender(itertools.repeat(ask), refused, began=time.time() - 5)
+    while len(asked) < 6:
+        time.sleep(0.01)
+    taken = sender.end()
+
+    assert len(taken) >= 4
+    assert all(one.sent is not None and one.sent >= 5.0 for one in taken)
+    assert len(refused) == 1
+    assert "503" in refused[0]
 
 
 def test_what_is_held_takes_its_time_from_the_end_of_that(

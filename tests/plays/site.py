@@ -37,7 +37,6 @@ ORPHAN = "cinder-volume gone@ceph nova enabled XXX 2026-11-01 17:50:24 3.17 1.38
 UPGRADED = LIST.replace("3.20", "3.21")
 # What the plays do to containers.
 DOES = ("recreate_or_restart_container", "stop_container", "reload_container")
-SERVICES_BY_TURN = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
 
 
 def reading(binary: str, host: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.plays.site import DOES, LIST, ORPHAN, SERVICES_BY_TURN, UPGRADED, Site
+from tests.plays.site import DOES, LIST, ORPHAN, UPGRADED, Site
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_host_that_fails_ends_it_and_all_is_unfenced(
 ) -> None:
     site.answers["recreate_or_restart_container cinder_volume storage1"] = failure
 
-    site.play("upgrade.yml", "-e", json.dumps({"kolla_serial": serial}))
+    site.play("upgrade.yml", "--tags", "cinder-volume,cinder-api", "-e", json.dumps({"kolla_serial": serial}))
 
     assert site.code != 0
     touched = ["storage1", "storage2"][:serial]
@@ -132,7 +132,7 @@ def test_a_newer_configuration_restarts_an_equal_container(site: Site) -> None:
     site.answers["compare_container"] = {"changed": False, "differences": []}
     site.answers["timeouts cinder-backup storage2"] = {"findings": [], "newer": True}
 
-    site.play("upgrade.yml")
+    site.play("upgrade.yml", "--tags", "cinder-volume,cinder-backup")
 
     assert [(whom, host) for _, whom, host in site.did(*DOES)] == [("cinder_backup", "storage2")]
 
@@ -146,10 +146,10 @@ def test_a_service_that_is_off_is_left_out(site: Site, variables: dict[str, Any]
 
 
 def test_backup_that_is_off_is_left_out(site: Site) -> None:
-    site.play("upgrade.yml", "-e", "enable_cinder_backup=false")
+    site.play("upgrade.yml", "--tags", "cinder-volume,cinder-backup", "-e", "enable_cinder_backup=false")
 
     assert site.code == 0
-    assert {whom for _, whom, _ in site.did(*DOES)} == set(SERVICES_BY_TURN) - {"cinder_backup"}
+    assert {whom for _, whom, _ in site.did(*DOES)} == {"cinder_volume"}
 
 
 def test_limit_leaves_the_others_and_the_database_alone(site: Site) -> None:
@@ -179,14 +179,14 @@ def test_work_that_cannot_be_seen_ends_it_before_anything_is_touched(site: Site)
     assert site.code != 0
     assert "cinder-volume: no way in" in site.output
     assert site.did(*DOES, "run", "ensure_image") == []
-    assert site.play("upgrade.yml", "-e", "without_evidence=warn").code == 0
+    assert site.play("upgrade.yml", "--tags", "cinder-volume", "-e", "without_evidence=warn").code == 0
 
 
 @pytest.mark.parametrize(("fence", "ends_well"), [("auto", True), ("always", False), ("never", True)])
 def test_an_api_that_is_away(site: Site, fence: str, ends_well: bool) -> None:
     site.answers["status"] = {"failed": True, "msg": "Cinder's API cannot be reached."}
 
-    site.play("upgrade.yml", "-e", f"fence={fence}")
+    site.play("upgrade.yml", "--tags", "cinder-volume", "-e", f"fence={fence}")
 
     assert (site.code == 0) is ends_well
     assert site.did("fenced", "unfenced") == []

@@ -604,3 +604,55 @@ def test_the_balancers_socket_is_where_the_engine_has_its_volumes(
 
     asked = [one["given"]["socket"] for one in site.calls if one["what"] == "haproxy-drain"]
     assert asked == [f"{volumes}/haproxy_socket/_data/haproxy.sock"] * 2
+
+
+def summaries(site: HostSite) -> str:
+    """All that is told between the failure and the end."""
+    return site.output.partition("TASK [kolla_drain : What was done]")[2]
+
+
+@pytest.mark.parametrize("failure", ["galera", "galera unreachable", "rabbitmq"])
+def test_a_run_that_ends_half_way_says_what_was_lost_on_every_host(site: HostSite, failure: str) -> None:
+    killed = {"changed": True, "verdict": "killed", "reason": "the deadline"}
+    site.answers["stop_container our_own c1"] = {**killed, "operations": [BUSY]}
+    site.answers["stop_container our_own c2"] = killed
+    lost = {"unreachable": True} if failure == "galera unreachable" else NEEDED
+    if failure == "rabbitmq":
+        site.engine("exit 70")
+    else:
+        site.answers["galera 1 c1"] = lost
+
+    site.run("reboot_prepare.yml", "c1,c2", "-e", "on_timeout=kill")
+
+    assert site.code != 0
+    assert site.stops("c2")[-1] == "haproxy", "c1 failed first, and c2 had no turn"
+    told = summaries(site)
+    assert told.count("LOST: our_own: instance_build 7d0c was spawning") == 1
+    assert told.count("LOST: our_own was killed: the deadline") == 1
+    assert told.count(" drained, 1 killed") == 2
+    assert "ansible/start.yml --limit c1,c2" in told
+    assert "undefined" not in site.output
+
+
+def test_a_wave_that_ends_it_says_what_was_lost_on_every_host(site: HostSite) -> None:
+    site.answers["stop_container cinder_volume c1"] = {"unreachable": True}
+    site.answers["stop_container heat_engine c2"] = {"changed": True, "verdict": "cut", "reason": "by itself"}
+
+    site.run("reboot_prepare.yml", "c1,c2")
+
+    assert site.code != 0
+    told = summaries(site)
+    assert told.count("LOST: heat_engine was cut: by itself") == 1
+    assert "c2 is not drained: another host failed, which ends the play." in told
+
+
+def test_what_stopped_last_of_several_hosts_starts_first(site: HostSite) -> None:
+    site.remember("c1", ["cron", "mariadb", "rabbitmq"])
+    site.remember("c2", ["cron", "mariadb", "rabbitmq"])
+
+    site.run("start.yml", "c1,c2")
+
+    assert site.code == 0
+    assert [(whom, host) for _, whom, host in site.did("start_container")][:4] == [
+        ("mariadb", "c2"), ("rabbitmq", "c2"), ("mariadb", "c1"), ("rabbitmq", "c1"),
+    ]  # fmt: skip

@@ -64,6 +64,8 @@ def _of_each(world: Path, call: dict[str, Any], before: list[dict[str, Any]]) ->
         return {}
     each = [{"name": name, **_answer(world, {**call, "whom": name}, before)} for name in names]
     lost = any(one.pop("unreachable", False) for one in each)
+    if any(one.pop("as_a_whole", False) for one in each):
+        return {"failed": True, "msg": each[0]["msg"]}
     failures = [one["msg"] for one in each if one.get("failed")]
     said = {"failed": True, "msg": " ".join(failures)} if failures else {}
     return {

@@ -394,7 +394,10 @@ def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite) -> None
         < order.index("haproxy-ready")
         < order.index("unfenced")
     )
-    assert site.execs[-1] == "exec rabbitmq rabbitmqctl await_startup"
+    assert site.execs[-2:] == [
+        "exec rabbitmq rabbitmqctl await_startup",
+        "exec rabbitmq rabbitmq-upgrade revive",
+    ]
     assert not site.state("c1").exists()
 
 
@@ -656,3 +659,106 @@ def test_what_stopped_last_of_several_hosts_starts_first(site: HostSite) -> None
     assert [(whom, host) for _, whom, host in site.did("start_container")][:4] == [
         ("mariadb", "c2"), ("rabbitmq", "c2"), ("mariadb", "c1"), ("rabbitmq", "c1"),
     ]  # fmt: skip
+
+
+def test_a_libvirt_that_hangs_holds_up_nobody_and_keeps_what_instances_need(site: HostSite) -> None:
+    site.engine("exec sleep 600")
+
+    site.run("reboot_prepare.yml", "k1", "-e", "host_instances_timeout=1")
+
+    assert site.code == 0
+    assert (
+        "cannot be listed: their list did not end within 1 s; what they need is left running" in site.output
+    )
+    assert site.stops("k1") == ["nova_compute", "cron"]
+
+
+def test_a_bus_that_does_not_get_empty_in_time_is_not_stopped(site: HostSite) -> None:
+    site.engine("exec sleep 600")
+
+    site.run("reboot_prepare.yml", "c1", "-e", "host_commands_timeout=1")
+
+    assert site.code != 0
+    assert site.stops("c1") == WAVES[:-2]
+    assert re.search(
+        r"rabbitmq on c1 was not stopped, for 'rabbitmq-upgrade drain' in rabbitmq did not end within 1 s",
+        site.output,
+    )
+
+
+@pytest.mark.parametrize("script", ["exec sleep 600", "exit 1"])
+def test_a_bus_that_does_not_come_up_in_time_ends_it(site: HostSite, script: str) -> None:
+    site.remember("c1", ["cron", "rabbitmq"])
+    site.engine(script)
+
+    site.run("start.yml", "c1", "-e", "ready_timeout=1")
+
+    assert site.code != 0
+    assert re.search(
+        "c1 is not back, for 'rabbitmqctl await_startup' in rabbitmq did not end within 1 s", site.output
+    )
+    assert "cron" not in [whom for _, whom, _ in site.did("start_container")]
+    assert site.state("c1").exists()
+
+
+BLIND = {"evidence": "unavailable", "evidence_why": "the database is away"}
+
+
+def test_what_is_left_alone_is_neither_fenced_nor_asked(site: HostSite) -> None:
+    site.runs_on("c1", CONTROL, cinder_volume=BLIND)
+
+    site.run("reboot_prepare.yml", "c1", "-e", '{"host_leaves": ["cinder_vol*", "our_own"]}')
+
+    assert site.code == 0
+    assert site.did("fenced") == [("fenced", "cinder-backup@c1", "c1")]
+    assert site.stops("c1") == [wave for wave in WAVES if wave not in ("cinder_volume", "our_own")]
+    assert "left running: cinder_volume, our_own" in site.output
+
+
+def test_a_second_run_goes_on_where_the_database_is_down_already(site: HostSite) -> None:
+    at_rest = {name: {"status": "exited", **BLIND} for name in ROWS}
+    site.runs_on(
+        "c1", ["cinder_volume", "cinder_backup", "mariadb", "cron"], mariadb={"status": "exited"}, **at_rest
+    )
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code == 0
+    assert site.stops("c1") == ["cron"]
+    assert site.did("fenced") == []
+
+
+def test_a_second_drain_after_all_has_stopped_keeps_what_is_remembered(site: HostSite) -> None:
+    site.run("reboot_prepare.yml", "c1")
+    kept = site.state("c1").read_text()
+    site.runs_on("c1", CONTROL, **{name: {"status": "exited"} for name in CONTROL})
+
+    site.run("reboot_prepare.yml", "c1")
+
+    assert site.code == 0
+    assert site.did("stop_container", "fenced", "haproxy-drain") == []
+    assert json.loads(site.state("c1").read_text()) == json.loads(kept)
+
+
+def test_start_tells_what_it_could_not_see(site: HostSite) -> None:
+    site.remember("k1", ["cron"])
+    site.answers["drain_status cron k1"] = [
+        {"status": "running"},
+        {"failed": True, "as_a_whole": True, "msg": "The engine does not answer."},
+    ]
+
+    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+
+    assert site.code != 0
+    assert "k1 is not back: what runs cannot be seen (The engine does not answer)" in site.output
+    assert site.state("k1").exists()
+
+
+def test_start_tells_what_it_could_not_prove(site: HostSite) -> None:
+    site.remember("k1", COMPUTE)
+    site.answers["drain_status nova_compute k1"] = {"status": "running", **BLIND}
+
+    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+
+    assert site.code == 0
+    assert "nova_compute runs, but whether it serves could not be proved: the database is away" in site.output

@@ -140,6 +140,46 @@ def test_what_haproxy_alone_is_remembered_for_begins_anew(filters: ModuleType) -
     assert found == {"since": "now", "containers": ["a"], "fenced": [], "backends": ["x", "y"]}
 
 
+def test_a_container_wants_a_command_or_several(filters: ModuleType) -> None:
+    wanted = {"a": ["x", 1], "b": [["y"], ["z", "now"]], "c": [], "d": ["v"]}
+
+    assert filters.commands(["a", "b", "c"], wanted) == [
+        {"name": "a", "argv": ["x", "1"]}, {"name": "b", "argv": ["y"]}, {"name": "b", "argv": ["z", "now"]},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"rc": 0}, []),
+        ({"skipped": True}, []),
+        ({"rc": 124}, ["'x now' in a did not end within 30 s"]),
+        ({"rc": 137, "stderr": "Killed"}, ["'x now' in a did not end within 30 s"]),
+        ({"rc": 70, "stderr": "1\n2\n3\n4\n"}, ["'x now' in a failed (70): 2 3 4"]),
+        ({"unreachable": True, "msg": "no route"}, ["'x now' in a failed (-): no route"]),
+    ],
+)
+def test_a_command_that_did_not_end_well_is_told(
+    filters: ModuleType, result: dict[str, Any], told: list[str]
+) -> None:
+    assert filters.unwell([{"item": {"name": "a", "argv": ["x", "now"]}, **result}], 30) == told
+
+
+def test_what_runs_without_proof_is_told_from_what_is_down(filters: ModuleType) -> None:
+    blind = {"evidence": "unavailable", "evidence_why": "no database"}
+    containers = [
+        {"name": "a", "status": "running", **blind},
+        {"name": "b", "status": "exited", **blind},
+        {"name": "c", "status": "running", "evidence": "none"},
+    ]
+
+    assert filters.unproved(containers) == ["a runs, but whether it serves could not be proved: no database"]
+    assert filters.down(containers) == ["b is exited"]
+    assert filters.unseen([{"containers": []}, {"skipped": True}, {"msg": "No engine."}, {}]) == [
+        "what runs cannot be seen (No engine)", "what runs cannot be seen (no answer)",
+    ]  # fmt: skip
+
+
 def test_verdicts_are_counted(filters: ModuleType) -> None:
     drained = {"containers": [{"name": "a", "verdict": "drained"}, {"name": "b", "verdict": "unverified"}]}
     failed = {"containers": [{"name": "c", "verdict": None}]}

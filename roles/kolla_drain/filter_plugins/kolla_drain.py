@@ -8,6 +8,7 @@ from typing import Any
 
 Answer = dict[str, Any]
 
+_RUNS = ("running", "paused", "restarting")
 _VERBS = {"stop": "to be stopped", "reload": "to be reloaded"}
 
 
@@ -83,9 +84,11 @@ def _details(answer: Answer, times: Answer) -> list[str]:
 
 
 def blind(now: list[Answer]) -> list[str]:
-    """For each service whose work cannot be seen, why."""
+    """For each service that runs and whose work cannot be seen, why; one at rest has none."""
     return [
-        f"{one['item']}: {one.get('evidence_why')}" for one in now if one.get("evidence") == "unavailable"
+        f"{one['item']}: {one.get('evidence_why')}"
+        for one in now
+        if one.get("evidence") == "unavailable" and one.get("status") in _RUNS
     ]
 
 

@@ -149,13 +149,13 @@ def lost(results: list[Answer]) -> list[str]:
     lines = []
     for one in _containers(results):
         ended = [op for op in one.get("operations", []) if op.get("outcome") in ("interrupted", "unknown")]
-        lines += [_ended(one["name"], op) for op in ended]
+        lines += [_interrupted(one["name"], op) for op in ended]
         if one.get("verdict") in _LOST and not ended:
             lines.append(f"{one['name']} was {one['verdict']}: {one.get('reason')}")
     return lines
 
 
-def _ended(name: str, operation: Answer) -> str:
+def _interrupted(name: str, operation: Answer) -> str:
     what = f"{name}: {operation['kind']} {operation['id']} was {operation.get('last_status') or operation['status']}"
     known = "is not known to have finished" if operation["outcome"] == "unknown" else "was interrupted"
     fate = f"; {operation['fate']}" if operation.get("fate") else ""
@@ -203,6 +203,64 @@ def down(containers: list[Answer]) -> list[str]:
     ]
     silent = [one["name"] for one in containers if one.get("heartbeat", {}).get("up") is False]
     return said + [f"{name} does not report" for name in silent]
+
+
+def unproved(containers: list[Answer]) -> list[str]:
+    """Which run, and nobody can see whether they serve."""
+    return [
+        f"{one['name']} runs, but whether it serves could not be proved: {one.get('evidence_why')}"
+        for one in containers
+        if one.get("status") == "running" and one.get("evidence") == "unavailable"
+    ]
+
+
+def unseen(results: list[Answer]) -> list[str]:
+    """Why it is not known what runs."""
+    return [
+        f"what runs cannot be seen ({str(one.get('msg') or 'no answer').rstrip('.')})"
+        for one in results
+        if "containers" not in one and not one.get("skipped")
+    ]
+
+
+def commands(names: list[str], wanted: dict[str, list[Any]]) -> list[Answer]:
+    """What is to be run in which of the containers: for each a command, or several one after the other."""
+    found = []
+    for name in names:
+        own = wanted.get(name) or []
+        several = own if own and isinstance(own[0], list) else [own]
+        found += [{"name": name, "argv": [str(part) for part in argv]} for argv in several if argv]
+    return found
+
+
+def unwell(results: list[Answer], seconds: float) -> list[str]:
+    """Which commands did not end well, and how."""
+    return [
+        f"'{' '.join(one['item']['argv'])}' in {one['item']['name']} {_ended(one, seconds)}"
+        for one in results
+        if not one.get("skipped") and one.get("rc") != 0
+    ]
+
+
+def _ended(one: Answer, seconds: float) -> str:
+    return _late(one, seconds) or f"failed ({one.get('rc', '-')}): {_said(one)}"
+
+
+def _late(one: Answer, seconds: float) -> str:
+    # The exit codes of timeout itself.
+    return f"did not end within {seconds} s" if one.get("rc") in (124, 137) else ""
+
+
+def _said(one: Answer) -> str:
+    said = str(one.get("stderr") or one.get("stdout") or one.get("msg") or "").strip()
+    return " ".join(said.splitlines()[-3:])
+
+
+def unlisted(one: Answer, seconds: float) -> str:
+    """Why the instances are not known."""
+    late = _late(one, seconds)
+    why = f"their list {late}" if late else _said(one)
+    return f"the instances on it cannot be listed: {why}; what they need is left running"
 
 
 def fences(results: list[Answer]) -> list[str]:
@@ -271,7 +329,12 @@ class FilterModule:
             failure,
             fences,
             back,
+            commands,
+            unwell,
+            unlisted,
             down,
+            unproved,
+            unseen,
             unasked,
             refusing,
             balanced,

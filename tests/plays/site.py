@@ -63,6 +63,8 @@ def usual() -> dict[str, Any]:
         "recreate_or_restart_container": {"changed": True, "differences": [{"setting": "image"}]},
         "stop_container": {"changed": True, "verdict": "drained", "reason": "exit code 0"},
         "reload_container": {"changed": True, "reloaded": True, "signal": "SIGHUP"},
+        "haproxy-drain": {"changed": True, "servers": []},
+        "haproxy-ready": {"changed": True, "servers": []},
         "status": {"services": [], "undo": []},
         "fenced": {"changed": True, "services": [], "undo": []},
         "unfenced": {"changed": True, "services": [], "undo": []},

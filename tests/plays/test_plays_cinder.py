@@ -289,6 +289,49 @@ def test_an_api_is_out_of_haproxy_while_it_is_replaced(site: Site) -> None:
     ]  # fmt: skip
 
 
+BALANCED = '{"haproxy_hosts": ["control", "storage1"]}'
+
+
+def test_an_api_that_haproxy_does_not_let_go_is_not_touched(site: Site) -> None:
+    site.answers["haproxy-drain"] = {"failed": True, "answered": True, "msg": "Permission denied."}
+
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", BALANCED)
+
+    assert site.code != 0
+    assert site.did(*DOES) == []
+    assert (
+        "cinder-api on control: it was not touched, for it could not be taken out of HAProxy." in site.output
+    )
+    assert len(site.did("haproxy-ready")) == 2, "one of them may have let it go"
+
+
+def test_an_api_that_haproxy_does_not_take_back_is_named_with_the_command(site: Site) -> None:
+    refuses = {"failed": True, "answered": True, "msg": "It is back but not up."}
+    site.answers["haproxy-ready"] = [{"changed": True, "servers": []}, refuses]
+
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", BALANCED)
+
+    assert site.code != 0
+    assert re.search(
+        r"cinder-api on control: it could not be put back into HAProxy\. HAProxy on storage1: It is back but not up\."
+        r".*echo 'set server cinder_api_back/control state ready; .*' \| socat stdio /",
+        site.output,
+    )
+
+
+def test_a_balancer_that_cannot_be_reached_is_told_and_holds_up_nobody(site: Site) -> None:
+    site.answers["haproxy-drain"] = site.answers["haproxy-ready"] = {"unreachable": True}
+
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"haproxy_hosts": ["storage1"]}')
+
+    assert site.code == 0
+    assert [what for what, _, _ in site.did(*DOES)] == ["recreate_or_restart_container"]
+    assert re.search(
+        "HAProxy on storage1 was not asked: .*If it has kept it out, put it back there with: echo",
+        site.output,
+    )
+
+
 def test_stop_goes_by_its_own_order(site: Site) -> None:
     site.play("stop.yml")
 

@@ -286,6 +286,12 @@ def refusing(results: list[Answer]) -> list[str]:
     ]
 
 
+def by_hand(backends: list[str], server: str, path: str) -> str:
+    """The command that puts a server back, on the host of the balancer."""
+    told = "; ".join(f"set server {backend}/{server} state ready" for backend in backends)
+    return f"echo '{told}' | socat stdio {path}"
+
+
 def _not_done(results: list[Answer]) -> list[Answer]:
     # NOTE: where failure is no end of the play, Ansible's own "failed" does not tell.
     return [one for one in results if "servers" not in one and not one.get("skipped")]
@@ -337,6 +343,7 @@ class FilterModule:
             unseen,
             unasked,
             refusing,
+            by_hand,
             balanced,
             open_backends,
         )

@@ -182,7 +182,14 @@ def _source(given: Given, service: str, config: ServiceConfig) -> tuple[Source |
     database.client()  # a library that is missing is said now, not after the signal
     target = database.target(url or inherited, inherited=bool(inherited), **parts)
     queues = broker.target(config, broker.options(given.broker))
-    return Source(evidence.evidence_of(service), config, target, queues), ""
+    return Source(_watched(service), config, target, queues), ""
+
+
+def _watched(service: str) -> evidence.ServiceEvidence:
+    """The evidence of one container, which may have to remember from one look to the next."""
+    found = evidence.evidence_of(service)
+    watch = getattr(found, "Watch", None)
+    return watch() if watch is not None else found
 
 
 def _conductors_database(config: ServiceConfig) -> str | None:

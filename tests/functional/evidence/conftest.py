@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.evidence import database, evidence_of
+from kolla_drain.evidence import ServiceEvidence, database, evidence_of
 from kolla_drain.evidence.database import Database, DatabaseTarget
 from kolla_drain.model import Ending, Heartbeat, Operation
 from kolla_drain.service_config import Backend, ServiceConfig
@@ -74,25 +74,31 @@ class Rows:
         given = {"host": "127.0.0.1", "port": self.server.port, "user": READER, "password": self._password}
         return database.target(**{**given, "name": self.schema, **parts})
 
-    def read(self, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-        """One reading, in a connection of its own."""
+    def read(
+        self, config: ServiceConfig, evidence: ServiceEvidence | None = None
+    ) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
+        """One reading, in a connection of its own; the first one, unless by ``evidence`` that has looked before."""
         connection = Database(self.target())
         try:
             with connection.snapshot() as query:
-                return evidence_of(config.service).read(query, config)
+                return (evidence or evidence_of(config.service)).read(query, config)
         finally:
             connection.close()
 
-    def operations(self, config: ServiceConfig) -> set[tuple[str, str, bool | None]]:
+    def operations(
+        self, config: ServiceConfig, evidence: ServiceEvidence | None = None
+    ) -> set[tuple[str, str, bool | None]]:
         """What is in flight: kind, id, claimed; with informs as a fourth where it does."""
-        return {(op.kind, op.id, op.claimed) for op in self.read(config)[1] if not op.informs}
+        return {(op.kind, op.id, op.claimed) for op in self.read(config, evidence)[1] if not op.informs}
 
-    def endings(self, config: ServiceConfig, *operations: Operation) -> tuple[Ending, ...]:
+    def endings(
+        self, config: ServiceConfig, *operations: Operation, evidence: ServiceEvidence | None = None
+    ) -> tuple[Ending, ...]:
         """What became of these."""
         connection = Database(self.target())
         try:
             with connection.snapshot() as query:
-                return evidence_of(config.service).endings(query, config, operations)
+                return (evidence or evidence_of(config.service)).endings(query, config, operations)
         finally:
             connection.close()
 

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
+from kolla_drain.evidence.cinder_volume import Watch
 from kolla_drain.model import Operation, Outcome
 from kolla_drain.service_config import Backend, ServiceConfig
 
@@ -61,6 +62,94 @@ def test_without_known_backends_all_rows_of_the_host_are_taken(cinder, services)
     cinder.service("CTL@c")
     beats, _ = cinder.read(ServiceConfig("cinder-volume", "ctl"))
     assert [beat.host for beat in beats] == ["ctl@a"]
+
+
+def test_a_backend_that_runs_and_is_configured_no_more(cinder, services, volume_config):
+    """The configuration may be the next process's already; this one works on with the old."""
+    removed = cinder.service("ctl@removed", replication_status="failing-over")
+    ours = cinder.volume("ctl@removed#p", "creating")
+    cinder.worker(ours, removed, "creating")
+    extending = cinder.volume("ctl@removed#p", "extending")
+    snapshot = cinder.snapshot(cinder.volume("ctl@removed#p", "available"), "deleting")
+    group = cinder.insert("groups", id="g1", host="ctl@removed#p", status="creating")
+    assert cinder.operations(volume_config) == {
+        ("volume_create", ours, True),
+        ("volume_extend", extending, None),
+        ("snapshot_delete", snapshot, None),
+        ("group_create", group, None),
+        ("backend_failover", "ctl@removed", None),
+    }
+    beats, _ = cinder.read(volume_config)
+    assert [beat.host for beat in beats] == ["ctl@a", "shared@b"]  # the next process has no other
+
+
+@pytest.mark.parametrize(
+    ("host", "columns"),
+    [
+        ("ctl@gone", {"age": 61}),
+        ("ctl@gone", {"deleted": 1}),
+        ("ctl@gone", {"binary": "cinder-backup"}),
+        ("ctl@gone", {"updated_at": None}),  # and made long ago
+        ("CTL@gone", {}),
+        ("ctl2@gone", {}),
+        ("shared@gone", {}),  # a backend_host is not the host of this container alone
+    ],
+)
+def test_a_backend_that_does_not_run_or_is_another_hosts(cinder, services, volume_config, host, columns):
+    cinder.service(host, **columns)
+    cinder.volume(f"{host}#p", "creating")
+    assert cinder.read(volume_config)[1] == ()
+
+
+@pytest.mark.parametrize("host", ["ctl_1", "50%", "!x", "zürich"])
+def test_a_removed_backend_is_matched_exactly(cinder, host):
+    config = ServiceConfig("cinder-volume", host, backends=(Backend("a", host),))
+    cinder.service(f"{host}@a")
+    cinder.service(f"{host}@old_%")
+    for stranger in ("ctlx1", "500", "x", "zurich"):
+        cinder.service(f"{stranger}@old_%")
+        cinder.volume(f"{stranger}@old_%#p", "creating")
+    ours = cinder.volume(f"{host}@old_%#p", "creating")
+    assert cinder.operations(config) == {("volume_create", ours, None)}
+
+
+def test_a_removed_backend_counts_to_the_end_though_its_heartbeat_stops_with_the_signal(
+    cinder, volume_config
+):
+    ids = [cinder.service(host) for host in ("ctl@a", "ctl@removed", "shared@b")]
+    volume = cinder.volume("ctl@removed#p", "creating")
+    cinder.worker(volume, ids[1], "creating")
+    watch = Watch()
+    assert cinder.operations(volume_config, watch) == {("volume_create", volume, True)}
+    for one in ids:
+        cinder.update("services", one, updated_at=cinder.now(-300))
+    assert cinder.operations(volume_config, watch) == {("volume_create", volume, True)}
+    (ending,) = cinder.endings(volume_config, Operation("volume_create", volume, "creating"), evidence=watch)
+    assert (ending.outcome, "error" in ending.fate) == (Outcome.INTERRUPTED, True)
+    assert cinder.operations(volume_config) == set()  # a first look now could not tell it from one long gone
+    cinder.update("services", ids[1], deleted=1)  # an operator clears up meanwhile
+    assert [op.id for op in cinder.read(volume_config, watch)[1]] == [volume]
+
+
+def test_a_backend_that_comes_to_life_while_it_is_looked_at(cinder, services, volume_config):
+    """After an outage of the database its first heartbeat may come later than our first look."""
+    removed = cinder.service("ctl@removed", age=90)
+    volume = cinder.volume("ctl@removed#p", "extending")
+    watch = Watch()
+    assert cinder.operations(volume_config, watch) == set()
+    cinder.update("services", removed, updated_at=cinder.now())
+    assert cinder.operations(volume_config, watch) == {("volume_extend", volume, None)}
+
+
+def test_all_backends_have_another_name(cinder):
+    config = ServiceConfig("cinder-volume", "ctl", backends=(Backend("new", "ctl"),))
+    old = cinder.service("ctl@old")
+    volume = cinder.volume("ctl@old#p", "extending")
+    beats, operations = cinder.read(config)
+    assert ([beat.host for beat in beats], [op.id for op in operations]) == (["ctl@old"], [volume])
+    cinder.update("services", old, updated_at=cinder.now(-61))
+    with pytest.raises(EvidenceUnavailable, match="no cinder-volume at ctl@new"):
+        cinder.read(config)
 
 
 VOLUME_STATUSES = [

@@ -49,11 +49,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
-from ..service_config import ServiceConfig
+from ..service_config import Backend, ServiceConfig
 from . import cinder
 from .cinder import Kind, Worker
 from .database import Query, Row
-from .rows import ids, marks, utc
+from .rows import escaped, ids, marks, utc
 
 PROFILE = Profile(
     name="cinder-volume",
@@ -168,8 +168,64 @@ _SNAPSHOT_COLUMNS = (
 )
 
 
+class Watch:
+    """The evidence of one container from the first look to the last; it knows the backends that run, also by name.
+
+    The process that is to be stopped has the configuration that it was started with, and kolla-ansible writes the next
+    one before it stops it. So a row of this host whose heartbeat is fresh counts whatever the files say, and goes on
+    to count when it falls silent, as all do from the signal on. One that was silent all the time is of a backend that
+    is gone.
+    """
+
+    PROFILE = PROFILE
+
+    def __init__(self) -> None:
+        self._others: dict[str, Backend] = {}  # that run and are not in the configuration, by services.host
+
+    def adapt(self, profile: Profile, env: Mapping[str, str]) -> Profile:
+        """As the module's own."""
+        return adapt(profile, env)
+
+    def read(
+        self, query: Query, config: ServiceConfig
+    ) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
+        """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
+        if config.backends:  # without any all rows of its host are taken
+            self._others.update(_beating(query, config))
+        heartbeats, operations = _read(query, self._running(config))
+        # Whoever waits until the next process serves must not wait for a backend that it does not have.
+        configured = tuple(one for one in heartbeats if one.host in config.service_hosts)
+        return configured or heartbeats, operations
+
+    def endings(
+        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
+    ) -> tuple[Ending, ...]:
+        """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
+        return endings(query, self._running(config), operations)
+
+    def _running(self, config: ServiceConfig) -> ServiceConfig:
+        others = (one for host, one in self._others.items() if host not in config.service_hosts)
+        return replace(config, backends=(*config.backends, *others))
+
+
+def _beating(query: Query, config: ServiceConfig) -> dict[str, Backend]:
+    """The backends of this host whose heartbeat is fresh, by services.host."""
+    found = query(
+        "SELECT host FROM services WHERE deleted = 0 AND `binary` = %s AND host LIKE %s ESCAPE '!'"
+        f" AND {cinder.age_of('updated_at', 'created_at')} <= %s",
+        [config.service, escaped(config.host) + "@%", config.service_down_time],
+    )
+    start = config.host + "@"  # exactly: the database compares without regard to case and accents
+    hosts = [row["host"] for row in found if row["host"].startswith(start)]
+    return {host: Backend(host[len(start) :], config.host) for host in hosts}
+
+
 def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-    """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
+    """Return heartbeats and operations of this container, as of a first look. Raises EvidenceUnavailable."""
+    return Watch().read(query, config)
+
+
+def _read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
     rows = cinder.services(query, config)
     own = {row["id"] for row in rows}
     hosts = config.service_hosts or tuple(row["host"] for row in rows)

@@ -1,4 +1,4 @@
-"""The real Cinder of the test stack, on eventlet and on native threads, and the module as a person calls it."""
+"""The real Cinder of the test stack, on eventlet, and the module as a person calls it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.models.containers import Container
 
+from testbed.lanes import Lane
 from testbed.nova_stack import NovaStack
-from testbed.stack import MODES, Stack
+from testbed.stack import BACKENDS, Stack
 from testbed.waiting import wait_until
+from tests.support.checks import LEDGER
 
 ROOT = Path(__file__).resolve().parents[2]
 VOLUME = "cinder_volume"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """All of this folder is e2e, and may take minutes. What does not depend on the mode runs in one."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder is e2e, and may take minutes."""
     ours = [item for item in items if Path(item.fspath).is_relative_to(Path(__file__).parent)]
     for item in ours:
         item.add_marker(pytest.mark.e2e)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(600))
-    again = [item for item in ours if item.get_closest_marker("any_mode") and _mode(item) != MODES[0]]
-    config.hook.pytest_deselected(items=again)
-    items[:] = [item for item in items if item not in again]
-
-
-def _mode(item: pytest.Item) -> str:
-    callspec = getattr(item, "callspec", None)
-    return str(callspec.params.get("stack_in_mode", MODES[0])) if callspec else MODES[0]
 
 
 @pytest.fixture(scope="session")
@@ -62,22 +57,16 @@ def clean_nova(nova: NovaStack) -> None:
     nova.delete_servers()
 
 
-@pytest.fixture(scope="session", params=MODES)
-def stack_in_mode(any_stack: Stack, request: pytest.FixtureRequest) -> Stack:
-    """Once on eventlet, once on native threads."""
-    return any_stack.up(mode=request.param)
-
-
 @pytest.fixture
-def stack(stack_in_mode: Stack) -> Iterator[Stack]:
-    """Every service up and no pause set, before and after each test."""
-    begun = time.time()
-    stack_in_mode.up()
-    stack_in_mode.clear_pauses()
-    yield stack_in_mode
-    events = stack_in_mode.engine_events(VOLUME, begun)
+def stack(any_stack: Stack) -> Iterator[Stack]:
+    """Every service up and nothing slow, before and after each test."""
+    since = time.time()
+    any_stack.up(mode="eventlet")
+    any_stack.clear_pauses()
+    yield any_stack
+    events = any_stack.engine_events(VOLUME, since)
     print(f"the engine's events of {VOLUME}: {[(e.action, e.signal, e.exit_code) for e in events]}")
-    stack_in_mode.clear_pauses()
+    any_stack.clear_pauses()
 
 
 class AdHoc:
@@ -116,12 +105,29 @@ def ad_hoc(arguments: str, *more: str) -> dict[str, Any]:
     return AdHoc(arguments, *more).result()
 
 
-def creating(stack: Stack, seconds: float) -> str:
-    """A volume in creation that cinder-volume has taken and that needs ``seconds``; its id."""
-    stack.set_pause("volume_create", seconds)
-    volume = str(stack.api.create_volume(1, "e2e")["id"])
+def creating(on: Stack | Lane, seconds: float) -> str:
+    """A volume in creation that cinder-volume has taken, and that needs ``seconds`` from ``go_on``; its id."""
+    stack, backends = (on.stack, on.backends) if isinstance(on, Lane) else (on, BACKENDS)
+    on.hold()
+    on.set_pause("volume_create", seconds)
+    volume = str(on.api.create_volume(1, "e2e", backend=backends[0])["id"])
     wait_until(lambda: taken(stack, volume), 180, f"cinder-volume taking volume {volume}")
     return volume
+
+
+def begun(container: Container) -> bool:
+    """Whether a stop of it has made its entry."""
+    return (LEDGER / f"{container.id}.json").exists()
+
+
+def stopped(on: Stack | Lane, container: Container, arguments: str) -> dict[str, Any]:
+    """What a stop comes to, and what was held goes on once that has begun."""
+    run = AdHoc(f"action=stop_container {arguments}")
+    try:
+        wait_until(lambda: begun(container), 180, "the stop having begun")
+    finally:
+        on.go_on()
+    return run.result()
 
 
 def taken(stack: Stack, volume: str) -> bool:

@@ -1,8 +1,9 @@
-"""Work that is told from dead work by its worker row, and a backup's hops, on a lane of the real Cinder."""
+"""Work that is told from dead work by its worker row, a backup's hops and attachments, on a lane of the real Cinder."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,18 +15,16 @@ from kolla_drain.model import EvidenceState, Reading
 from testbed.lanes import Lane
 from testbed.stack import Stack
 from testbed.waiting import wait_until
-from tests.support.checks import LEDGER
 
-from .conftest import AdHoc, taken
+from .conftest import AdHoc, begun, creating
 
-DOWN_TIME = 8  # of the lane's services; their operations touch their rows every 2 s
-pytestmark = pytest.mark.any_mode
+DOWN_TIME = 5  # of the lane's services; their operations touch their rows every second
 
 
 @pytest.fixture(scope="module")
-def touching(stack_in_mode: Stack) -> Iterator[Lane]:
+def touching(any_stack: Stack) -> Iterator[Lane]:
     """A lane of a Cinder that touches its worker rows, as some forks do."""
-    lane = Lane(stack_in_mode, "e1", touching=True, service_down_time=DOWN_TIME)
+    lane = Lane(any_stack.up(mode="eventlet"), "e1", touching=True, service_down_time=DOWN_TIME)
     try:
         yield lane.up()
     finally:
@@ -34,18 +33,10 @@ def touching(stack_in_mode: Stack) -> Iterator[Lane]:
 
 @pytest.fixture
 def lane(touching: Lane) -> Iterator[Lane]:
-    """All of it up and no pause set, before and after each test."""
+    """All of it up and nothing slow, before and after each test."""
     touching.clear_pauses()
     yield touching.up()
     touching.clear_pauses()
-
-
-def creating(lane: Lane, seconds: float) -> str:
-    """A volume that cinder-volume makes for that long; its id."""
-    lane.set_pause("volume_create", seconds)
-    volume = str(lane.api.create_volume(1, "workers", backend=lane.backends[0])["id"])
-    wait_until(lambda: taken(lane.stack, volume), 180, f"cinder-volume taking volume {volume}")
-    return volume
 
 
 def stop(lane: Lane, kind: str = "volume") -> str:
@@ -99,11 +90,6 @@ def always(seen: list[set[tuple[str, str]]], key: tuple[str, str]) -> bool:
     return all(shown[first : last + 1])
 
 
-def begun(lane: Lane, kind: str = "volume") -> bool:
-    """Whether a stop has made its entry."""
-    return (LEDGER / f"{lane.container(kind).id}.json").exists()
-
-
 def touches(lane: Lane, volume: str, times: int) -> None:
     """Wait until the volume's row of workers has been touched so many times more."""
     seen: set[object] = set()
@@ -122,8 +108,9 @@ def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> 
     lane.api.reset_status("volume", holding, "extending")  # the stop waits for it, however late it begins
     try:
         run = AdHoc(stop(lane))
-        wait_until(lambda: begun(lane), 180, "the stop having begun")
+        wait_until(lambda: begun(lane.container("volume")), 180, "the stop having begun")
         volume = creating(lane, 1.5 * DOWN_TIME)
+        lane.go_on()
     finally:
         lane.api.reset_status("volume", holding, "available")
 
@@ -139,7 +126,7 @@ def test_a_worker_that_lives_is_waited_for_however_long_it_takes(lane: Lane) -> 
 def test_a_worker_killed_in_the_living_service_ends_the_wait(lane: Lane) -> None:
     volume = creating(lane, 600)
     run = AdHoc(stop(lane))
-    wait_until(lambda: begun(lane), 180, "the stop having begun")
+    wait_until(lambda: begun(lane.container("volume")), 180, "the stop having begun")
     touches(lane, volume, 5)  # the stop, which looks as often, must have seen it twice
     lane.kill_operation(volume)
 
@@ -227,3 +214,23 @@ def test_what_a_hung_service_does_not_take_is_seen_in_its_queue(lane: Lane) -> N
     lane.api.wait_status("volume", volume, "gone")
     wait_until(lambda: not waiting(), 180, "the broker's figures")
     assert asked.note == ""
+
+
+def test_an_attachment_is_made_and_undone_by_cinder_volume(lane: Lane) -> None:
+    volume = str(lane.api.create_volume(1, "attached", backend=lane.backends[0])["id"])
+    lane.api.wait_status("volume", volume, "available")
+    lane.set_pause("volume_attach", 1.5)
+    lane.set_pause("volume_detach", 1.5)
+    attachment = str(lane.api.create_attachment(volume)["id"])
+    assert lane.api.status("volume", volume) == "reserved"
+
+    since = time.monotonic()
+    lane.api.update_attachment(attachment)
+    connected = time.monotonic()
+    lane.api.complete_attachment(attachment)
+    assert lane.api.status("volume", volume) == "in-use"
+    lane.api.delete_attachment(attachment)
+
+    assert connected - since > 1.5
+    assert time.monotonic() - connected > 1.5
+    lane.api.wait_status("volume", volume, "available")

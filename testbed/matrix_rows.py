@@ -326,7 +326,7 @@ LONG = (
 HONEST = (
     Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed", held=True),
     Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed", held=True),
-    Honesty("cut", "create", "threads", "quiesce=never exit=signal", "cut"),
+    Honesty("cut", "create", "threads", "quiesce=never exit=signal", "cut", held=True),
     Honesty(
         "left-running",
         "extend",

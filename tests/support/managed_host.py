@@ -33,9 +33,13 @@ PATIENCE = 300.0
 FOLDER = "/run/testbed/workloads"
 ETC = "/etc/systemd/system"
 
+# What a run does to hold a unit, without a stop.
+HOLDS = "from kolla_drain.units import Units; import sys, time; hold = Units().hold(sys.argv[1:]); time.sleep(1000)"
+
 CLEAN = f"""
 engine=%s
 pkill -9 -f '^{PYTHON} {RUNNER}'
+pkill -9 -f '^{PYTHON} -c from kolla_drain'
 for round in 1 2 3 4 5 6 7 8; do
     systemctl stop --no-block 'kolla-*-container.service'
     containers=$($engine ps -aq)
@@ -122,6 +126,16 @@ class ManagedHost:
     def run(self, action: str, name: str | Sequence[str], **args: Any) -> dict[str, Any]:
         return self.module(action, name, **args).result(PATIENCE)
 
+    def hold(self, name: str) -> None:
+        """A run that holds a container's unit and waits, as one does that quiesces; until ``kill_hold``."""
+        python = [PYTHON, "-c", HOLDS, name]
+        self.host.container.exec_run(python, environment={"PYTHONPATH": str(MODULE_UTILS)}, detach=True)
+        self.wait_held(name)
+
+    def kill_hold(self) -> None:
+        """SIGKILL for it."""
+        self.tries(f"pkill -9 -f '^{PYTHON} -c {HOLDS[:30]}'")
+
     def kill_runs(self, which: str = "") -> None:
         """SIGKILL for every run of the module on this host, or for one; ``docker exec`` passes no signal on.
 
@@ -202,8 +216,17 @@ class ManagedHost:
 
     def signals(self, name: str) -> list[str]:
         """The signals that could stop it."""
-        got = [line.split()[1] for line in self.lines(name) if line.startswith("signal ")]
-        return [one for one in got if one != "SIGCONT"]
+        return [one for life in self.signals_by_life(name) for one in life]
+
+    def signals_by_life(self, name: str) -> list[list[str]]:
+        """The same for each of its lives, the first one first."""
+        lives: list[list[str]] = []
+        for line in self.lines(name):
+            if line == "ready":
+                lives.append([])
+            elif line.startswith("signal ") and line != "signal SIGCONT":
+                lives[-1].append(line.split()[1])
+        return lives
 
     def wait_line(self, name: str, line: str, count: int = 1) -> None:
         def seen() -> bool:

@@ -204,9 +204,7 @@ def _by_module(stopping: Stopping, options: str | dict[str, Any]) -> list[dict[s
 
 
 def _by_engine(stopping: Stopping, grace: int) -> None:
-    stopping.look()
-    with _going_on(stopping):
-        twice(stopping, lambda: _docker("stop", "-t", str(grace), stopping.name))
+    twice(stopping, lambda: _docker("stop", "-t", str(grace), stopping.name))
 
 
 def stop(stopping: Stopping) -> Stopped:
@@ -238,17 +236,19 @@ def upgrade(stopping: Stopping) -> Stopped:
 
 def plain(stopping: Stopping) -> Stopped:
     """The engine's plain stop, as anybody would; then a start."""
-    with _Ending(stopping) as ending:
+    stopping.look()
+    with _Ending(stopping) as ending, _going_on(stopping):
         _by_engine(stopping, 10)
         stopped = ending.told(Stopped())
-    _docker("start", stopping.name)
+        _docker("start", stopping.name)
     return stopped
 
 
 def kolla_ansible(stopping: Stopping) -> Stopped:
     """A stop with 60 s of grace, a removal by force, and a new container."""
     assert stopping.spec
-    with _Ending(stopping) as ending:
+    stopping.look()
+    with _Ending(stopping) as ending, _going_on(stopping):
         _by_engine(stopping, 60)
         ending.seen()
         _docker("rm", "-f", stopping.name)

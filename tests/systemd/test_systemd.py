@@ -330,6 +330,9 @@ def test_a_successor_that_fails_is_taken_back(host: ManagedHost) -> None:
     host.wait_nothing_left()
 
 
+FAILED_TO_START = "journalctl --no-pager -t systemd | grep -c 'Failed to schedule restart job' || true"
+
+
 @pytest.mark.parametrize("action", ["stop_and_remove_container", "remove_container"])
 def test_removed_with_its_unit(host: ManagedHost, action: str) -> None:
     if action == "remove_container":  # which is one that its unit is about to start again
@@ -337,8 +340,10 @@ def test_removed_with_its_unit(host: ManagedHost, action: str) -> None:
         host.wait_unit(NAME, "activating")
     else:
         host.run("start_container", NAME, **host.spec(NAME))
+    said = int(host.sh(FAILED_TO_START))
     result = host.run(action, NAME)
     assert result["unit"]["removed"]
+    assert int(host.sh(FAILED_TO_START)) == said, "systemd tried it again, without its file"
     assert not host.exists(NAME)
     assert host.read(f"{ETC}/{UNIT}") == ""
     assert (host.unit(NAME)["LoadState"], host.active(NAME)) == ("not-found", "inactive")

@@ -688,8 +688,9 @@ containers:
         - The systemd unit that owns the container, C(kolla-NAME-container.service), with its C(state), whether it is
           C(enabled), its C(restart) rule, the C(stop_timeout) that it gives a stop in seconds (null for no limit), its
           C(drop_ins), and whether a run of this module C(held) it at that moment.
-        - After a stop or a start C(before) is its state before that. C(removed) is true if it went with its container.
-          Where systemd does not answer C(state) is V(unknown), with C(why).
+        - After a stop or a start C(before) is its state before that. C(removed) is true if it went with its container,
+          or because O(restart_policy) asks for none any more. Where systemd does not answer C(state) is V(unknown),
+          with C(why).
       returned: where there is such a unit
       type: dict
       sample:

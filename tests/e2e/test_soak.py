@@ -32,7 +32,6 @@ def site(any_stack: Stack) -> Iterator[Stack]:
     any_stack.up()
 
 
-@pytest.mark.any_mode
 @pytest.mark.skipif(not MINUTES, reason="KOLLA_DRAIN_SOAK_MINUTES says for how long; tox -e e2e-full does")
 @pytest.mark.timeout(MINUTES * 60 + 1500)
 def test_nothing_is_lost_that_could_be_saved(site: Stack) -> None:

@@ -31,6 +31,8 @@ PATIENCE = 300.0
 
 # In the folder that a host shares with this machine, so that what is recorded there can be read from here.
 FOLDER = "/run/testbed/workloads"
+# There, too: it is still there after a reboot.
+WORKLOAD = "/run/testbed/workload.py"
 ETC = "/etc/systemd/system"
 
 # What a run does to hold a unit, without a stop.
@@ -81,11 +83,15 @@ class ManagedHost:
         self.image = f"localhost/{self.image}"
 
     def install(self) -> None:
-        """Copy what Ansible would bring, and what the workloads run."""
+        """Copy what Ansible would bring, and what the workloads run.
+
+        To be done again after a reboot, which empties /tmp, where a checkout may lie.
+        """
+        (self.host.folder / "workload.py").write_text(SCRIPT.read_text())
         packed = io.BytesIO()
         theirs = Path(ansible.__file__).parent
         with tarfile.open(fileobj=packed, mode="w") as archive:
-            for path in (MODULE, MODULE_UTILS, RUNNER, SCRIPT, theirs / "module_utils", theirs / "_vendor"):
+            for path in (MODULE, MODULE_UTILS, RUNNER, theirs / "module_utils", theirs / "_vendor"):
                 archive.add(path, str(path).lstrip("/"))
             for path in (theirs / "__init__.py", theirs / "release.py"):
                 archive.add(path, str(path).lstrip("/"))
@@ -155,7 +161,7 @@ class ManagedHost:
             command=[],
             name=name,
             network_mode="host",
-            volumes=[f"{SCRIPT}:/workload.py:ro", f"{FOLDER}/{name}:/record"],
+            volumes=[f"{WORKLOAD}:/workload.py:ro", f"{FOLDER}/{name}:/record"],
             **options,
         )
 
@@ -166,7 +172,7 @@ class ManagedHost:
         return {
             "image": self.image,
             "command": command,
-            "volumes": [f"{SCRIPT}:/workload.py:ro", f"{FOLDER}/{name}:/record"],
+            "volumes": [f"{WORKLOAD}:/workload.py:ro", f"{FOLDER}/{name}:/record"],
             "restart_policy": "unless-stopped",
             **options,
         }

@@ -52,4 +52,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = outcome.get_result()  # type: ignore[attr-defined]
     host = getattr(item, "funcargs", {}).get("host")
     if report.when == "call" and report.failed and host is not None:
-        report.sections.append(("host", host.report()))
+        try:
+            told = host.report()
+        except Exception as error:  # noqa: BLE001 - the test's own failure is what matters
+            told = f"it cannot be looked at: {error}"
+        report.sections.append(("host", told))

@@ -569,6 +569,7 @@ def hasty(host: ManagedHost) -> Iterator[ManagedHost]:
     host.put(path, "[Manager]\nDefaultTimeoutStopSec=5s\n")
     yield host
     host.host.start()
+    host.install()
     host.sh(f"rm {path}; systemctl daemon-reload")
 
 

@@ -275,9 +275,13 @@ def keep(data: dict[str, Any], out: Path) -> None:
 
 
 def merged(files: list[str]) -> dict[str, Any]:
-    """What several runs measured, as if it were one; of the same cell the last counts."""
+    """What several runs measured on one page, each cell with its date; of the same cell the last counts."""
     runs = [json.loads(Path(file).read_text()) for file in files]
-    cells = {tuple(one["cell"].values()): one for run in runs for one in run["cells"]}
+    cells = {
+        tuple(one["cell"].values()): {"made": run["made"], "load": run["load"], **one}
+        for run in runs
+        for one in run["cells"]
+    }
     return {**runs[-1], "cells": list(cells.values())}
 
 

@@ -177,6 +177,7 @@ def _or_none(found: Sequence[str]) -> str:
 
 WAYS_HEADS = (
     "way", "operations", "stops", "requests", "lost", "calls", "lost", "away, s", "freezes a stop", "quota off",
+    "measured",
 )  # fmt: skip
 
 
@@ -187,8 +188,8 @@ def ways(data: dict[str, Any]) -> str:
         "Requests arrive at random all the time, and the service is stopped and started again and again. "
         "A request counts as lost when the API accepted it and it did not come to its right end: in the API, in the "
         "database, in the file. A call is one that the API waits for (the making and taking back of a connection for "
-        "an attachment); it is lost when the API answers with an error of the server. ``away`` is from the signal or "
-        "the last freeze to the start of the successor.\n\n"
+        "an attachment); it is lost when the API answers with an error of the server, and not counted where the API "
+        "went away itself. ``away`` is from the signal or the last freeze to the start of the successor.\n\n"
     )
     by_service: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for one in data["cells"]:
@@ -196,19 +197,8 @@ def ways(data: dict[str, Any]) -> str:
     for (service, mode), found in sorted(by_service.items(), reverse=True):
         text += title(f"{service} on {mode}", "-")
         text += table(
-            (
-                "way",
-                "operations",
-                "stops",
-                "requests",
-                "lost",
-                "calls",
-                "lost",
-                "away, s",
-                "freezes a stop",
-                "quota off",
-            ),
-            [_way(one) for one in sorted(found, key=_place)],
+            WAYS_HEADS,
+            [(*_way(one), _measured({**data, **one})) for one in sorted(found, key=_place)],
         )
     lost = [
         each
@@ -219,6 +209,11 @@ def ways(data: dict[str, Any]) -> str:
     if lost:
         text += title("What a freeze loses, and why", "-") + causes(lost)
     return text.rstrip() + "\n"
+
+
+def _measured(one: dict[str, Any]) -> str:
+    """When, and how busy the machine was: several runs may stand on one page."""
+    return f"{one['made'][:10]}, load {one['load']}"
 
 
 def _restless(count: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from .. import drain, swap
 from ..compare import Found
 from ..container_spec import ContainerSpec, Image, Login
-from ..model import Container
+from ..model import Container, ContainerStatus
+from ..signals import normalise
 
 
 class Watcher(Protocol):
@@ -118,3 +119,37 @@ def epoch(moment: str) -> float:
     base, fraction, zone = match.groups()
     whole = datetime.datetime.fromisoformat(base + ("+00:00" if zone == "Z" else zone)).timestamp()
     return whole + float(fraction or 0)
+
+
+def described(found: Mapping[str, Any], status: ContainerStatus) -> Container:
+    """A container in the core's words, of the engine's inspection; what an engine calls its state is its own."""
+    state, config, host = found["State"], found["Config"], found.get("HostConfig", {})
+    over = status in (ContainerStatus.EXITED, ContainerStatus.DEAD)
+    policy = host.get("RestartPolicy") or {}
+    health = (state.get("Health") or {}).get("Status", "")
+    return Container(
+        id=found["Id"],
+        name=found["Name"].lstrip("/"),
+        status=status,
+        pid=state.get("Pid", 0),
+        started_at=state.get("StartedAt", ""),
+        finished_at=state.get("FinishedAt", ""),
+        exit_code=state.get("ExitCode") if over else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        stop_signal=signal_name(config.get("StopSignal") or ""),
+        restart_policy=policy.get("Name", ""),
+        restart_retries=policy.get("MaximumRetryCount", 0),
+        image=config.get("Image", ""),
+        health="" if health == "none" else health,
+        vanishes=bool(host.get("AutoRemove")),
+        labels=config.get("Labels") or {},
+        env=dict(item.partition("=")[::2] for item in config.get("Env") or []),
+    )
+
+
+def signal_name(value: Any) -> str:
+    """The full name; what this Python knows no name for is kept as it is."""
+    try:
+        return normalise(value) if value else ""
+    except ValueError:
+        return str(value)

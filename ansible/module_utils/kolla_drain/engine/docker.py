@@ -16,9 +16,8 @@ from typing import Any
 from ..drain import Sent
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus
-from ..signals import normalise
 from .acting import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
-from .base import Maker, epoch
+from .base import Maker, described, epoch, signal_name
 from .make import EngineMaker
 
 try:
@@ -113,7 +112,7 @@ class DockerEngine(ActingEngine):
                 action = event.get("Action")
                 paused = action == "pause" or (paused and action != "unpause")
                 if action == "kill":
-                    names.append(_signal_name(event["Actor"]["Attributes"].get("signal", "")))
+                    names.append(signal_name(event["Actor"]["Attributes"].get("signal", "")))
                     killed_frozen = paused and names[-1] == "SIGKILL"
         return Sent(tuple(names), oldest, killed_frozen=killed_frozen)
 
@@ -213,40 +212,4 @@ def _no_answer(why: str) -> str:
 
 
 def _container(found: dict[str, Any]) -> Container:
-    state, config = found["State"], found["Config"]
-    status = ContainerStatus(state["Status"])
-    over = status in (ContainerStatus.EXITED, ContainerStatus.DEAD)
-    host = found.get("HostConfig", {})
-    policy = host.get("RestartPolicy") or {}
-    env = dict(item.partition("=")[::2] for item in config.get("Env") or [])
-    return Container(
-        id=found["Id"],
-        name=found["Name"].lstrip("/"),
-        status=status,
-        pid=state.get("Pid", 0),
-        started_at=state.get("StartedAt", ""),
-        finished_at=state.get("FinishedAt", ""),
-        exit_code=state.get("ExitCode") if over else None,
-        oom_killed=bool(state.get("OOMKilled")),
-        stop_signal=_signal_name(config.get("StopSignal") or ""),
-        restart_policy=policy.get("Name", ""),
-        restart_retries=policy.get("MaximumRetryCount", 0),
-        image=config.get("Image", ""),
-        health=_health(state),
-        vanishes=bool(host.get("AutoRemove")),
-        labels=config.get("Labels") or {},
-        env=env,
-    )
-
-
-def _health(state: dict[str, Any]) -> str:
-    status: str = (state.get("Health") or {}).get("Status", "")
-    return "" if status == "none" else status
-
-
-def _signal_name(value: str) -> str:
-    """The full name; what this Python knows no name for is kept as it is."""
-    try:
-        return normalise(value) if value else ""
-    except ValueError:
-        return value
+    return described(found, ContainerStatus(found["State"]["Status"]))

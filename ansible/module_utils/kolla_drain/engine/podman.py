@@ -18,9 +18,8 @@ from typing import Any
 from ..drain import Sent
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus
-from ..signals import normalise
 from .acting import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
-from .base import Maker, epoch
+from .base import Maker, described, epoch
 
 try:
     import podman.errors
@@ -362,34 +361,5 @@ def _no_answer(why: str) -> str:
 
 
 def _container(found: Mapping[str, Any]) -> Container:
-    state, config, host = found["State"], found["Config"], found["HostConfig"]
-    told = state["Status"]
-    status = _STATUS.get(told) or ContainerStatus(told)
-    over = status in (ContainerStatus.EXITED, ContainerStatus.DEAD)
-    policy = host.get("RestartPolicy") or {}
-    return Container(
-        id=found["Id"],
-        name=found["Name"],
-        status=status,
-        pid=state.get("Pid", 0),
-        started_at=state.get("StartedAt", ""),
-        finished_at=state.get("FinishedAt", ""),
-        exit_code=state.get("ExitCode") if over else None,
-        oom_killed=bool(state.get("OOMKilled")),
-        stop_signal=_signal_name(config.get("StopSignal") or ""),
-        restart_policy=policy.get("Name", ""),
-        restart_retries=policy.get("MaximumRetryCount", 0),
-        image=config.get("Image", ""),
-        health=(state.get("Health") or {}).get("Status", ""),
-        vanishes=bool(host.get("AutoRemove")),
-        labels=config.get("Labels") or {},
-        env=dict(item.partition("=")[::2] for item in config.get("Env") or []),
-    )
-
-
-def _signal_name(value: Any) -> str:
-    """The full name; what this Python knows no name for is kept as it is."""
-    try:
-        return normalise(value) if value else ""
-    except ValueError:
-        return str(value)
+    told = found["State"]["Status"]
+    return described(found, _STATUS.get(told) or ContainerStatus(told))

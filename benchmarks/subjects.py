@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from docker.models.containers import Container
 
-from kolla_drain import evidence, service_config
-from kolla_drain.evidence import database
-from kolla_drain.evidence.batch import Batch, Source
+from kolla_drain import evidence
+from kolla_drain.database.target import target as make_target
+from kolla_drain.evidence.reader import Batch, Source
 from kolla_drain.model import EvidenceState, Reading
+from kolla_drain.service import config as service_config
 from testbed import containers
 from testbed.lanes import Lane
 from testbed.stack import Stack
@@ -86,7 +87,7 @@ class Subject:
         """One reading. Raises RuntimeError when there is none."""
         if self._batch is None:
             config = service_config.load([self.config], self.service)
-            target = database.target(config.database, inherited=True)
+            target = make_target(config.database, inherited=True)
             source = Source(evidence.evidence_of(self.service), config, target)
             self._batch = Batch({"it": source})
         reading = self._batch.readings_once(["it"], 10)["it"]

@@ -769,10 +769,12 @@ import traceback
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible.module_utils.kolla_drain import actions
-from ansible.module_utils.kolla_drain.container_spec import CONTAINER_OPTIONS, Login, merged
+from ansible.module_utils.kolla_drain.actions import options
+from ansible.module_utils.kolla_drain.actions import run as actions
+from ansible.module_utils.kolla_drain.container.options import CONTAINER_OPTIONS, merged
+from ansible.module_utils.kolla_drain.container.spec import Login
+from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
-from ansible.module_utils.kolla_drain.evidence.database import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.masking import masked
 from ansible.module_utils.kolla_drain.model import Exit, OnTimeout, Quiesce, StopRequest
 
@@ -914,7 +916,7 @@ def options_of(params, check_mode):
     """Options as the core knows them, from the module's parameters and the common ones together."""
     database = {key: value for key, value in (params["database"] or {}).items() if value is not None}
     timeout, client_timeout = params["graceful_shutdown_timeout"], params["client_timeout"]
-    return actions.Options(
+    return options.Options(
         action=params["action"],
         names=tuple(params["name"] or ()),
         request=StopRequest(

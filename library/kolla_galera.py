@@ -125,8 +125,8 @@ import traceback
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain import galera
+from ansible.module_utils.kolla_drain.database.target import SERVER_OPTIONS
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
-from ansible.module_utils.kolla_drain.evidence.database import SERVER_OPTIONS
 
 
 def argument_spec():

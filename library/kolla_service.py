@@ -387,9 +387,12 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.kolla_drain import fence, fence_api, fence_database
+from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
+from ansible.module_utils.kolla_drain.disable import apis as fence_api
+from ansible.module_utils.kolla_drain.disable import client, model
+from ansible.module_utils.kolla_drain.disable import database as fence_database
+from ansible.module_utils.kolla_drain.disable import disabling as fence
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
-from ansible.module_utils.kolla_drain.evidence.database import DATABASE_OPTIONS
 
 
 def argument_spec():
@@ -461,7 +464,7 @@ def argument_spec():
 
 def wish_of(params, check_mode):
     """What is asked for, as the core knows it."""
-    return fence.Wish(
+    return model.Wish(
         service=params["service"],
         host=params["host"],
         state=params["state"],
@@ -476,7 +479,7 @@ def wish_of(params, check_mode):
 
 def access_of(params):
     """The way to the API, as its adapter knows it."""
-    return fence_api.Access(
+    return client.Access(
         cloud=params["cloud"],
         auth_type=params["auth_type"],
         auth=_given(params["auth"]),
@@ -499,7 +502,7 @@ def second_way_of(params):
         params["service"], _given(params["database"]), params["service_config"] or ()
     )
     if way is None and params["second_way"] == "database":
-        raise fence.FenceError("second_way is database, and there is none: give database or service_config")
+        raise model.FenceError("second_way is database, and there is none: give database or service_config")
     return way
 
 
@@ -516,7 +519,7 @@ def act(params, check_mode):
     run = fence.Run(
         api=fence_api.api_for(params["service"], access_of(params)),
         wish=wish_of(params, check_mode),
-        clock=fence.Clock(time.monotonic, time.sleep, _utc),
+        clock=model.Clock(time.monotonic, time.sleep, _utc),
         database=second_way_of(params),
         by_hand=fence_database.by_hand,
     )

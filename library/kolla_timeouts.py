@@ -83,9 +83,10 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible.module_utils.kolla_drain import service_config, timeouts
-from ansible.module_utils.kolla_drain.engine.base import epoch
+from ansible.module_utils.kolla_drain.engine.inspected import epoch
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.service import config as service_config
+from ansible.module_utils.kolla_drain.service import timeouts
 
 
 def argument_spec():

@@ -35,7 +35,7 @@ def _core() -> Any:
         package = module_from_spec(spec)
         sys.modules["kolla_drain"] = package
         spec.loader.exec_module(package)
-    return import_module("kolla_drain.adoption"), import_module("kolla_drain.errors").Refused
+    return import_module("kolla_drain.controller.adoption"), import_module("kolla_drain.errors").Refused
 
 
 adoption, Refused = _core()

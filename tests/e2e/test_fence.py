@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.evidence import fencing
+from kolla_drain.disable import database as fencing
 from testbed.paths import LABEL
 from testbed.stack import Stack
 from testbed.waiting import wait_until

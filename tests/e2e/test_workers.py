@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kolla_drain import service_config
-from kolla_drain.evidence import broker, database, evidence_of
-from kolla_drain.evidence.batch import Batch, Source
+from kolla_drain.database import target
+from kolla_drain.evidence import broker, evidence_of
+from kolla_drain.evidence.reader import Batch, Source
 from kolla_drain.model import EvidenceState, Reading
+from kolla_drain.service import config as service_config
 from testbed.lanes import Lane
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -50,7 +51,7 @@ class Watch:
         sources = {}
         for kind in ("volume", "backup"):
             config = service_config.load([lane.config(kind)], f"cinder-{kind}")
-            where = database.target(config.database, inherited=True)
+            where = target.target(config.database, inherited=True)
             sources[kind] = Source(evidence_of(config.service), config, where)
         self._batch = Batch(sources)
         self._keys = tuple(sources)

@@ -14,8 +14,8 @@ from typing import Any
 import docker
 import pytest
 
-from kolla_drain.engine.base import Engine
-from kolla_drain.engine.choice import connect
+from kolla_drain.engine.connect import connect
+from kolla_drain.engine.port import Engine
 from testbed import images, mariadb, podman, setup_host
 from tests.support import engines, module_run
 from tests.support.cinder_services import Services

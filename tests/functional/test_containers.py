@@ -17,11 +17,11 @@ import docker
 import pytest
 from docker.errors import NotFound
 
-from kolla_drain import making
-from kolla_drain.container_spec import CONTAINER_OPTIONS, describe, merged
-from kolla_drain.engine.base import Engine
+from kolla_drain.actions import containers as making
+from kolla_drain.actions.options import Options
+from kolla_drain.container.options import CONTAINER_OPTIONS, describe, merged
+from kolla_drain.engine.port import Engine
 from kolla_drain.model import StopRequest
-from kolla_drain.outcome import Options
 from kolla_drain.signals import normalise
 from testbed.waiting import wait_until
 from tests.support import engines

@@ -10,9 +10,9 @@ from typing import Any
 import docker
 import pytest
 
-from kolla_drain import policy
-from kolla_drain.engine.base import Engine
-from kolla_drain.engine.choice import connect
+from kolla_drain.drain import policy
+from kolla_drain.engine.connect import connect
+from kolla_drain.engine.port import Engine
 from kolla_drain.errors import EngineError
 from testbed.waiting import wait_until
 from tests.support import engines

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.actions import masked
+from kolla_drain.masking import masked
 from tests.support import engines
 from tests.support.checks import LEDGER, is_sentence, signalled_once, stays, untouched
 from tests.support.workloads import Workloads

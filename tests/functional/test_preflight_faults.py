@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kolla_drain import preflight
-from kolla_drain.preflight import Facts
+from kolla_drain.preflight import checks as preflight
+from kolla_drain.preflight.checks import Facts
+from kolla_drain.preflight.process import read_process
 from testbed.waiting import wait_until
 from tests.support import engines
 from tests.support.workloads import DUMB_INIT, Workload, Workloads
@@ -25,7 +26,7 @@ SIGWAIT = (
 def faults(workload: Workload, signal: str = "SIGTERM", **more: Any) -> list[str]:
     """The codes that preflight finds now."""
     container = workload.model()
-    process = preflight.read_process(container)
+    process = read_process(container)
     facts = Facts(container=container, signal=signal, timeout=180.0, process=process, **more)
     return [finding.code for finding in preflight.check(facts)]
 
@@ -34,7 +35,7 @@ def program_runs(workload: Workload, name: str) -> None:
     """Wait until the process that gets the signal has become ``name``: an exec takes its time."""
 
     def is_there() -> bool:
-        process = preflight.read_process(workload.model())
+        process = read_process(workload.model())
         while process is not None and process.child is not None:
             process = process.child
         return process is not None and process.name == name
@@ -148,5 +149,5 @@ def test_exits_while_being_looked_at(workloads: Workloads) -> None:
     before = workload.model()
     workload.raw.kill("SIGKILL")
     workload.wait_status("exited")
-    assert preflight.read_process(before) is None
+    assert read_process(before) is None
     assert faults(workload) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.swap import LABEL
+from kolla_drain.start.exchange import LABEL
 from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
 from tests.support import engines

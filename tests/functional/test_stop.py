@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
-from kolla_drain.engine.base import epoch
+from kolla_drain.engine.inspected import epoch
 from testbed.waiting import wait_until
 from tests.support import engines
 from tests.support.checks import is_sentence, signalled_once, stays

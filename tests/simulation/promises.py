@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kolla_drain import policy
+from kolla_drain.drain import policy
 from kolla_drain.model import ContainerStatus, EvidenceState, Outcome, Verdict
 
 from .world import CALL_BOUND, NEVER

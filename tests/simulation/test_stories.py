@@ -9,8 +9,9 @@ from unittest import mock
 
 import pytest
 
-from kolla_drain import drain, policy
-from kolla_drain.ledger import Ledger
+from kolla_drain.drain import one_signal, policy
+from kolla_drain.drain import stop as drain
+from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
     NO_PROFILE,
     EvidenceState,
@@ -498,7 +499,7 @@ def test_a_signal_that_a_run_was_about_to_send_as_it_died_is_sent_by_the_next():
         second = world.stop(Run(starts_at=world.age + 5.0))
         promises.hold(world, first, second)
         sent_at = only(world).life.signals[0].at - second.begun
-        assert sent_at == pytest.approx(drain.DOUBT, abs=1.1)
+        assert sent_at == pytest.approx(one_signal.DOUBT, abs=1.1)
         assert second.results[0].verdict is Verdict.DRAINED
 
 
@@ -557,7 +558,7 @@ def test_a_restart_is_cancelled_again_when_the_first_call_was_lost():
     service = Service(profile=NO_PROFILE, status="restarting", restarts_in=50.0)
     world, _ = stop(service, signal_faults=("lost",))
     assert len(only(world).lives) == 1
-    assert world.age == pytest.approx(drain.DOUBT, abs=3.0)
+    assert world.age == pytest.approx(one_signal.DOUBT, abs=3.0)
 
 
 def test_a_cancelled_restart_that_comes_late_is_our_own_signal():

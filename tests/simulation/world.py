@@ -19,10 +19,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from unittest import mock
 
-from kolla_drain import policy, processes
-from kolla_drain.drain import Sent, Target, stop_all
+from kolla_drain.drain import policy
+from kolla_drain.drain.loop import stop_all
+from kolla_drain.drain.plan import plan as make_plan
+from kolla_drain.drain.result import Target
 from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
-from kolla_drain.ledger import Ledger
+from kolla_drain.host import process as processes
+from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
     Answer,
     Container,
@@ -34,6 +37,7 @@ from kolla_drain.model import (
     Outcome,
     Profile,
     Reading,
+    Sent,
     StopRequest,
 )
 
@@ -806,7 +810,7 @@ class World:
                 continue
             service = container.service
             request = replace(service.request, **run.request)
-            plan = policy.plan(request, service.profile, service.stop_signal)
+            plan = make_plan(request, service.profile, service.stop_signal)
             yield Target(found, request, service.profile, plan, evidence_missing=service.evidence_missing)
 
     def _wait(self, seconds):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kolla_drain.processes import lives
+from kolla_drain.host.process import lives
 from testbed.waiting import wait_until
 
 from .workloads import Workload

@@ -162,7 +162,7 @@ MOMENTS = {
     "exited": lambda host: host.wait_line(NAME, "exit"),
     "watcher too": lambda host: (
         host.wait_line(NAME, "signal"),
-        host.sh("pkill -9 -f '[m] kolla_drain.unit_hold'"),
+        host.sh("pkill -9 -f '[m] kolla_drain.systemd.watcher'"),
     ),
 }
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from kolla_drain import galera
+from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import ConfigError
-from kolla_drain.evidence.database import DatabaseTarget
-from kolla_drain.evidence.galera import Member
+from kolla_drain.galera import Member
 from tests.support.documented import load
 
 ONE = Member("10.0.0.1", 3, "Primary", "Synced", "c1")
@@ -90,7 +90,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, into: ModuleType = galera, **answers:
         found.append(where)
         return replace(ONE, address=where.host, **answers)
 
-    monkeypatch.setattr(into.galera, "ask", ask)
+    monkeypatch.setattr(into, "ask", ask)
     return found
 
 

@@ -32,7 +32,7 @@ def test_every_option_reaches_the_core(module: ModuleType) -> None:
 
 
 def test_every_action_is_documented_and_known(module: ModuleType) -> None:
-    from kolla_drain import actions
+    from kolla_drain.actions import run as actions
 
     assert module.argument_spec()["action"]["choices"] == sorted(actions.ACTIONS)
 
@@ -51,8 +51,10 @@ def test_secrets_are_kept_from_logs_one_by_one(module: ModuleType) -> None:
 
 
 def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
-    from kolla_drain import actions, model, report
-    from kolla_drain.drain import StopResult
+    from kolla_drain import model
+    from kolla_drain.actions import report
+    from kolla_drain.actions.options import MANY
+    from kolla_drain.drain.result import StopResult
 
     known = set(yaml.safe_load(module.RETURN)["containers"]["contains"])
     stopped = report.stop_result(StopResult("c", "id", model.Verdict.DRAINED, "why"))
@@ -62,7 +64,7 @@ def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
     reloaded = {"reloaded", "restarted", "how"}
     others = {"notes", "removed", "gap", "unit", *started, *reloaded}
     assert set(stopped) | planned | others == known | {"changed", "failed"}
-    assert set(actions.MANY) <= set(module.argument_spec()["action"]["choices"])
+    assert set(MANY) <= set(module.argument_spec()["action"]["choices"])
     assert {verdict.value for verdict in model.Verdict} <= set(_words(module.RETURN))
 
 

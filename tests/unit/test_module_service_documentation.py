@@ -36,7 +36,7 @@ def test_every_option_is_read(module: ModuleType) -> None:
 
 
 def test_the_services_are_those_of_the_core(module: ModuleType) -> None:
-    from kolla_drain import fence
+    from kolla_drain.disable import disabling as fence
 
     assert module.argument_spec()["service"]["choices"] == list(fence.SERVICES)
 
@@ -62,10 +62,10 @@ def test_every_secret_is_kept_from_logs_and_nothing_else(module: ModuleType) -> 
 
 
 def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
-    from kolla_drain import fence
+    from kolla_drain.disable.model import Outcome, Row
 
-    row = fence.Row("cinder-volume", "a@x", enabled=True, up=True)
-    result = module.result_of(fence.Outcome(False, (row,), (row,), "why"))
+    row = Row("cinder-volume", "a@x", enabled=True, up=True)
+    result = module.result_of(Outcome(False, (row,), (row,), "why"))
     known = yaml.safe_load(module.RETURN)
 
     assert set(result) == set(known) | {"changed", "msg"}
@@ -73,7 +73,7 @@ def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
 
 
 def test_the_grant_is_the_same_everywhere(module: ModuleType) -> None:
-    from kolla_drain.evidence import fencing
+    from kolla_drain.disable import database as fencing
 
     rights = fencing.grant().split("GRANT ")[1].split(" ON ")[0]
     texts = [
@@ -130,8 +130,8 @@ def test_what_a_user_gets_wrong_is_one_sentence(more: dict[str, Any], hidden: An
 
 
 def test_a_database_that_is_not_there_is_told_without_its_password() -> None:
-    from kolla_drain.fence import FenceError, Row
-    from kolla_drain.fence_database import database_way
+    from kolla_drain.disable.database import database_way
+    from kolla_drain.disable.model import FenceError, Row
 
     way = database_way(
         "cinder-backup",

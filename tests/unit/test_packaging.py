@@ -110,7 +110,7 @@ def test_the_tree_lies_beside_the_playbooks(installed: Path, clone: Path) -> Non
     }
     assert there - {name for name in there if "__pycache__" in name} == in_the_tree
     assert "library/kolla_docker.py" in there
-    assert "module_utils/kolla_drain/policy.py" in there
+    assert "module_utils/kolla_drain/drain/policy.py" in there
 
 
 def test_the_wheel_holds_no_leftovers_and_no_python_package(wheel: Path) -> None:

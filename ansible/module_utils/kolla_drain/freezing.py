@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .drain.policy import FREEZE_DECISION
 from .model import Answer, Reading
-from .policy import FREEZE_DECISION
 
 
 class Freezes:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import ConfigError
-from .evidence import galera
-from .evidence.database import DatabaseTarget, target
-from .evidence.galera import Member
+from .database.connection import Database
+from .database.target import DatabaseTarget, target
+from .errors import ConfigError, EvidenceUnavailable
 
 _SECTION = re.compile(r"\s*\[(?P<name>[^]]*)\]")
 _OPTION = re.compile(r"\s*(?P<name>[A-Za-z][\w-]*)\s*=\s*(?P<value>.*?)\s*$")
@@ -89,11 +88,11 @@ class Answer:
 def look(path: str, given: Mapping[str, Any], leaving: int) -> Answer:
     """Ask the member on this host and, if it is well, the others. Raises ConfigError for unusable input."""
     config = load(path) if path else Config()
-    own = galera.ask(_target(config, given))
+    own = ask(_target(config, given))
     # One that is not well itself is not spared whatever the others say, and time-outs add up.
     if own.serves:
         addresses = [one for one in config.members if one != config.address]
-        others = tuple(galera.ask(_target(config, given, one)) for one in addresses)
+        others = tuple(ask(_target(config, given, one)) for one in addresses)
     else:
         others = ()
     answer = judge(own, others, max(own.size, len(config.members)), leaving)
@@ -137,3 +136,58 @@ def judge(own: Member, others: Sequence[Member], members: int, leaving: int) -> 
     if left < needed:
         return no(f"{now}{told}, {needed} must, and {max(left, 0)} would be left")
     return Answer(True, f"{now}{told}, and {left} are left", own, tuple(others))
+
+
+_ASKED = (
+    "wsrep_cluster_size",
+    "wsrep_cluster_status",
+    "wsrep_cluster_state_uuid",
+    "wsrep_local_state_comment",
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member's own words, or why there are none."""
+
+    address: str
+    size: int = 0  # of the part of the cluster that it sees, itself included; 0 where it is in none
+    status: str = ""  # Primary, or it serves nobody
+    state: str = ""  # Synced, or it is exchanging data with another
+    cluster: str = ""  # the same for all members of one cluster
+    why: str = ""  # why it could not be asked
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients can work with it."""
+        return self.status == "Primary" and self.state == "Synced"
+
+    @property
+    def said(self) -> str:
+        """Its words in short."""
+        return self.why or f"{self.status or 'in no cluster'}, {self.state or 'no state'}"
+
+
+class StatusDatabase(Database):
+    """A connection that a member takes whatever its state: no transaction, no waiting for the others."""
+
+    _TRANSACTION = "SHOW STATUS LIKE 'wsrep_ready'"
+
+    def _prepare(self) -> None:
+        self._guard()
+
+
+def ask(where: DatabaseTarget) -> Member:
+    """What the member at this address says now. Never raises: why it says nothing is in the answer."""
+    database = StatusDatabase(where)
+    try:
+        with database.snapshot() as query:
+            marks = ", ".join(["%s"] * len(_ASKED))
+            rows = query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({marks})", _ASKED)  # noqa: S608
+    except EvidenceUnavailable as exc:
+        return Member(where.host, why=str(exc))
+    finally:
+        database.close()
+    found = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
+    size, status, cluster, state = (found.get(name, "") for name in _ASKED)
+    return Member(where.host, int(size) if size.isdigit() else 0, status, state, cluster)

@@ -228,3 +228,14 @@ class Finding:
 
     code: str
     text: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Signals that the engine sent to one process life, as far back as it remembers."""
+
+    signals: tuple[str, ...]  # names, oldest first
+    covers_from: float  # wall clock: nothing was forgotten since then
+    pending: bool = False  # a signal call of this run has not come back yet
+    killed_frozen: bool = False  # the last of them was SIGKILL, while it was frozen
+    unnamed: tuple[float, ...] = ()  # wall clock: one was sent, and the engine does not know which

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import re
 import signal
+from typing import Any
+
+
+def _signal_name(value: str) -> str:
+    try:
+        return normalise(value)
+    except ValueError:
+        return value
+
 
 _REAL_TIME = re.compile(r"^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$")
 _LAST_BY_MINIMUM = 15  # engines name the real-time signals RTMIN to RTMIN+15, then RTMAX-14 to RTMAX
@@ -80,3 +89,11 @@ def _name(number_: int) -> str:
         return f"SIGRTMIN+{steps}"
     left = signal.SIGRTMAX - number_
     return f"SIGRTMAX-{left}" if left else "SIGRTMAX"
+
+
+def signal_name(value: Any) -> str:
+    """The full name; what this Python knows no name for is kept as it is."""
+    try:
+        return normalise(value) if value else ""
+    except ValueError:
+        return str(value)

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.evidence import ServiceEvidence, database, evidence_of
-from kolla_drain.evidence.database import Database, DatabaseTarget
+from kolla_drain.database import target
+from kolla_drain.database.connection import Database
+from kolla_drain.database.target import DatabaseTarget
+from kolla_drain.evidence import ServiceEvidence, evidence_of
 from kolla_drain.model import Ending, Heartbeat, Operation
-from kolla_drain.service_config import Backend, ServiceConfig
+from kolla_drain.service.config import Backend, ServiceConfig
 from testbed import mariadb
 from testbed.mariadb import MariaDB
 
@@ -72,7 +74,7 @@ class Rows:
     def target(self, **parts: Any) -> DatabaseTarget:
         """Where the reader finds it."""
         given = {"host": "127.0.0.1", "port": self.server.port, "user": READER, "password": self._password}
-        return database.target(**{**given, "name": self.schema, **parts})
+        return target.target(**{**given, "name": self.schema, **parts})
 
     def read(
         self, config: ServiceConfig, evidence: ServiceEvidence | None = None

@@ -9,7 +9,7 @@ import pytest
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence.cinder_volume import Watch
 from kolla_drain.model import Operation, Outcome
-from kolla_drain.service_config import Backend, ServiceConfig
+from kolla_drain.service.config import Backend, ServiceConfig
 
 BACKUP = ServiceConfig("cinder-backup", "ctl")
 SCHEDULER = ServiceConfig("cinder-scheduler", "ctl")

@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import pytest
 
+from kolla_drain.database import target
+from kolla_drain.database.connection import Database
+from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence import cinder_backup, cinder_volume, database
-from kolla_drain.evidence.batch import Batch
-from kolla_drain.evidence.database import Database, DatabaseTarget
+from kolla_drain.evidence import cinder_backup, cinder_volume
+from kolla_drain.evidence.reader import Batch
 from kolla_drain.model import EvidenceState
 
 
@@ -240,12 +242,12 @@ def test_a_user_who_must_use_tls(cinder):
 
 def test_a_ca_named_by_the_services_own_configuration(cinder):
     url = f"mysql+pymysql://u:p@127.0.0.1:{cinder.server.port}/cinder"
-    inside = database.target(f"{url}?ssl_ca=/in/the/container/ca.pem", inherited=True)
+    inside = target.target(f"{url}?ssl_ca=/in/the/container/ca.pem", inherited=True)
     with pytest.raises(EvidenceUnavailable, match="inside its container"):
         ask(inside)
     here = cinder.target(ssl_ca=str(cinder.server.ca_file))
     assert cipher(
-        database.target(f"{url}?ssl_ca={here.ssl_ca}", inherited=True, user=here.user, password=here.password)
+        target.target(f"{url}?ssl_ca={here.ssl_ca}", inherited=True, user=here.user, password=here.password)
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.model import Operation, Outcome
-from kolla_drain.service_config import ServiceConfig
+from kolla_drain.service.config import ServiceConfig
 
 COMPUTE = ServiceConfig("nova-compute", "ctl")
 

@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from kolla_drain.container_spec import ASKED_LABEL
-from kolla_drain.engine import acting, podman
-from kolla_drain.engine.podman_make import in_dockers_words
+from kolla_drain.container.spec import ASKED_LABEL
+from kolla_drain.engine import common as acting
+from kolla_drain.engine import podman, podman_client
+from kolla_drain.engine.podman_resources import in_dockers_words
 from kolla_drain.errors import EngineAbsent, EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus
 
@@ -91,7 +92,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
         yield b"one"
         raise OSError(104, "Connection reset by peer")
 
-    stream = podman.heard(breaks())
+    stream = podman_client.heard(breaks())
     assert next(stream) == b"one"
     with pytest.raises(EngineUnreachable, match="does not answer"):
         next(stream)
@@ -113,7 +114,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
 def test_a_service_that_does_not_answer(cause, kind, words):
     outer = OSError("Connection aborted.")
     outer.__cause__ = cause
-    told = podman._silent(outer)
+    told = podman_client._silent(outer)
     assert type(told) is kind
     assert words in str(told)
     assert "podman.socket" in str(told)

@@ -17,7 +17,7 @@ from kolla_drain.errors import ConfigError
 from kolla_drain.evidence import broker
 from kolla_drain.evidence.broker import Broker, BrokerTarget, Node, Options
 from kolla_drain.model import Operation, Outcome
-from kolla_drain.service_config import Backend, ServiceConfig
+from kolla_drain.service.config import Backend, ServiceConfig
 
 SECRET = "pass:wörd"
 NOT_FOUND = {"error": "Object Not Found", "reason": "Not Found"}

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from kolla_drain import lookup
+from kolla_drain.actions import options
+from kolla_drain.actions import survey as lookup
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import cinder_volume
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.service_config import Backend, ServiceConfig
+from kolla_drain.service.config import Backend, ServiceConfig
 
 CONFIG = ServiceConfig("cinder-volume", "ctl", backends=(Backend("new", "ctl"),))
 VOLUME = {
@@ -98,7 +99,7 @@ def test_each_stop_looks_for_itself(tmp_path: Path) -> None:
     """What one stop has seen must not hold up a later one, whose process may have other backends."""
     file = tmp_path / "cinder.conf"
     file.write_text("[DEFAULT]\nhost = ctl\n[database]\nconnection = mysql+pymysql://u:p@db.example/cinder\n")
-    given = lookup.Given(service_config=(str(file),))
+    given = options.Given(service_config=(str(file),))
     container = Container("id", "cinder_volume", ContainerStatus.RUNNING)
     first, second = (lookup.evidence_for(given, container)[1] for _ in range(2))
     assert first is not None

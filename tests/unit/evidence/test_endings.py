@@ -10,12 +10,13 @@ from kolla_drain.evidence import (
     cinder_backup,
     cinder_scheduler,
     cinder_volume,
+    cinder_volume_endings,
     nova_compute,
     nova_conductor,
     nova_scheduler,
 )
 from kolla_drain.model import Operation, Outcome
-from kolla_drain.service_config import Backend, ServiceConfig
+from kolla_drain.service.config import Backend, ServiceConfig
 
 VOLUME = ServiceConfig("cinder-volume", "ctl", backends=(Backend("b", "ctl"),))
 BACKUP = ServiceConfig("cinder-backup", "ctl")
@@ -264,7 +265,7 @@ def test_groups(kind, tables, outcome, status, words):
 def test_a_failover_of_a_backend():
     services = [{**_service(OURS, "cinder-volume", "ctl@b"), "replication_status": "failing-over"}]
     operation = Operation("backend_failover", "ctl@b", "failing-over")
-    (ending,) = cinder_volume.endings(fake(services=services), VOLUME, (operation,))
+    (ending,) = cinder_volume_endings.endings(fake(services=services), VOLUME, (operation,))
     assert (ending.outcome, ending.status) == (INTERRUPTED, "failing-over")
 
 
@@ -533,5 +534,5 @@ def test_nothing_asked_is_nothing_answered(module):
 def test_each_operation_has_its_ending_in_its_order():
     query = fake(volumes=[volume("available")], snapshots=[snapshot("creating")])
     asked = (Operation("snapshot_create", "v", "creating"), Operation("volume_create", "v", "creating"))
-    endings = cinder_volume.endings(query, VOLUME, asked)
+    endings = cinder_volume_endings.endings(query, VOLUME, asked)
     assert [(e.operation, e.outcome) for e in endings] == [(asked[0], INTERRUPTED), (asked[1], FINISHED)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kolla_drain import evidence
+from kolla_drain import evidence, kolla
 from kolla_drain.errors import ConfigError
 from kolla_drain.model import NO_PROFILE
-from kolla_drain.service_config import ServiceConfig
+from kolla_drain.service.config import ServiceConfig
 
 THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 
@@ -103,4 +103,4 @@ def test_containers_of_services_with_evidence():
     assert evidence.service_of("haproxy") is None
     for name in ("cinder_volume", "nova_compute_ironic_3"):
         assert evidence.service_of(name) in evidence.SERVICES
-        assert evidence.default_files(name)
+        assert kolla.default_files(name)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..drain import Sent
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
-from ..model import Container, ContainerStatus
-from .acting import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
-from .base import Maker, described, epoch, signal_name
-from .make import EngineMaker
+from ..model import Container, ContainerStatus, Sent
+from ..signals import signal_name
+from .common import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
+from .inspected import described, epoch
+from .port import Maker
+from .resources import EngineMaker
 
 try:
     import docker

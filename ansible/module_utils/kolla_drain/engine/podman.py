@@ -11,29 +11,19 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..drain import Sent
-from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
-from ..model import Container, ContainerStatus
-from .acting import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
-from .base import Maker, described, epoch
+from ..errors import EngineAbsent, NoSuchContainer, NotRunning
+from ..model import Container, ContainerStatus, Sent
+from .common import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
+from .inspected import described, epoch
+from .podman_client import IMPORT_ERROR, SOCKET, VERSION, heard, no_answer, translated
+from .port import Maker
 
-try:
-    import podman.errors
-    import requests.exceptions
+with contextlib.suppress(ImportError):  # podman_client.IMPORT_ERROR says it
     from podman.api.client import APIClient
-
-    IMPORT_ERROR: ImportError | None = None
-except ImportError as exc:
-    IMPORT_ERROR = exc
-
-SOCKET = "unix:///run/podman/podman.sock"
-
-# The oldest version of its interface in which all that is asked here is found.
-_VERSION = "4.0.0"
 
 # Podman's stop kills after this many seconds: a year, which no drain lasts.
 _NEVER = 365 * 86400
@@ -43,11 +33,6 @@ _RESTARTS_WITHIN = 1.0
 
 # One that is started again and again is tried to be stopped in one of its lives for this long, in seconds.
 _CATCH = 8.0
-
-# Podman refuses with this whatever a container's state does not allow.
-_WRONG_STATE = ("container state improper", "not running", "not paused")
-
-_GONE = "no such container"
 
 _EVENTS_ARE_SLOW = (
     "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. Podman "
@@ -81,7 +66,7 @@ class PodmanEngine(ActingEngine):
     ) -> Any:
         """One request on a connection of its own; returns the response. Raises EngineError or a kind of it."""
         with translated():
-            client = APIClient(os.environ.get("CONTAINER_HOST") or SOCKET, version=_VERSION, timeout=QUICK)
+            client = APIClient(os.environ.get("CONTAINER_HOST") or SOCKET, version=VERSION, timeout=QUICK)
             if "json" in more:
                 more["data"] = json.dumps(more.pop("json"))
                 more["headers"] = {**more.get("headers", {}), "Content-Type": "application/json"}
@@ -91,11 +76,11 @@ class PodmanEngine(ActingEngine):
 
     def no_answer(self, why: str) -> str:
         """The sentence for an engine that is silent."""
-        return _no_answer(why)
+        return no_answer(why)
 
     def maker(self) -> Maker:
         """What makes containers, images and volumes on this engine."""
-        from .podman_make import PodmanMaker
+        from .podman_resources import PodmanMaker
 
         return PodmanMaker(self, self._client_timeout)
 
@@ -254,12 +239,6 @@ class PodmanEngine(ActingEngine):
         return EventWatcher(events, wake)
 
 
-def heard(pieces: Iterable[Any]) -> Iterator[Any]:
-    """What comes over a stream, which may break off long after the call. Raises EngineError."""
-    with translated():
-        yield from pieces
-
-
 def _is_restarted(container: Container, signal: str) -> bool:
     """Whether podman would start it again after a kill with this signal, and not after its own stop."""
     return container.restart_policy not in ("", "no") and signal == container.stop_signal
@@ -306,57 +285,6 @@ def signals_of(
     oldest = 0.0 if whole else min(times, default=time.time())
     return Sent(
         tuple(names), oldest, killed_frozen=killed_frozen and "SIGKILL" in names, unnamed=tuple(unnamed)
-    )
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn what podman-py raises into typed errors, each a sentence."""
-    try:
-        yield
-    except podman.errors.NotFound as exc:
-        raise NoSuchContainer(f"Podman has none of that name: {_said(exc)}.") from exc
-    except podman.errors.APIError as exc:
-        if exc.response is None:  # the client's own: nobody answered
-            raise _silent(exc) from exc
-        said = _said(exc)
-        if _GONE in said:  # also with 500, where it went while the call was under way
-            raise NoSuchContainer(f"Podman has none of that name: {said}.") from exc
-        if exc.status_code == 409 or any(words in said for words in _WRONG_STATE):
-            raise NotRunning(f"Podman refused: {said}.") from exc
-        raise EngineError(f"Podman refused: {said}.") from exc
-    except (podman.errors.PodmanError, requests.exceptions.RequestException, OSError, ValueError) as exc:
-        raise _silent(exc) from exc
-
-
-def _said(exc: Any) -> str:
-    return str(exc.explanation or exc).strip().rstrip(".")
-
-
-def _silent(exc: BaseException) -> EngineUnreachable:
-    told = list(_causes(exc))
-    for one in told:
-        if isinstance(one, (FileNotFoundError, ConnectionRefusedError, PermissionError)):
-            return EngineAbsent(_no_answer(str(one.strerror).lower()))
-    timed_out = any(isinstance(one, (TimeoutError, requests.exceptions.Timeout)) for one in told)
-    why = "it timed out" if timed_out else str(told[-1]).partition("\n")[0][:200] or type(exc).__name__
-    return EngineUnreachable(_no_answer(why))
-
-
-def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised for, the first cause last."""
-    seen: set[int] = set()
-    while exc is not None and id(exc) not in seen:
-        seen.add(id(exc))
-        yield exc
-        exc = exc.__cause__ or exc.__context__
-
-
-def _no_answer(why: str) -> str:
-    where = os.environ.get("CONTAINER_HOST") or SOCKET
-    return (
-        f"Podman's service does not answer at {where} ({why}); start it (systemctl enable --now podman.socket) and "
-        "see that this user may talk to it (become: true)."
     )
 
 

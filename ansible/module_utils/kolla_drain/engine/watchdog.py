@@ -142,7 +142,7 @@ class Watch:
 
 def main(bound: str, engine_name: str) -> None:
     """The watchdog itself: thaws what is due until the run has ended and nothing is frozen."""
-    from .choice import connect
+    from .connect import connect
 
     engine = connect(engine_name)
     watch = Watch(float(bound))

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from ..database.connection import Query
 from ..errors import ConfigError
+from ..kolla import kolla_service
 from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile
-from ..service_config import ServiceConfig, default_files, kolla_service
+from ..service.config import ServiceConfig
 from . import cinder_backup, cinder_scheduler, cinder_volume, nova_compute, nova_conductor, nova_scheduler
-from .database import Query
 
 __all__ = [
     "SERVICES",
     "ServiceEvidence",
     "configured",
-    "default_files",
     "evidence_of",
     "profile_for",
     "service_of",

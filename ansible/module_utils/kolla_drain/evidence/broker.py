@@ -13,7 +13,6 @@ import re
 import ssl
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from urllib.parse import quote, unquote
 
 from ..errors import ConfigError
 from ..model import Ending, Operation, Outcome
-from ..service_config import ServiceConfig
+from ..service.config import ServiceConfig
 
 KIND = "queued_request"
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..database.connection import Query, Row
 from ..errors import EvidenceUnavailable
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
-from ..service_config import ServiceConfig
-from .database import Query, Row
+from ..service.config import ServiceConfig
 from .rows import escaped, heartbeat, ids, marks, utc
 
 # A call of cinder-api for an attachment is over, or given up by its caller, this many seconds after its row was

@@ -25,11 +25,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..database.connection import Query, Row
 from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
-from ..service_config import ServiceConfig
+from ..service.config import ServiceConfig
 from . import cinder
 from .cinder import Kind
-from .database import Query, Row
 from .rows import ids, marks, utc
 
 PROFILE = Profile(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..database.connection import Query
 from ..errors import EvidenceUnavailable
 from ..model import Heartbeat, Profile
-from ..service_config import ServiceConfig
-from .database import Query
+from ..service.config import ServiceConfig
 from .rows import heartbeat
 
 _THREADS = "OS_NOVA_DISABLE_EVENTLET_PATCHING"

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..database.connection import Query, Row
 from ..model import Ending, Heartbeat, Operation, Outcome
-from ..service_config import ServiceConfig
+from ..service.config import ServiceConfig
 from . import nova
-from .database import Query, Row
 from .rows import ids, marks, utc
 
 # What it has goes on after SIGTERM, but requests that reach 34.0.0 from then on until its exit are lost: it takes them

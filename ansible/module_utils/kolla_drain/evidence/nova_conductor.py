@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..database.connection import Query
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
-from ..service_config import ServiceConfig
+from ..service.config import ServiceConfig
 from . import nova
-from .database import Query
 
 PROFILE = nova.profile(
     "nova-conductor",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..database.connection import Query
 from ..model import Ending, Heartbeat, Operation, Outcome
-from ..service_config import ServiceConfig
+from ..service.config import ServiceConfig
 from . import nova
-from .database import Query
 
 PROFILE = nova.profile("nova-scheduler", sees_work=False)
 adapt = nova.adapt

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from ..database.connection import Row
 from ..model import Heartbeat
-from .database import Row
 
 
 def marks(values: Sequence[object]) -> str:

@@ -1,0 +1,1 @@
+"""The container that is wanted, and how one that is there differs from it. Pure."""

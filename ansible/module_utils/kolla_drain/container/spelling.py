@@ -1,0 +1,70 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+# What the engine calls the dimensions.
+ENGINE_NAMES = {
+    "mem_limit": "Memory",
+    "mem_reservation": "MemoryReservation",
+    "memswap_limit": "MemorySwap",
+    "kernel_memory": "KernelMemory",
+    "cpu_period": "CpuPeriod",
+    "cpu_quota": "CpuQuota",
+    "cpu_shares": "CpuShares",
+    "blkio_weight": "BlkioWeight",
+    "cpuset_cpus": "CpusetCpus",
+    "cpuset_mems": "CpusetMems",
+}
+NANO = 10**9
+
+NANO = 10**9
+MEANINGLESS_MODES = frozenset(("rw", "rprivate", "consistent", "cached", "delegated"))
+
+SIZED = ("mem_limit", "mem_reservation", "memswap_limit", "kernel_memory")
+COUNTED = ("cpu_period", "cpu_quota", "cpu_shares", "blkio_weight")
+CPU_SETS = ("cpuset_cpus", "cpuset_mems")
+
+
+def normal_path(path: str) -> str:
+    """The path without what means nothing in it."""
+    return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else posixpath.normpath(path)
+
+
+def meaningful_modes(modes: Iterable[str]) -> frozenset[str]:
+    """The modes of a mount without those that are the default."""
+    return frozenset(mode for mode in modes if mode) - MEANINGLESS_MODES
+
+
+def volume_from(entry: str) -> str:
+    """CONTAINER[:MODE] without the mode that is the default."""
+    return entry[: -len(":rw")] if entry.endswith(":rw") else entry
+
+
+def words_of(options: str) -> frozenset[str]:
+    """Comma separated options, whose order means nothing."""
+    return frozenset(word for word in options.split(",") if word)
+
+
+def capability(name: str) -> str:
+    """One spelling of sys_admin, SYS_ADMIN and CAP_SYS_ADMIN."""
+    upper = name.upper()
+    return upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
+
+
+def security_option(entry: str) -> str:
+    """One spelling of label:disable and label=disable, no-new-privileges and no-new-privileges=true."""
+    key, _, value = re.sub("[:=]", "\0", entry, count=1).partition("\0")
+    return key if not value or (key, value) == ("no-new-privileges", "true") else f"{key}={value}"
+
+
+def cpu_set(text: str) -> str:
+    """One spelling of 0,1,2 and 0-2."""
+    numbers: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        numbers.update(range(int(first), int(last or first) + 1))
+    return ",".join(str(number) for number in sorted(numbers))

@@ -1,0 +1,1 @@
+"""How a service's database is reached and asked."""

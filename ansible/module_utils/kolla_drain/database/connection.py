@@ -1,0 +1,187 @@
+"""The connection to a service's database: read-only, short of patience, and clear about what is wrong.
+
+Every batch of questions is one transaction with one consistent snapshot. The session is read-only
+on the server, so that not even a mistake of ours can write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from ..errors import EvidenceUnavailable
+from .faults import unavailable
+from .target import DatabaseTarget
+
+Row = dict[str, Any]
+
+
+class Query(Protocol):
+    """Runs one SELECT within a snapshot. Raises EvidenceUnavailable."""
+
+    def __call__(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """Return the rows as dicts; values go in ``params`` only, never into ``sql``."""
+
+
+class Database:
+    """One connection, made when it is first needed and again when it was lost. For one thread at a time."""
+
+    _TRANSACTION = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+
+    def __init__(self, where: DatabaseTarget) -> None:
+        self._target = where
+        self._connection: Any = None
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Query]:
+        """Yield a query function whose answers all show the same moment.
+
+        Raises EvidenceUnavailable, here or from the query function. A connection that went stale while
+        it was idle is replaced once; one that is lost within the snapshot is not, as the moment is lost.
+        """
+        self._begin()
+        try:
+            yield self._query
+        finally:
+            self._end()
+
+    def close(self) -> None:
+        """Close the connection; never raises."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    def _begin(self) -> None:
+        reused = self._connection is not None
+        try:
+            self._open_transaction()
+        except EvidenceUnavailable as exc:
+            if not (reused and exc.passing):
+                raise
+            self.close()
+            self._open_transaction()
+
+    def _open_transaction(self) -> None:
+        if self._connection is None:
+            self._connect()
+        self._query(self._TRANSACTION)
+
+    def _end(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(EvidenceUnavailable):
+                self._query("ROLLBACK")
+
+    def _connect(self) -> None:
+        pymysql = client()
+        where = self._target
+        context = _tls(where)
+        try:
+            self._connection = pymysql.connect(
+                host=where.host,
+                port=where.port,
+                user=where.user,
+                # As bytes: PyMySQL would encode text as latin1, and the server hashes UTF-8.
+                password=where.password.encode("utf-8"),
+                database=where.name or None,
+                unix_socket=where.unix_socket or None,
+                charset="utf8mb4",  # the only one that holds every host name
+                connect_timeout=where.connect_timeout,
+                read_timeout=where.read_timeout,
+                write_timeout=where.read_timeout,
+                autocommit=True,
+                cursorclass=pymysql.cursors.DictCursor,
+                ssl=context,
+            )
+        except Exception as exc:  # noqa: BLE001 - sorted out there, down to OSError and PyMySQL's own faults
+            raise unavailable(exc, where) from None
+        try:
+            self._prepare()
+        except EvidenceUnavailable:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._guard()
+        # Behind a Galera load balancer, a node must first catch up with what the service wrote elsewhere.
+        self._try("SET SESSION wsrep_sync_wait = 1")
+        # A question that we no longer wait for must not go on in the server: MariaDB's word, then MySQL's.
+        if not self._try("SET SESSION max_statement_time = %s", (self._target.read_timeout,)):
+            self._try("SET SESSION max_execution_time = %s", (int(self._target.read_timeout * 1000),))
+
+    def _guard(self) -> None:
+        # The server refuses to write, whatever rights the user has.
+        self._query("SET SESSION TRANSACTION READ ONLY")
+
+    def _try(self, sql: str, params: Sequence[object] = ()) -> bool:
+        try:
+            self._query(sql, params)
+        except EvidenceUnavailable as exc:
+            if exc.passing:
+                raise
+            return False
+        return True
+
+    def _query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        if self._connection is None:
+            raise EvidenceUnavailable(
+                f"the connection to the database {self._target.where} was lost", passing=True
+            )
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(sql, tuple(params) or None)
+                return list(cursor.fetchall())
+        except Exception as exc:  # noqa: BLE001 - sorted out there
+            problem = unavailable(exc, self._target)
+            if problem.passing:
+                self.close()
+            raise problem from None
+
+
+def client() -> Any:
+    """Return PyMySQL. Raises EvidenceUnavailable, with the way to install it, where it is missing."""
+    try:
+        import pymysql
+        import pymysql.cursors
+    except ImportError:
+        raise EvidenceUnavailable(
+            f"PyMySQL is missing in {sys.executable}, so the database cannot be read: install it there "
+            f"with '{sys.executable} -m pip install PyMySQL' or the package python3-pymysql"
+        ) from None
+    return pymysql
+
+
+def _tls(where: DatabaseTarget) -> ssl.SSLContext | None:
+    """Make the TLS context; None leaves TLS to what client and server agree on."""
+    if not (where.ssl_ca or where.ssl_cert or where.ssl_key or where.ssl_verify is not None):
+        return None
+    for name in ("ssl_ca", "ssl_cert", "ssl_key"):
+        _must_be_here(name, getattr(where, name), where)
+    try:
+        context = ssl.create_default_context(cafile=where.ssl_ca or None)
+        if where.ssl_verify is False:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if where.ssl_cert:
+            context.load_cert_chain(where.ssl_cert, where.ssl_key or None)
+    except (OSError, ValueError) as exc:
+        raise EvidenceUnavailable(
+            f"the TLS files for the database {where.where} cannot be used ({type(exc).__name__}): "
+            "check ssl_ca, ssl_cert and ssl_key"
+        ) from None
+    return context
+
+
+def _must_be_here(option: str, path: str, where: DatabaseTarget) -> None:
+    if not path or os.access(path, os.R_OK):
+        return
+    if where.inherited:
+        raise EvidenceUnavailable(
+            f"the service's configuration names {option} {path}, which is a path inside its container and not on "
+            f"this host: give the TLS options of the database {where.where} with this host's paths"
+        )
+    raise EvidenceUnavailable(f"{option} {path} for the database {where.where} cannot be read on this host")

@@ -1,0 +1,123 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+import ssl
+
+from ..errors import EvidenceUnavailable
+from .target import DatabaseTarget
+
+# By the server's error numbers (MariaDB's errmsg and MySQL's agree on these): text and whether it passes.
+_BY_NUMBER: dict[int, tuple[str, bool]] = {
+    1040: ("the database {where} has too many connections", True),
+    1203: ("the database {where} has too many connections of user {user}", True),
+    1226: ("the database {where} allows user {user} no more connections or questions for now", True),
+    1044: ("access denied: user {user} may not use the database {where}", False),
+    1045: (
+        "access denied: user {user} is refused by {where}, for a wrong password or a host not allowed",
+        False,
+    ),
+    1698: ("access denied: user {user} is refused by {where}, for it logs in by another way", False),
+    1049: ("there is no database {where}", False),
+    1046: ("no database was named for {where}", False),
+    1053: ("the database {where} is shutting down", True),
+    1047: ("the node of {where} is not ready: WSREP has not yet prepared it for use", True),
+    1129: ("the database {where} has blocked this host after too many failed connections", False),
+    1130: ("the database {where} does not let this host connect", False),
+    1205: ("the database {where} timed out waiting for a lock", True),
+    1213: ("the database {where} gave up on a deadlock", True),
+    1317: ("the question to the database {where} was interrupted", True),
+    1927: ("the database {where} closed the connection", True),
+    1969: ("the database {where} timed out answering within {timeout:g} s", True),
+    3024: ("the database {where} timed out answering within {timeout:g} s", True),
+    2006: ("the connection to the database {where} was lost", True),
+    2013: ("the connection to the database {where} was lost", True),
+    2026: ("no TLS connection to the database {where}: {detail}", False),
+    3159: (
+        "the database {where} accepts connections with TLS only: give the TLS options of the database",
+        False,
+    ),
+    1267: ("a host's name holds a character that the tables of the database {where} cannot hold", False),
+    1792: ("the database {where} refused to write in a read-only transaction", False),
+}
+# Here the server's own words name the table or column; they hold no value.
+_SCHEMA = {1142: "may not read", 1143: "may not read", 1146: "lacks a table", 1054: "lacks a column"}
+
+
+def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
+    """Put any error of the client into one sentence without a secret."""
+    if isinstance(exc, OSError):
+        return _unreachable(exc, where)
+    number = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
+    detail = str(exc.args[1]) if len(exc.args) > 1 else ""
+    if number in _SCHEMA:
+        return _schema_problem(number, detail, where)
+    if number == 2003:
+        return _unreachable(getattr(exc, "original_exception", exc), where)
+    if number == 2013 and "timed out" in detail:
+        return EvidenceUnavailable(
+            f"the database {where.where} timed out after {where.read_timeout:g} s", passing=True
+        )
+    if number == 2026 and "support" in detail:
+        return EvidenceUnavailable(
+            f"no TLS connection to the database {where.where}: the server does not offer TLS"
+        )
+    if number in _BY_NUMBER:
+        text, passing = _BY_NUMBER[number]
+        said = text.format(
+            where=where.where, user=where.user, timeout=where.read_timeout, detail=_plain(detail, where)
+        )
+        return EvidenceUnavailable(said, passing=passing)
+    if number == 0:
+        # PyMySQL's own errors and Python's: a connection in an unknown state is not used again.
+        return EvidenceUnavailable(
+            f"the database {where.where} cannot be read ({type(exc).__name__}: {_plain(str(exc), where)})",
+            passing=True,
+        )
+    return EvidenceUnavailable(
+        f"the database {where.where} refused with error {number}: {_plain(detail, where)}"
+    )
+
+
+def _schema_problem(number: int, detail: str, where: DatabaseTarget) -> EvidenceUnavailable:
+    said = _plain(detail, where)
+    if number in (1142, 1143):
+        return EvidenceUnavailable(
+            f"user {where.user} may not read all that is needed in the database {where.where}: {said}"
+        )
+    return EvidenceUnavailable(
+        f"the database {where.where} {_SCHEMA[number]} that the service's evidence needs, "
+        f"perhaps it is of another release: {said}"
+    )
+
+
+def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavailable:
+    """Of an error below the protocol: of the network, or of TLS."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = getattr(cause, "verify_message", "") or "verification failed"
+        return EvidenceUnavailable(
+            f"no TLS connection to the database {where.where}: its certificate is not trusted ({said})"
+        )
+    if isinstance(cause, ssl.SSLError):
+        said = str(cause.reason or type(cause).__name__).replace("_", " ").lower()
+        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {said}")
+    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    # By its words too: before Python 3.10 a socket's time-out is no TimeoutError.
+    if isinstance(cause, TimeoutError) or "timed out" in why:
+        return _no_answer(where)
+    return EvidenceUnavailable(
+        f"the database {where.where} cannot be reached: {_plain(why, where) or type(cause).__name__}",
+        passing=True,
+    )
+
+
+def _no_answer(where: DatabaseTarget) -> EvidenceUnavailable:
+    return EvidenceUnavailable(
+        f"the database {where.where} timed out: no answer within {where.connect_timeout:g} s", passing=True
+    )
+
+
+def _plain(detail: str, where: DatabaseTarget) -> str:
+    """The server's own words on one line, without the password should they ever hold it."""
+    said = " ".join(detail.split())
+    return said.replace(where.password, "***") if where.password else said

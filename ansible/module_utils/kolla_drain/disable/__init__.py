@@ -1,0 +1,1 @@
+"""Take a service out of scheduling, and put it back."""

@@ -1,0 +1,21 @@
+"""Which container engine a run talks to."""
+
+from __future__ import annotations
+
+from ..errors import Refused
+from .port import Engine
+
+NAMES = ("docker", "podman")
+
+
+def connect(name: str, client_timeout: int = 120) -> Engine:
+    """The engine of this name. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
+    if name == "docker":
+        from .docker import DockerEngine
+
+        return DockerEngine(client_timeout)
+    if name == "podman":
+        from .podman import PodmanEngine
+
+        return PodmanEngine(client_timeout)
+    raise Refused(f"container_engine is {name}; it is one of {', '.join(NAMES)}.")

@@ -1,0 +1,68 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..container.spec import ASKED_LABEL, ONE_OFF_LABEL, ContainerSpec, Healthcheck, Image
+from ..container.spelling import ENGINE_NAMES
+
+# --- the body of a create call
+
+
+def create_body(spec: ContainerSpec, image: Image, extra_labels: Mapping[str, str]) -> dict[str, Any]:
+    """What the engine is asked for. StopSignal and StopTimeout are always said: a plain stop is graceful, too."""
+    own = {ASKED_LABEL: spec.asked, **({ONE_OFF_LABEL: "true"} if spec.one_off else {})}
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        "Env": [f"{key}={value}" for key, value in spec.environment.items()],
+        "Labels": {**spec.labels, **own, **extra_labels},
+        "Volumes": {path: {} for path in sorted(spec.anonymous)},
+        "Tty": spec.tty,
+        "StopSignal": spec.stop_signal or spec.profile_signal or image.config.get("StopSignal") or "SIGTERM",
+        "StopTimeout": spec.stop_timeout,
+        "HostConfig": _host_config(spec),
+    }
+    if spec.command is not None:
+        body["Cmd"] = list(spec.command)
+    if spec.user is not None:
+        body["User"] = spec.user
+    if spec.healthcheck is not None:
+        body["Healthcheck"] = _health(spec.healthcheck)
+    return body
+
+
+def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "NetworkMode": "host",
+        "Binds": sorted(map(str, spec.binds)),
+        "VolumesFrom": sorted(spec.volumes_from),
+        "Tmpfs": {path: ",".join(sorted(options)) for path, options in spec.tmpfs.items()},
+        "Privileged": spec.privileged,
+        "CapAdd": sorted(spec.cap_add),
+        "SecurityOpt": sorted(spec.security_opt),
+        "IpcMode": spec.ipc_mode,
+        "PidMode": spec.pid_mode,
+        "CgroupnsMode": spec.cgroupns_mode,
+        "RestartPolicy": {"Name": spec.restart_policy, "MaximumRetryCount": spec.restart_retries},
+        "Ulimits": [
+            {"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in sorted(spec.ulimits.items())
+        ],
+        **{ENGINE_NAMES[key]: value for key, value in spec.dimensions.items()},
+    }
+    if spec.one_off:  # its output is read back, whatever the engine's own log driver is
+        host["LogConfig"] = {"Type": "json-file", "Config": {}}
+    return host
+
+
+def _health(check: Healthcheck) -> dict[str, Any]:
+    if check.off:
+        return {"Test": ["NONE"]}
+    return {
+        "Test": list(check.test),
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "Retries": check.retries,
+    }

@@ -1,0 +1,198 @@
+"""Containers, images and volumes of podman: made, found, removed.
+
+Its service also speaks Docker's interface. Containers are asked for in that form, so that a container is described in
+one way for both engines; and they are looked at in podman's own, which tells more, and is put into Docker's words here.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..container.spec import ASKED_LABEL, ContainerSpec, Found, Healthcheck, Image
+from .common import PATIENT, QUICK
+from .create_body import create_body
+from .podman import PodmanEngine
+from .podman_client import heard
+from .resources import EngineMaker
+
+# What podman gives every container by itself.
+_GIVEN = {
+    "environment": frozenset(("PATH", "TERM", "HOME", "HOSTNAME", "container")),
+    "cap_add": frozenset(("CAP_AUDIT_WRITE",)),
+    "ulimits": frozenset(("nofile", "nproc")),
+}
+_HEALTH = Healthcheck((), interval=30 * 10**9, timeout=30 * 10**9, retries=3)
+_MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
+_TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
+_NO_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class PodmanMaker(EngineMaker):
+    """Makes things on podman. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
+
+    def __init__(self, engine: PodmanEngine, client_timeout: int = 120) -> None:
+        super().__init__(_Calls(engine, QUICK), _Calls(engine, client_timeout), contextlib.nullcontext)
+        self._podman = engine
+
+    def found(self, container_id: str) -> Found:
+        """All that podman tells of a container, in Docker's words, with the image that it was made from."""
+        inspected = in_dockers_words(self._podman.found(container_id))
+        asked = _asked(inspected["Config"]).get("ulimits") or ()
+        given = {**_GIVEN, "ulimits": _GIVEN["ulimits"].difference(asked)}
+        return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
+
+    def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
+        body = create_body(spec, image, labels)
+        if spec.dimensions.get("memswap_limit") == -1:
+            self.warnings.append(
+                f"{spec.name}: podman does not take memswap_limit -1; memory and swap together are limited to twice "
+                "mem_limit."
+            )
+        if not spec.privileged:
+            # Kolla's images start by sudo, which cannot do without it; podman's default set may lack it.
+            body["HostConfig"]["CapAdd"] = sorted({*spec.cap_add, *_GIVEN["cap_add"]})
+        return body
+
+
+class _Calls:
+    """The calls of the docker SDK's client that a maker makes, by podman-py."""
+
+    def __init__(self, engine: PodmanEngine, timeout: int) -> None:
+        self._engine = engine
+        self._timeout = timeout
+
+    def _call(self, method: str, path: str, **more: Any) -> Any:
+        return self._engine.call(method, path, timeout=self._timeout, **more)
+
+    def containers(self, *, filters: Mapping[str, str] | None = None, **params: Any) -> Any:
+        if filters:
+            params["filters"] = json.dumps({key: [value] for key, value in filters.items()})
+        return self._call("get", "/containers/json", params=params, compatible=True).json()
+
+    def create_container_from_config(self, body: Mapping[str, Any], name: str) -> Any:
+        return self._call(
+            "post", "/containers/create", params={"name": name}, json=body, compatible=True
+        ).json()
+
+    def remove_container(self, container_id: str, *, v: bool = False) -> None:
+        self._call("delete", f"/containers/{container_id}", params={"v": v})
+
+    def exec_create(self, container_id: str, command: list[str], user: str) -> Any:
+        body = {"Cmd": command, "User": user, "AttachStdout": True, "AttachStderr": True}
+        return self._call("post", f"/containers/{container_id}/exec", json=body).json()["Id"]
+
+    def exec_start(self, job: str) -> None:
+        _ = self._call("post", f"/exec/{job}/start", json={"Detach": False, "Tty": False}).content
+
+    def exec_inspect(self, job: str) -> Any:
+        return self._call("get", f"/exec/{job}/json").json()
+
+    def logs(self, container_id: str, **params: Any) -> Iterator[bytes]:
+        """What it wrote, without the header of eight bytes before each piece; for one stream alone."""
+        response = self._call("get", f"/containers/{container_id}/logs", params=params, stream=True)
+        rest = b""
+        for piece in heard(response.iter_content(65536)):
+            rest += piece
+            while len(rest) >= 8 and len(rest) >= 8 + int.from_bytes(rest[4:8], "big"):
+                length = 8 + int.from_bytes(rest[4:8], "big")
+                yield rest[8:length]
+                rest = rest[length:]
+
+    def inspect_image(self, reference: str) -> Any:
+        found = self._call("get", f"/images/{reference}/json").json()
+        config = {
+            **(found.get("Config") or {}),
+            "Healthcheck": found.get("HealthCheck") or found.get("Healthcheck"),
+        }
+        return {**found, "Id": _with_kind(found["Id"]), "Config": config}
+
+    def remove_image(self, reference: str) -> None:
+        self._call("delete", f"/images/{reference}")
+
+    def pull(
+        self, repository: str, *, tag: str, auth_config: Mapping[str, str] | None = None, **_: Any
+    ) -> Iterator[dict[str, Any]]:
+        headers = {}
+        if auth_config:
+            login = json.dumps({"username": auth_config["username"], "password": auth_config["password"]})
+            headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login.encode()).decode()
+        separator = "@" if tag.startswith("sha256:") else ":"
+        params = {"reference": f"{repository}{separator}{tag}", "policy": "always"}
+        # Podman says nothing while a layer comes, however long that takes.
+        patience = (QUICK, PATIENT)
+        response = self._engine.call(
+            "post", "/images/pull", params=params, headers=headers, stream=True, timeout=patience
+        )
+        for line in heard(response.iter_lines()):
+            if line:
+                yield json.loads(line)
+
+    def inspect_volume(self, name: str) -> Any:
+        return self._call("get", f"/volumes/{name}/json").json()
+
+    def create_volume(self, *, name: str, driver: str, labels: Mapping[str, str]) -> None:
+        self._call("post", "/volumes/create", json={"Name": name, "Driver": driver, "Labels": dict(labels)})
+
+    def remove_volume(self, name: str) -> None:
+        self._call("delete", f"/volumes/{name}")
+
+
+def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
+    """``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
+    config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
+    if isinstance(config.get("Entrypoint"), str):
+        config["Entrypoint"] = shlex.split(config["Entrypoint"])
+    config["StopSignal"] = str(config.get("StopSignal") or "")
+    mounts = inspected.get("Mounts") or ()
+    nameless = {
+        mount["Destination"]
+        for mount in mounts
+        if mount.get("Type") == "volume" and _NO_NAME.fullmatch(mount.get("Name") or "")
+    }
+    config["Volumes"] = {path: {} for path in nameless}
+    binds = (entry.split(":") for entry in host.get("Binds") or ())
+    host["Binds"] = [_bind(entry) for entry in binds if not _NO_NAME.fullmatch(entry[0])]
+    host["Tmpfs"] = {path: _words(options, _TMPFS) for path, options in (host.get("Tmpfs") or {}).items()}
+    host["Ulimits"] = [
+        {**limit, "Name": limit["Name"].replace("RLIMIT_", "").lower()} for limit in host.get("Ulimits") or ()
+    ]
+    host["CgroupnsMode"] = host.get("CgroupMode") or ""
+    host["PidMode"] = "" if host.get("PidMode") == "private" else host.get("PidMode") or ""
+    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "")
+    if _asked(config).get("memswap_limit") == -1:  # dropped at its making
+        host["MemorySwap"] = -1
+    host["CapAdd"] = _asked(config).get("cap_add") or host.get("CapAdd")
+    return {**inspected, "Image": _with_kind(inspected["Image"]), "Config": config, "HostConfig": host}
+
+
+def _with_kind(image_id: str) -> str:
+    return image_id if image_id.startswith("sha256:") else f"sha256:{image_id}"
+
+
+def _bind(entry: Sequence[str]) -> str:
+    modes = _words(entry[2], _MODES) if len(entry) > 2 else ""
+    return ":".join([*entry[:2], *([modes] if modes else [])])
+
+
+def _words(options: str, without: frozenset[str]) -> str:
+    return ",".join(word for word in options.split(",") if word not in without)
+
+
+def _ipc(config: Mapping[str, Any], told: str) -> str:
+    """Podman 4.3 says shareable of every container: then it is what was asked for."""
+    return str(_asked(config).get("ipc_mode") or "") if told == "shareable" else told
+
+
+def _asked(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was asked for when it was made, where podman shows it in another way."""
+    try:
+        asked = json.loads((config.get("Labels") or {}).get(ASKED_LABEL) or "{}")
+    except ValueError:
+        return {}
+    return asked if isinstance(asked, dict) else {}

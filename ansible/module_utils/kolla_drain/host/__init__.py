@@ -1,0 +1,1 @@
+"""What lies on the managed host: records of stops, processes, files."""

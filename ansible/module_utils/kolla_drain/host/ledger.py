@@ -1,0 +1,300 @@
+"""What was sent to which process, on the managed host, so that no process is signalled twice.
+
+One small file a container under /run, which a reboot empties with the processes it speaks of. An
+entry names the process life (container id and StartedAt), when its stop began, its deadline, and
+when its signal was about to be sent and was sent, in seconds on the boot clock. The entry is
+written before the signal and again after it; a run that died in between leaves an intent, and the
+next one asks the engine's events what came of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+
+from ..errors import LedgerBusy, LedgerError
+from ..model import Container
+from .process import lives, myself
+
+FOLDER = "/run/kolla-drain"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stop under way. Times are seconds on the boot clock but for ``intent_wall``."""
+
+    container_id: str
+    name: str
+    started_at: str
+    begun: float
+    deadline: float
+    signal: str
+    intent: float | None = None  # the signal was about to be sent
+    intent_wall: float | None = None  # the same on the wall clock, to be found in the engine's events
+    signalled: float | None = None  # the engine took it
+    owners: str = ""  # the runs that wait, one a line: process id and when that process started
+    sender: str = ""  # the one of them that was about to send the signal
+    frozen: float | None = None  # the container was about to be frozen
+    freezer: str = ""  # by this one of them
+
+    @property
+    def life(self) -> tuple[str, str]:
+        """The process life that this entry speaks of."""
+        return (self.container_id, self.started_at)
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a run that waits for this stop still lives."""
+        return bool(_living(self.owners))
+
+    @property
+    def shared(self) -> bool:
+        """Whether several runs that live wait for this stop."""
+        return len(_living(self.owners)) > 1
+
+    def in_life(self, started_at: str) -> Entry:
+        """This stop in a later life, which a signal on its way may reach: engines signal containers, not lives."""
+        if self.signalled is None:
+            return replace(self, started_at=started_at)
+        return replace(
+            self,
+            started_at=started_at,
+            intent=None,
+            intent_wall=None,
+            signalled=None,
+            sender="",
+            frozen=None,
+            freezer="",
+        )
+
+
+def boot_clock() -> float:
+    """Seconds since the boot, counting on while the host is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Ledger:
+    """The entries of one host. Raises LedgerError when they cannot be kept."""
+
+    def __init__(
+        self,
+        folder: str = FOLDER,
+        clock: Callable[[], float] = boot_clock,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._wall = wall
+
+    def begin(
+        self, container: Container, timeout: float, signal: str, since: float | None = None
+    ) -> tuple[Entry, bool]:
+        """Open or join the stop of this process life; true when it was under way already.
+
+        A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
+        counted from the same start). It is under way when the signal went out, or when a run that
+        waits still lives; runs that died before their signal have begun nothing. A deadline that has
+        passed gives way to a new budget, but what was signalled stays signalled. In a later life the
+        budget is new, and ends no earlier than that of a run that lives. A new budget counts from
+        ``since``, where the lock kept this run out for a while. Raises LedgerBusy.
+        """
+        begun, me = self._clock() if since is None else since, myself()
+        new = Entry(
+            container.id, container.name, container.started_at, begun, begun + timeout, signal, owners=me
+        )
+        with self.held(container.id):
+            old = self.read(container.id)
+            entry, joined = (new, False) if old is None else _join(old, new, self._clock())
+            self.write(entry)
+        return entry, joined
+
+    def intend(self, entry: Entry) -> Entry:
+        """Keep that the signal is about to be sent; to be called with the lock held."""
+        entry = replace(entry, intent=self._clock(), intent_wall=self._wall(), sender=myself())
+        self.write(entry)
+        return entry
+
+    def sent(self, entry: Entry) -> Entry:
+        """Keep that the engine took the signal; to be called with the lock held."""
+        entry = replace(entry, signalled=self._clock())
+        self.write(entry)
+        return entry
+
+    def freezing(self, entry: Entry) -> Entry:
+        """Keep that the container is about to be frozen; to be called with the lock held."""
+        entry = replace(entry, frozen=self._clock(), freezer=myself())
+        self.write(entry)
+        return entry
+
+    def thawed(self, entry: Entry) -> Entry:
+        """Keep that the container is not frozen any more; to be called with the lock held."""
+        entry = replace(entry, frozen=None, freezer="")
+        self.write(entry)
+        return entry
+
+    def frozen_by_another(self, entry: Entry, bound: float) -> bool:
+        """Whether another run that lives froze it less than ``bound`` seconds ago."""
+        theirs = entry.freezer != myself() and lives(entry.freezer)
+        return entry.frozen is not None and theirs and self._clock() - entry.frozen < bound
+
+    @staticmethod
+    def frozen_by_us(entry: Entry) -> bool:
+        """Whether the latest freeze is this run's, and not known to be over."""
+        return entry.frozen is not None and entry.freezer == myself()
+
+    @staticmethod
+    def on_its_way(entry: Entry) -> bool:
+        """Whether another run is about to send the signal, or waits for what came of it."""
+        return entry.sender != myself() and lives(entry.sender)
+
+    @contextlib.contextmanager
+    def held(self, container_id: str) -> Iterator[None]:
+        """Hold the lock of one container; it is freed by the kernel when the run dies.
+
+        Does not wait, for others may be waiting for the caller's next look: raises LedgerBusy at once.
+        """
+        fd = self._lock(self._path(container_id, "lock"))
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def exchanging(self, name: str) -> Iterator[None]:
+        """Hold a name while its container is replaced; freed by the kernel when the run dies. Raises LedgerBusy."""
+        path = self._path(name, "exchange")
+        try:
+            fd = self._lock(path)
+        except LedgerBusy as exc:
+            raise LedgerBusy(
+                f"Another run is replacing or starting {name} just now; wait for it, then run this again "
+                f"(find it with 'fuser {path}')."
+            ) from exc
+        try:
+            yield
+        finally:
+            self._unlink(path)  # under the lock, as in forget
+            os.close(fd)
+
+    def read(self, container_id: str) -> Entry | None:
+        """The entry of a container, or None if no stop of it is known."""
+        path = self._path(container_id, "json")
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return Entry(**json.load(stream))
+        except FileNotFoundError:
+            return None
+        except PermissionError as exc:
+            raise self._unusable(exc) from exc
+        except (OSError, ValueError, TypeError) as exc:
+            raise LedgerError(
+                f"The record of signals {path} cannot be read ({_cause(exc)}); look whether a stop of this container "
+                "is under way, then remove the file."
+            ) from exc
+
+    def write(self, entry: Entry) -> None:
+        """Keep an entry; a reader sees the old one or the new one, whole."""
+        path = self._path(entry.container_id, "json")
+        try:
+            fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(fd, "w", encoding="utf-8") as stream:
+                json.dump(asdict(entry), stream)
+            os.replace(f"{path}.new", path)
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+
+    def forget(self, container_id: str, life: tuple[str, str]) -> None:
+        """Drop the entry of a process life that has ended; the entry of a later life stays."""
+        with self.held(container_id):
+            entry = self.read(container_id)
+            if entry is not None and entry.life == life:
+                self._unlink(self._path(container_id, "json"))
+                # Under the lock; whoever has it open sees the change of inode and takes the new one.
+                self._unlink(self._path(container_id, "lock"))
+
+    def sweep(self, exists: Callable[[str], bool]) -> None:
+        """Drop the entries of containers that are gone; one that is in use is left alone."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._folder):
+                container_id, _, kind = name.partition(".")
+                if kind in ("json", "lock") and not exists(container_id):
+                    with contextlib.suppress(LedgerBusy), self.held(container_id):
+                        self._unlink(self._path(container_id, "json"))
+                        self._unlink(self._path(container_id, "lock"))
+
+    def _path(self, container_id: str, kind: str) -> str:
+        return os.path.join(self._folder, f"{container_id}.{kind}")
+
+    def _lock(self, path: str) -> int:
+        while True:
+            try:
+                os.makedirs(self._folder, mode=0o700, exist_ok=True)
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as exc:
+                raise self._unusable(exc) from exc
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                raise LedgerBusy(
+                    f"Another run holds {path} and does not let go of it; "
+                    f"find it (fuser {path}) and end it, then try again."
+                ) from None
+            if _same_file(fd, path):
+                return fd
+            os.close(fd)  # its last holder removed it meanwhile
+
+    def _unusable(self, exc: OSError) -> LedgerError:
+        return LedgerError(
+            f"The record of signals under {self._folder} cannot be kept ({_cause(exc)}), so a second signal could not "
+            "be ruled out; run with the rights of root (become: true)."
+        )
+
+    @staticmethod
+    def _unlink(path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
+    """What a new stop finds, and what becomes of both; true when it joins the old one."""
+    living, same_life = _living(old.owners), old.life == new.life
+    old = old if same_life else old.in_life(new.started_at)
+    signalled = old.intent is not None
+    owners = "\n".join(dict.fromkeys([*living, new.owners]))
+    if old.deadline > now and same_life and (signalled or living):
+        longer = old.begun + new.deadline - new.begun
+        return replace(old, deadline=max(old.deadline, longer), owners=owners), True
+    entry = replace(
+        new,
+        deadline=max(new.deadline, old.deadline) if living else new.deadline,
+        owners=owners,
+        signal=old.signal if signalled else new.signal,
+        intent=old.intent,
+        intent_wall=old.intent_wall,
+        signalled=old.signalled,
+        sender=old.sender,
+        frozen=old.frozen,
+        freezer=old.freezer,
+    )
+    return entry, signalled and same_life
+
+
+def _same_file(fd: int, path: str) -> bool:
+    try:
+        return os.fstat(fd).st_ino == os.stat(path).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _living(owners: str) -> list[str]:
+    return [owner for owner in owners.splitlines() if lives(owner)]
+
+
+def _cause(exc: BaseException) -> str:
+    return getattr(exc, "strerror", None) or type(exc).__name__

@@ -1,0 +1,258 @@
+"""A service's own configuration files, read with oslo.config as the service reads them.
+
+Only what a stop needs is taken: where the service's rows are and the times that it works by. Values
+are never printed, in a message neither: any of them may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One of cinder-volume's enabled backends."""
+
+    name: str  # its section
+    host: str  # backend_host of its section, else [DEFAULT]/host
+
+    @property
+    def service_host(self) -> str:
+        """``services.host`` of the backend's row, as cinder/cmd/volume.py puts it together."""
+        return f"{self.host}@{self.name}"
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """What a stop needs of a service's configuration. Times are in seconds."""
+
+    service: str  # the binary: cinder-volume
+    host: str  # [DEFAULT]/host, by default the host's name
+    files: tuple[str, ...] = ()
+    backends: tuple[Backend, ...] = ()  # cinder-volume only
+    cluster: str | None = None  # [DEFAULT]/cluster, cinder-volume only
+    # [database]/connection. slave_connection is never used: a replica lags, and an operation
+    # that began a moment ago would be missed there. nova-compute has none (FACTS 4).
+    database: str | None = field(default=None, repr=False)
+    transport_url: str | None = field(default=None, repr=False)
+    rabbit_tls: bool = False
+    rabbit_ssl_ca: str = ""  # a path inside the container
+    service_down_time: int = 60
+    report_interval: int = 10
+    graceful_shutdown_timeout: int = 60  # 0 is without end
+    manager_shutdown_timeout: int | None = None  # Nova only
+    stated: frozenset[str] = frozenset()  # the options of these that the files name themselves
+
+    @property
+    def service_hosts(self) -> tuple[str, ...]:
+        """The values of ``services.host`` that are this container's; empty when its backends are not known."""
+        if self.service == "cinder-volume":
+            return tuple(backend.service_host for backend in self.backends)
+        return (self.host,)
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    graceful_shutdown_timeout: int
+    manager_shutdown_timeout: int | None
+
+
+# cinder 29.0.0 keeps oslo.service's 60 s; nova 34.0.0 sets 180 in nova/conf/base.py (33 kept 60).
+_CINDER = _Defaults(graceful_shutdown_timeout=60, manager_shutdown_timeout=None)
+_NOVA = _Defaults(graceful_shutdown_timeout=180, manager_shutdown_timeout=160)
+
+
+def load(paths: Sequence[str], service: str, hostname: str | None = None) -> ServiceConfig:
+    """Read a service's configuration files; of an option set twice the later file wins.
+
+    ``hostname`` stands in for a missing [DEFAULT]/host (the default: this host's name). Raises
+    ConfigError with one sentence that names file and option, and no value.
+    """
+    files = tuple(str(path) for path in paths)
+    cfg = _oslo_config(service)
+    conf = _parse(cfg, files, service, hostname or socket.gethostname())
+    reader = _Reader(cfg, conf, files)
+    host = _host(reader)
+    report_interval = reader.number("report_interval")
+    defaults = _defaults(service)
+    return ServiceConfig(
+        service=service,
+        host=host,
+        files=files,
+        backends=_backends(reader, host) if service == "cinder-volume" else (),
+        cluster=_cluster(reader) if service == "cinder-volume" else None,
+        database=reader.text("connection", "database") or None,
+        transport_url=reader.text_if_usable("transport_url") or None,
+        rabbit_tls=reader.text_if_usable("ssl", _RABBIT).lower() in ("1", "true", "yes", "on"),
+        rabbit_ssl_ca=reader.text_if_usable("ssl_ca_file", _RABBIT),
+        service_down_time=_down_time(reader.number("service_down_time"), report_interval),
+        report_interval=report_interval,
+        graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
+        manager_shutdown_timeout=(
+            None if defaults.manager_shutdown_timeout is None else reader.number("manager_shutdown_timeout")
+        ),
+        stated=frozenset(name for name in _TIMES if reader.stated(name)),
+    )
+
+
+_RABBIT = "oslo_messaging_rabbit"
+_TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
+
+
+def _defaults(service: str) -> _Defaults:
+    return _NOVA if service.startswith("nova-") else _CINDER
+
+
+def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
+    """Defaults from cinder/common/config.py, cinder/service.py, cinder/cmd/*.py and nova/conf/*.py."""
+    defaults = _defaults(service)
+    return [
+        cfg.StrOpt("my_ip"),  # named by others as $my_ip
+        cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
+        cfg.StrOpt("host", default=hostname),
+        cfg.StrOpt("cluster"),
+        cfg.ListOpt("enabled_backends", default=[]),
+        cfg.StrOpt("transport_url", secret=True),
+        cfg.IntOpt("service_down_time", default=60),
+        cfg.IntOpt("report_interval", default=10),
+        cfg.IntOpt("graceful_shutdown_timeout", default=defaults.graceful_shutdown_timeout, min=0),
+        cfg.IntOpt("manager_shutdown_timeout", default=defaults.manager_shutdown_timeout, min=0),
+    ]
+
+
+def _oslo_config(service: str) -> Any:
+    try:
+        from oslo_config import cfg
+    except ImportError:
+        raise ConfigError(
+            f"oslo.config is missing in {sys.executable}, so {service}'s configuration cannot be read: install it "
+            f"there with '{sys.executable} -m pip install oslo.config' or the package python3-oslo.config"
+        ) from None
+    return cfg
+
+
+def _parse(cfg: Any, files: tuple[str, ...], service: str, hostname: str) -> Any:
+    if not files:
+        raise ConfigError(f"no configuration file is known for {service}: name its files in service_config")
+    for path in files:
+        _must_be_readable(path, service)
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_options(cfg, service, hostname))
+    conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
+    # As text: what only helps must not make the whole file unusable.
+    conf.register_opts([cfg.StrOpt("ssl"), cfg.StrOpt("ssl_ca_file")], group=_RABBIT)
+    try:
+        # The environment is this process's and not the container's: it has no say.
+        conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
+    except cfg.ConfigFileParseError as exc:
+        raise ConfigError(_broken(exc, service)) from None
+    except cfg.Error as exc:
+        name = type(exc).__name__
+        raise ConfigError(f"{service}'s configuration {_named(files)} cannot be read ({name})") from None
+    return conf
+
+
+def _must_be_readable(path: str, service: str) -> None:
+    try:
+        Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"{service}'s configuration file {path} is not UTF-8 text: correct the file"
+        ) from None
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+        raise ConfigError(
+            f"{service}'s configuration file {path} cannot be read: {why}; "
+            "name the right files in service_config, or run with the right to read them"
+        ) from None
+
+
+def _broken(exc: Any, service: str) -> str:
+    """Say where the syntax is broken; the parser's own words repeat the line, which may hold a secret."""
+    line = re.search(r":(\d+), ", str(exc.msg))
+    where = f"{exc.config_file}, line {line.group(1)}" if line else str(exc.config_file)
+    return f"{service}'s configuration file {where} is not valid: correct the line there"
+
+
+def _named(files: Sequence[str]) -> str:
+    return " and ".join([", ".join(files[:-1]), files[-1]]) if len(files) > 1 else files[0]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Takes single values out, with errors that name file and option and no value."""
+
+    cfg: Any
+    conf: Any
+    files: tuple[str, ...]
+
+    def _get(self, option: str, group: str) -> Any:
+        try:
+            return self.conf[option] if group == "DEFAULT" else self.conf[group][option]
+        except self.cfg.TemplateSubstitutionError:
+            raise self._bad(option, group, "refers to an option that is not known here") from None
+        except (self.cfg.Error, ValueError):
+            raise self._bad(option, group, "has a value that cannot be used") from None
+
+    def _bad(self, option: str, group: str, what: str) -> ConfigError:
+        return ConfigError(f"[{group}]/{option} in {_named(self.files)} {what}: correct it there")
+
+    def text(self, option: str, group: str = "DEFAULT") -> str:
+        return str(self._get(option, group) or "").strip()
+
+    def text_if_usable(self, option: str, group: str = "DEFAULT") -> str:
+        try:
+            return self.text(option, group)
+        except ConfigError:
+            return ""
+
+    def number(self, option: str) -> int:
+        return int(self._get(option, "DEFAULT"))
+
+    def names(self, option: str) -> tuple[str, ...]:
+        return tuple(name for name in self._get(option, "DEFAULT") or () if name)
+
+    def stated(self, option: str) -> bool:
+        location = self.conf.get_location(option)
+        return bool(location and location.location.name == "user")
+
+    def bad(self, option: str, what: str) -> ConfigError:
+        return self._bad(option, "DEFAULT", what)
+
+
+def _host(reader: _Reader) -> str:
+    host = reader.text("host")
+    if not host:
+        raise reader.bad("host", "comes to an empty name")
+    return host
+
+
+def _backends(reader: _Reader, host: str) -> tuple[Backend, ...]:
+    return tuple(_backend(reader, name, host) for name in dict.fromkeys(reader.names("enabled_backends")))
+
+
+def _backend(reader: _Reader, name: str, host: str) -> Backend:
+    try:
+        reader.conf.register_opts([reader.cfg.StrOpt("backend_host")], group=name)
+    except reader.cfg.Error:  # a backend that is called like a section of ours
+        raise reader.bad("enabled_backends", "names a section that cannot be a backend") from None
+    return Backend(name=name, host=reader.text("backend_host", name) or host)
+
+
+def _cluster(reader: _Reader) -> str | None:
+    return reader.text("cluster") or None
+
+
+def _down_time(down_time: int, report_interval: int) -> int:
+    """The service's own correction of a service_down_time that is not above report_interval."""
+    if report_interval and down_time <= report_interval:
+        return int(report_interval * 2.5)
+    return down_time

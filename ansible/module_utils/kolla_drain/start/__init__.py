@@ -1,0 +1,1 @@
+"""Start again: exchange containers and prove that the new one serves. Pure."""

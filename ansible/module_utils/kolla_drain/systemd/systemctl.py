@@ -1,0 +1,111 @@
+"""Calls to systemd, with time limits and errors that say what is wrong. As root it needs no D-Bus daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import SystemdSilent, UnitError
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+# systemd answers in milliseconds, and a reload of all its units may take seconds on a busy host.
+PATIENCE = 60.0
+
+# What systemctl says when nobody answered it, whatever it was asked.
+_SILENT = (
+    "Failed to connect to bus",
+    "Failed to get D-Bus connection",
+    "Failed to connect to system scope bus",
+    "System has not been booted",
+    "Transport endpoint is not connected",
+    "Connection reset by peer",
+    "Connection refused",
+    "Connection timed out",
+    "Connection terminated",
+    "Message recipient disconnected",
+)
+_RIGHTS = ("authentication required", "Access denied", "Permission denied", "Operation not permitted")
+
+_TIME_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+_TIME_UNITS = {  # systemd.time(7)
+    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
+    "d": 86400.0, "w": 604800.0, "month": 2629800.0, "y": 31557600.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Systemctl:
+    """``systemctl`` and ``systemd-run`` of this host. ``run`` is subprocess.run or its like."""
+
+    run: Run = subprocess.run
+
+    def __call__(self, *words: str, timeout: float = PATIENCE) -> str:
+        """``systemctl`` with these words; what it printed. Raises UnitError."""
+        return self._ask(("systemctl", "--no-pager", *words), timeout)
+
+    def start_transient(
+        self, unit: str, properties: Sequence[str], command: Sequence[str], environment: Sequence[str] = ()
+    ) -> None:
+        """Start a unit that vanishes when it has ended; returns once it says that it is ready. Raises UnitError."""
+        settings = [
+            *(f"--property={one}" for one in properties),
+            *(f"--setenv={one}" for one in environment),
+        ]
+        self._ask(
+            (
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                f"--unit={unit}",
+                "--service-type=notify",
+                *settings,
+                "--",
+                *command,
+            ),
+            PATIENCE,
+        )
+
+    def _ask(self, command: Sequence[str], timeout: float) -> str:
+        asked = " ".join(command[:1]) + " " + next((word for word in command[1:] if word[0] != "-"), "")
+        env = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"}
+        try:
+            answer = self.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=env)
+        except subprocess.TimeoutExpired as exc:
+            raise SystemdSilent(_no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
+        except OSError as exc:
+            raise SystemdSilent(_no_answer(f"{command[0]}: {exc.strerror}")) from exc
+        if answer.returncode == 0:
+            return answer.stdout
+        said = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
+        said = said or f"exit code {answer.returncode}"
+        if any(words in said for words in _SILENT):
+            raise SystemdSilent(_no_answer(said))
+        way = "; run with the rights of root (become: true)" if any(one in said for one in _RIGHTS) else ""
+        raise UnitError(f"systemd refused '{asked.strip()}' ({said}){way}.")
+
+
+def _no_answer(why: str) -> str:
+    return (
+        f"systemd is this host's PID 1 and does not answer ({why}), so what it would do with the container is not "
+        "known; see 'systemctl is-system-running', and run with the rights of root (become: true)."
+    )
+
+
+def parse_time_span(text: str) -> float | None:
+    """Return the seconds of a time span as ``systemctl show`` prints it, "1min 30s"; None is infinity.
+
+    Raises ValueError when it is none.
+    """
+    text = text.strip()
+    if text == "infinity":
+        return None
+    if text == "0":
+        return 0.0
+    parts = _TIME_SPAN.findall(text)
+    if not parts or _TIME_SPAN.sub("", text).strip() or any(unit not in _TIME_UNITS for _, unit in parts):
+        raise ValueError(f"{text!r} is no time span of systemd")
+    return sum(float(count) * _TIME_UNITS[unit] for count, unit in parts)

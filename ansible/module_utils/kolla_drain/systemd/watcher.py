@@ -1,0 +1,93 @@
+"""The process that lets go of the units of a run that ended without doing so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from ..errors import KollaDrainError
+from ..host.process import lives, myself
+from .hold import Holds
+from .orphaned_stop import Stops
+from .systemctl import Systemctl
+
+_LOOK = 0.2
+
+# Seconds before each try to let go of what a dead run holds.
+_TRIES = (0.0, 1.0, 5.0, 15.0, 30.0)
+
+
+# --- the watcher
+
+
+def watch(ctl: Systemctl, owner: str) -> None:
+    """Start what lets go of this process's units when it ends; returns once it is there. Raises UnitError."""
+    # The folder that holds the package, which may be a zip that Ansible has made.
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    properties = (
+        f"Description=Lets go of the units that kolla-drain holds, when process {owner.split(' ')[0]} ends",
+        # It outlasts the beginning of a shutdown, which a held unit would hold up once the run is gone.
+        "DefaultDependencies=no",
+    )
+    module = ".".join(__name__.split(".")[-3:])
+    command = (sys.executable, "-m", module, owner)
+    unit = f"kolla-drain-hold-{owner.replace(' ', '-')}"
+    ctl.start_transient(unit, properties, command, environment=(f"PYTHONPATH={root}",))
+
+
+def main(owner: str) -> int:
+    """The watcher itself: it has all of its code in memory before it says that it is there. Returns its exit code."""
+    _notify("READY=1")
+    await_end(owner)
+    holds, stops, me = Holds(Systemctl()), Stops(Systemctl()), myself()
+    taken: Sequence[str] = ()
+    try:
+        taken = holds.take_over(owner, me, stops.under_way)
+    except KollaDrainError as exc:
+        print(f"Whether systemd was told to stop a unit is not known: {exc}", file=sys.stderr)
+    code = _let_go(holds, owner)
+    if taken:
+        stops.see_through(taken)
+        code = _let_go(holds, me)
+    return code
+
+
+def _let_go(holds: Holds, owner: str) -> int:
+    why = ""
+    for pause in _TRIES:
+        time.sleep(pause)
+        try:
+            holds.release(owner)
+            return 0
+        except KollaDrainError as exc:
+            why = str(exc)
+    print(f"The next stop on this host lets go of what is still held: {why}", file=sys.stderr)
+    return 1
+
+
+def await_end(owner: str) -> None:
+    """Until this process has ended."""
+    with contextlib.suppress(OSError, AttributeError):
+        fd = os.pidfd_open(int(owner.partition(" ")[0]))  # Linux 5.3
+        if lives(owner):
+            select.select([fd], [], [])
+        os.close(fd)
+    while lives(owner):
+        time.sleep(_LOOK)
+
+
+def _notify(text: str) -> None:
+    """sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.sendto(text.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,218 @@
+"""What of kolla_container's tasks is drained, and with which options: pure decisions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kolla_drain.actions import survey as lookup
+from kolla_drain.actions.options import Given
+from kolla_drain.controller import adoption
+from kolla_drain.database import connection as database
+from kolla_drain.errors import KollaDrainError, Refused
+from kolla_drain.model import Container, ContainerStatus
+from kolla_drain.service import config as service_config
+
+
+def options(name: str, args: dict[str, Any] | None = None, **variables: Any) -> tuple[dict[str, Any], str]:
+    return adoption.drain(
+        adoption.asked({"action": "stop_container", "name": name, **(args or {})}), variables.get
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "expected"),
+    [
+        ("cinder_volume", {"cinder_volume_graceful_shutdown_timeout": 900, "graceful_shutdown_timeout": 1}, 900),
+        ("cinder_volume", {"graceful_shutdown_timeout": "240"}, 240),
+        ("nova_super_conductor", {"nova_conductor_graceful_shutdown_timeout": 210}, 210),
+        ("nova_super_conductor", {"nova_super_conductor_graceful_shutdown_timeout": 211}, 211),
+        ("nova_compute_ironic_2", {"nova_compute_graceful_shutdown_timeout": 600}, 600),
+        ("nova_compute_ironic_2", {"nova_compute_ironic_2_graceful_shutdown_timeout": 601}, 601),
+        ("neutron_l3_agent_1", {"neutron_l3_agent_graceful_shutdown_timeout": 90}, 90),
+        ("nova_novncproxy", {"nova_console_graceful_shutdown_timeout": 30}, 30),
+        ("nova_metadata", {"nova_api_graceful_shutdown_timeout": 60}, 60),
+        ("my-own.name", {"my_own_name_graceful_shutdown_timeout": 5}, 5),
+        ("redis", {"docker_graceful_timeout": 90}, 90),
+        ("redis", {"docker_graceful_timeout": "0"}, 10),  # as kolla_container takes 0
+        ("redis", {"docker_graceful_timeout": 90, "graceful_shutdown_timeout": 240}, 240),
+    ],
+)  # fmt: skip
+def test_the_first_variable_that_is_there_gives_the_time_out(
+    name: str, variables: dict[str, Any], expected: int
+) -> None:
+    found, source = options(name, **variables)
+    assert found["graceful_shutdown_timeout"] == expected
+    assert source in variables
+
+
+def test_a_task_that_says_nothing_at_all_has_what_its_containers_unit_has() -> None:
+    found, source = options("redis")
+    assert (found["graceful_shutdown_timeout"], source) == (60, "the default of docker_graceful_timeout")
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ({"graceful_timeout": 45, "common_options": {"graceful_timeout": 60}}, 45),
+        ({"common_options": {"graceful_timeout": "60"}}, 60),
+        (
+            {"graceful_timeout": 0, "common_options": {"graceful_timeout": 60}},
+            10,
+        ),  # as kolla_container takes 0
+    ],
+)
+def test_kolla_ansibles_own_grace_is_understood_as_there(args: dict[str, Any], expected: int) -> None:
+    found, source = options("keystone", args, docker_graceful_timeout=90)
+    assert (found["graceful_shutdown_timeout"], source) == (expected, "graceful_timeout")
+
+
+@pytest.mark.parametrize("common", [{"graceful_timeout": None}, {}, None])
+def test_common_options_without_a_grace_are_none(common: Any) -> None:
+    found, source = options("keystone", {"common_options": common}, docker_graceful_timeout=90)
+    assert (found["graceful_shutdown_timeout"], source) == (90, "docker_graceful_timeout")
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "0", "1.5", "", True])
+def test_a_time_out_that_is_none_is_named(wrong: Any) -> None:
+    with pytest.raises(Refused, match=r"cinder_volume_graceful_shutdown_timeout is .*whole seconds"):
+        options("cinder_volume", cinder_volume_graceful_shutdown_timeout=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "1.5"])
+def test_kolla_ansibles_variable_is_named_where_it_is_none(wrong: Any) -> None:
+    with pytest.raises(Refused, match=r"docker_graceful_timeout is .*whole seconds"):
+        options("redis", docker_graceful_timeout=wrong)
+
+
+def test_the_engine_is_the_tasks_own_or_the_common_one() -> None:
+    assert options("a", {"common_options": {"container_engine": "podman"}})[0]["container_engine"] == "podman"
+    assert options("a")[0]["container_engine"] == "docker"
+
+
+def test_variables_of_the_plays_are_options_of_the_drain() -> None:
+    found, _ = options("keystone", on_timeout="leave", quiesce="always", exit="signal", preflight="off")
+    wanted = {"on_timeout": "leave", "quiesce": "always", "exit": "signal", "preflight": "off"}
+    assert {key: found[key] for key in wanted} == wanted
+    assert not {"on_timeout", "quiesce", "exit", "preflight"} & set(options("keystone")[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "passed"),
+    [
+        ("cinder_volume", {"exit": "freeze"}, "freeze"),
+        ("cinder_backup", {"exit": "freeze", "cinder_cluster_name": "big"}, "freeze"),
+        ("cinder_volume", {"exit": "freeze", "cinder_cluster_name": ""}, "freeze"),
+        ("cinder_volume", {"exit": "freeze", "cinder_cluster_name": "big"}, None),
+        ("nova_compute", {"exit": "freeze"}, None),
+        ("keystone", {"exit": "freeze"}, None),
+        ("keystone", {"exit": "nonsense"}, "nonsense"),  # kolla_docker's to refuse
+        ("nova_compute", {"exit": "auto"}, "auto"),
+    ],
+)
+def test_a_freeze_is_asked_of_those_alone_that_can_be_frozen(
+    name: str, variables: dict[str, Any], passed: str | None
+) -> None:
+    assert options(name, **variables)[0].get("exit") == passed
+
+
+def test_evidence_is_looked_for_where_kolla_ansible_was_told_to_write() -> None:
+    found, _ = options("cinder_volume", node_config_directory="/opt/kolla/", rabbitmq_management_port="15673")
+    assert found["service_config"] == ["/opt/kolla/cinder-volume/cinder.conf"]
+    assert found["broker"] == {"management_port": "15673"}
+    usual, _ = options("cinder_volume", node_config_directory="/etc/kolla")
+    assert not {"service_config", "broker"} & set(usual)
+    without_evidence, _ = options("memcached", node_config_directory="/opt/kolla", rabbitmq_management_port=1)
+    assert not {"service_config", "broker"} & set(without_evidence)
+
+
+def test_nova_compute_gets_its_database() -> None:
+    account = {"host": "db", "user": "drain"}
+    assert options("nova_compute", nova_compute_database=account)[0]["database"] == account
+    assert "database" not in options("nova_conductor", nova_compute_database=account)[0]
+    assert "database" not in options("nova_compute", nova_compute_database={})[0]
+
+
+@pytest.mark.parametrize(
+    "action", ["remove_container", "create_volume", "compare_container", "pull_image", ""]
+)
+def test_what_stops_nothing_or_names_nothing_is_left_alone(action: str) -> None:
+    assert not adoption.asked({"action": action, "name": "a"}).may_stop
+    assert not adoption.asked({"action": "stop_container"}).may_stop
+
+
+def test_a_release_that_does_not_say_in_what_it_differs_is_taken_to_replace() -> None:
+    task = adoption.asked({"action": "start_container", "name": "a"})
+    assert adoption.way(task, {"changed": True}) is adoption.Way.REPLACE
+
+
+def test_neither_strategy_restarts_an_equal_one_as_in_kolla_container() -> None:
+    task = adoption.asked({"action": "recreate_or_restart_container", "name": "a"})
+    assert adoption.way(task, {"changed": False}) is adoption.Way.UNTOUCHED
+
+
+@pytest.mark.parametrize(
+    ("library", "use"),
+    [
+        ("pymysql", database.client),
+        ("oslo_config", lambda: service_config.load(["/nowhere"], "cinder-volume")),
+    ],
+)
+def test_the_cores_words_for_a_missing_library_are_known(
+    library: str, use: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(KollaDrainError) as caught:
+        use()
+    failed = {"failed": True, "changed": False, "msg": f"cinder_volume was not touched: {caught.value}."}
+    assert adoption.lacking({}, failed) == str(caught.value)
+    assert adoption.lacking({"preflight": "strict"}, failed) == ""
+    assert adoption.lacking({}, {**failed, "changed": True}) == ""
+    assert adoption.lacking({}, {**failed, "msg": "cinder_volume was not touched: no such file."}) == ""
+
+
+def test_the_cores_words_for_a_configuration_that_is_not_there_are_known(tmp_path: Path) -> None:
+    """In its usual place that is no error; a place that was named, as for another node_config_directory, is."""
+
+    def failed(path: Path) -> dict[str, Any]:
+        with pytest.raises(KollaDrainError) as caught:
+            service_config.load([str(path)], "cinder-volume")
+        return {"failed": True, "changed": False, "msg": f"cinder_volume was not touched: {caught.value}."}
+
+    missing = tmp_path / "cinder.conf"
+    why = adoption.lacking({}, failed(missing))
+    assert why == (
+        f"cinder-volume's configuration file {missing} cannot be read: No such file or directory; "
+        "see whether node_config_directory is right"
+    )
+    assert adoption.lacking({"preflight": "strict"}, failed(missing)) == ""
+    missing.write_text("no section")
+    assert adoption.lacking({}, failed(missing)) == ""
+
+
+def test_the_conductors_database_lies_beside_the_computes_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usual.conf"
+    monkeypatch.setattr(lookup.kolla, "default_files", lambda _: [str(usual)])
+    for name in ("nova-compute", "nova-conductor"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "nova-compute/nova.conf").write_text("[DEFAULT]\nhost = one\n")
+    conductors = tmp_path / "nova-conductor/nova.conf"
+    conductors.write_text("[database]\nconnection = mysql+pymysql://u:p@db.example/nova\n")
+    compute = Container("id", "nova_compute", ContainerStatus.RUNNING)
+    given = Given(service_config=(str(tmp_path / "nova-compute/nova.conf"),))
+
+    def host() -> str | None:
+        _, source, _ = lookup.evidence_for(given, compute)
+        return source and source.target.host
+
+    assert host() == "db.example"
+    conductors.unlink()
+    assert host() is None
+    usual.write_text("[database]\nconnection = mysql+pymysql://u:p@usual.example/nova\n")
+    assert host() == "usual.example"

@@ -1,0 +1,201 @@
+"""Where a database is: URLs, parts, and the sentences for what goes wrong on the way."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+
+import pymysql
+import pytest
+
+from kolla_drain.database import faults
+from kolla_drain.database.connection import Database
+from kolla_drain.database.target import DatabaseTarget, target
+from kolla_drain.errors import ConfigError, EvidenceUnavailable
+
+SECRET = "s3cret"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mysql+pymysql://u:p@h/d", {"host": "h", "port": 3306, "user": "u", "password": "p", "name": "d"}),
+        ("mysql://u:p@h:3307/d", {"port": 3307}),
+        ("mariadb+pymysql://u:p@h/d", {"host": "h"}),
+        ("mysql+mysqldb://u:p@h/d", {"host": "h"}),
+        ("mysql+pymysql://u:p%40s%2Fs%25@h/d", {"password": "p@s/s%"}),
+        ("mysql+pymysql://u:a/b?c#d:e+f@h/d", {"password": "a/b?c#d:e+f", "host": "h", "name": "d"}),
+        ("mysql+pymysql://u%3A1:p@h/d", {"user": "u:1"}),
+        ("mysql+pymysql://u:pä@h/d", {"password": "pä"}),
+        ("mysql+pymysql://u:p@[::1]:3310/d", {"host": "::1", "port": 3310}),
+        ("mysql+pymysql://u:p@[fe80::1%25eth0]/d", {"host": "fe80::1%25eth0"}),
+        ("mysql+pymysql://u@h/d", {"user": "u", "password": ""}),
+        ("mysql+pymysql://u:p@/d?unix_socket=/run/s.sock", {"unix_socket": "/run/s.sock"}),
+        ("mysql+pymysql://u:p@h/d?charset=utf8", {"name": "d", "ssl_ca": "", "ssl_verify": None}),
+        ("mysql+pymysql://u:p@h/d?ssl_ca=/ca.pem&charset=utf8", {"ssl_ca": "/ca.pem"}),
+        (
+            "mysql+pymysql://u:p@h/d?ssl_ca=/a&ssl_cert=/b&ssl_key=/c&ssl_check_hostname=false",
+            {"ssl_ca": "/a", "ssl_cert": "/b", "ssl_key": "/c", "ssl_verify": False},
+        ),
+        ("mysql+pymysql://u:p@h/d?ssl_verify_cert=true", {"ssl_verify": True}),
+        (
+            "mysql+pymysql://u:p@h/d?connect_timeout=2&read_timeout=1.5",
+            {"connect_timeout": 2.0, "read_timeout": 1.5},
+        ),
+        ("  mysql+pymysql://u:p@h/d\n", {"name": "d"}),
+    ],
+)
+def test_urls(url, expected):
+    made = target(url)
+    assert {name: getattr(made, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (f"{SECRET}", "no URL"),
+        (f"mysql+pymysql:/u:{SECRET}@h/d", "no URL"),
+        (f"postgresql://u:{SECRET}@h/d", "postgresql"),
+        (f"sqlite:///{SECRET}", "sqlite"),
+        (f"mysql+pymysql://u:{SECRET}@h:x/d", "port"),
+        (f"mysql+pymysql://u:{SECRET}@h:0/d", "port"),
+        (f"mysql+pymysql://u:{SECRET}@h:70000/d", "port"),
+        (f"mysql+pymysql://u:{SECRET}@h", "no name"),
+        (f"mysql+pymysql://:{SECRET}@h/d", "no user"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?ssl_verify=perhaps", "ssl_verify"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?read_timeout=0", "read_timeout"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?connect_timeout=soon", "connect_timeout"),
+    ],
+)
+def test_bad_urls_are_named_without_the_secret(url, words):
+    with pytest.raises(ConfigError) as caught:
+        target(url)
+    assert words in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_parts_alone():
+    made = target(host="h", port="3307", user="u", password=SECRET, name="d", ssl_verify="no", read_timeout=2)
+    assert (made.host, made.port, made.user, made.password, made.name) == ("h", 3307, "u", SECRET, "d")
+    assert (made.ssl_verify, made.read_timeout) == (False, 2.0)
+
+
+def test_a_part_wins_over_the_url_and_none_is_not_given():
+    made = target("mysql+pymysql://u:p@h:3306/d", host="other", port=None, user="reader", password="x")
+    assert (made.host, made.port, made.user, made.password, made.name) == ("other", 3306, "reader", "x", "d")
+
+
+def test_a_part_that_does_not_exist():
+    with pytest.raises(ConfigError, match="no option charset"):
+        target("mysql+pymysql://u:p@h/d", charset="utf8")
+
+
+def test_secrets_are_not_in_the_repr():
+    made = target("mysql+pymysql://u:p@h/d", password=SECRET, ssl_key="/etc/" + SECRET)
+    assert SECRET not in repr(made)
+    assert SECRET not in made.where
+
+
+def test_targets_are_equal_by_value():
+    url = "mysql+pymysql://u:p@h/d"
+    assert target(url) == target(url)
+    assert len({target(url), target(url)}) == 1
+
+
+def test_a_ca_inside_the_container_is_said_to_be_there(tmp_path):
+    url = f"mysql+pymysql://u:{SECRET}@127.0.0.1:1/d?ssl_ca={tmp_path}/ca.pem"
+    with pytest.raises(EvidenceUnavailable, match=r"inside its container.*TLS options") as caught:
+        _open(target(url, inherited=True))
+    assert not caught.value.passing
+
+
+def test_a_ca_given_for_this_host_takes_the_place_of_the_containers(tmp_path):
+    made = target(
+        "mysql+pymysql://u:p@h/d?ssl_ca=/in/container.pem", inherited=True, ssl_ca=str(tmp_path / "here.pem")
+    )
+    assert not made.inherited
+    with pytest.raises(EvidenceUnavailable, match="cannot be read on this host"):
+        _open(made)
+
+
+def test_a_broken_ca_file(tmp_path):
+    ca = tmp_path / "ca.pem"
+    ca.write_text("no certificate")
+    with pytest.raises(EvidenceUnavailable, match="TLS files"):
+        _open(target("mysql+pymysql://u:p@h/d", ssl_ca=str(ca)))
+
+
+def test_pymysql_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymysql", None)
+    with pytest.raises(EvidenceUnavailable) as caught:
+        _open(target("mysql+pymysql://u:p@h/d"))
+    assert "PyMySQL is missing" in str(caught.value)
+    assert sys.executable in str(caught.value)
+    assert not caught.value.passing
+
+
+def _open(where: DatabaseTarget) -> None:
+    with Database(where).snapshot():
+        pass
+
+
+WHERE = DatabaseTarget(host="h", user="u", password=SECRET, name="d")
+
+
+@pytest.mark.parametrize(
+    ("exc", "words", "passing"),
+    [
+        (pymysql.err.OperationalError(1040, "Too many connections"), "too many connections", True),
+        (
+            pymysql.err.OperationalError(1045, "Access denied for user 'u'@'x'"),
+            "access denied: user u",
+            False,
+        ),
+        (pymysql.err.OperationalError(1049, "Unknown database 'd'"), "there is no database d", False),
+        (pymysql.err.OperationalError(1053, "Server shutdown in progress"), "shutting down", True),
+        (
+            pymysql.err.OperationalError(1047, "WSREP has not yet prepared node"),
+            "WSREP has not yet prepared",
+            True,
+        ),
+        (pymysql.err.OperationalError(2013, "Lost connection"), "was lost", True),
+        (
+            pymysql.err.OperationalError(2013, "Lost connection (timed out)"),
+            "timed out",
+            True,
+        ),
+        (pymysql.err.OperationalError(2006, "MySQL server has gone away"), "was lost", True),
+        (pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), "timed out", True),
+        (pymysql.err.OperationalError(1969, "Query execution was interrupted"), "timed out", True),
+        (pymysql.err.OperationalError(3024, "Query execution was interrupted"), "timed out", True),
+        (pymysql.err.ProgrammingError(1146, "Table 'd.workers' doesn't exist"), "lacks a table", False),
+        (pymysql.err.OperationalError(1054, "Unknown column 'x' in 'SELECT'"), "lacks a column", False),
+        (
+            pymysql.err.OperationalError(1142, "SELECT command denied to user for table `d`.`workers`"),
+            "workers",
+            False,
+        ),
+        (pymysql.err.OperationalError(1143, "SELECT command denied for column 'host'"), "host", False),
+        (pymysql.err.OperationalError(2003, "Can't connect to MySQL server"), "cannot be reached", True),
+        (pymysql.err.OperationalError(3159, "Connections using insecure transport"), "TLS only", False),
+        (pymysql.err.OperationalError(9999, f"something with {SECRET}"), "error 9999", False),
+        (pymysql.err.OperationalError(2026, "SSL connection error"), "no TLS connection", False),
+        (
+            pymysql.err.OperationalError(2026, "the server doesn't support it"),
+            "does not offer TLS",
+            False,
+        ),
+        (pymysql.err.InterfaceError(0, ""), "cannot be read", True),
+        (pymysql.err.InternalError("Packet sequence number wrong"), "cannot be read", True),
+        (TimeoutError("timed out"), "timed out", True),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused", True),
+        (ssl.SSLCertVerificationError("bad"), "not trusted", False),
+    ],
+)
+def test_every_error_is_one_sentence_without_the_secret(exc, words, passing):
+    problem = faults.unavailable(exc, WHERE)
+    assert words in str(problem)
+    assert problem.passing is passing
+    assert SECRET not in str(problem)
+    assert "\n" not in str(problem)

@@ -1,0 +1,264 @@
+"""The adapters against small servers that speak like Keystone, Cinder and Nova: shapes recorded from the test stack."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+pytest.importorskip("openstack", reason="no openstacksdk for this Python")
+
+from kolla_drain.disable import apis as fence_api
+from kolla_drain.disable import client
+from kolla_drain.disable.model import FenceError, NoAnswer
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+COMPUTE = {
+    "id": "9f373a96-adeb-4e7c-8988-14fe850f3d63",
+    "binary": "nova-compute",
+    "host": "vm",
+    "zone": "nova",
+    "status": "disabled",
+    "state": "up",
+    "updated_at": "2026-11-21T18:06:30.000000",
+    "disabled_reason": "kolla-drain: fenced",
+    "forced_down": True,
+}
+VOLUME = {
+    "binary": "cinder-volume",
+    "host": "vm@file-1",
+    "zone": "nova",
+    "status": "enabled",
+    "state": "up",
+    "updated_at": "2026-11-21T17:58:28.000000",
+    "cluster": None,
+    "disabled_reason": None,
+    "replication_status": "disabled",
+    "active_backend_id": None,
+    "frozen": False,
+}
+POOLS = [
+    {"name": "vm@file-1#gold", "capabilities": {"volume_backend_name": "file"}},
+    {"name": "vm@file-1#iron", "capabilities": {"volume_backend_name": "rust"}},
+    {"name": "vm@file-2#file-2", "capabilities": {}},
+]
+
+
+class Cloud:
+    """All of a cloud on one port. ``answers`` overrides by (method, path)."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.root = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def _handler(cloud) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                path = self.path.split("?")[0]
+                cloud.requests.append(
+                    (self.command, self.path, dict(self.headers), json.loads(body or b"null"))
+                )
+                status, said = cloud.answers.get((self.command, path)) or cloud.usual(self.command, path)
+                text = json.dumps(said).encode() if not isinstance(said, bytes) else said
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                if path == "/identity/v3/auth/tokens":
+                    self.send_header("X-Subject-Token", "a-token")
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_PUT = do_POST = answer
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        return Handler
+
+    def usual(self, method: str, path: str) -> tuple[int, Any]:
+        if path.rstrip("/") in ("/identity", "/identity/v3"):
+            version = {
+                "id": "v3.14",
+                "status": "stable",
+                "links": [{"rel": "self", "href": f"{self.root}/identity/v3/"}],
+            }
+            many = path.rstrip("/") == "/identity"
+            return 200, {"versions": {"values": [version]}} if many else {"version": version}
+        if path == "/identity/v3/auth/tokens":
+            catalog = [
+                self._endpoint("block-storage", f"{self.root}/volume/v3"),
+                self._endpoint("compute", f"{self.root}/compute/v2.1"),
+            ]
+            return 201, {
+                "token": {"expires_at": "2099-01-01T00:00:00Z", "methods": ["password"], "catalog": catalog}
+            }
+        if method == "GET" and path.endswith("/os-services"):
+            return 200, {"services": [COMPUTE if "compute" in path else VOLUME]}
+        if path.endswith("/scheduler-stats/get_pools"):
+            return 200, {"pools": POOLS}
+        return 200, {}
+
+    @staticmethod
+    def _endpoint(kind: str, url: str) -> dict[str, Any]:
+        endpoint = {"interface": "internal", "region": "one", "region_id": "one", "url": url, "id": "e"}
+        return {"type": kind, "name": kind, "id": "s", "endpoints": [endpoint]}
+
+    @property
+    def by_password(self) -> client.Access:
+        auth = {
+            "auth_url": f"{self.root}/identity",
+            "username": "admin",
+            "password": "secret",
+            "project_name": "admin",
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+        }
+        return client.Access(auth=auth, interface="internal", region_name="one")
+
+    def without_keystone(self, path: str, token: str | None = None) -> client.Access:
+        return client.Access(auth_type="none", endpoint_override=self.root + path, auth={"token": token})
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud()
+    yield cloud
+    cloud.server.shutdown()
+    cloud.server.server_close()
+
+
+def test_nova_through_keystone(cloud: Cloud) -> None:
+    api = fence_api.api_for("nova-compute", cloud.by_password)
+
+    (row,) = api.rows("nova-compute")
+    api.disable(row, "why")
+    api.enable(row)
+
+    assert (row.id, row.host, row.zone, row.enabled, row.up) == (COMPUTE["id"], "vm", "nova", False, True)
+    assert (row.ours, row.forced_down) == (True, True)
+    puts = [(path, body) for method, path, _, body in cloud.requests if method == "PUT"]
+    path = f"/compute/v2.1/os-services/{COMPUTE['id']}"
+    assert puts == [(path, {"status": "disabled", "disabled_reason": "why"}), (path, {"status": "enabled"})]
+    headers = cloud.requests[-1][2]
+    assert headers["OpenStack-API-Version"] == "compute 2.53"
+    assert headers["X-Auth-Token"] == "a-token"
+    assert api.pools() is None
+
+
+def test_cinder_through_keystone(cloud: Cloud) -> None:
+    api = fence_api.api_for("cinder-volume", cloud.by_password)
+
+    (row,) = api.rows("cinder-volume")
+    api.disable(row, "why")
+
+    assert (row.enabled, row.up, row.cluster, row.reason, row.frozen) == (True, True, "", "", False)
+    assert api.pools() == {"vm@file-1": frozenset({"file", "rust"}), "vm@file-2": frozenset()}
+    _, path, headers, body = next(one for one in cloud.requests if one[0] == "PUT")
+    assert path == "/volume/v3/os-services/disable-log-reason"
+    assert body == {"binary": "cinder-volume", "host": "vm@file-1", "disabled_reason": "why"}
+    assert headers["OpenStack-API-Version"] == "volume 3.7"
+
+
+def test_without_keystone_the_token_is_sent_as_it_is(cloud: Cloud) -> None:
+    path = f"/volume/v3/{PROJECT}"
+    api = fence_api.api_for("cinder-volume", cloud.without_keystone(path, f"{PROJECT}:{PROJECT}"))
+
+    assert api.rows("cinder-volume")
+    assert cloud.requests[-1][1] == f"{path}/os-services?binary=cinder-volume"
+    assert cloud.requests[-1][2]["X-Auth-Token"] == f"{PROJECT}:{PROJECT}"
+    assert len(cloud.requests) == 1, "nobody else is asked"
+
+
+def test_without_keystone_and_without_a_token(cloud: Cloud) -> None:
+    assert fence_api.api_for("nova-compute", cloud.without_keystone("/compute/v2.1")).rows("nova-compute")
+
+
+def test_none_needs_an_address() -> None:
+    with pytest.raises(FenceError, match="auth_type none needs endpoint_override"):
+        fence_api.api_for("nova-compute", client.Access(auth_type="none"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "message"),
+    [
+        (401, {}, r"refuses the credentials .*401"),
+        (403, {"forbidden": {"message": "no"}}, r"does not allow this to the account .*403"),
+        (404, {"itemNotFound": {"message": "Service x."}}, r"with 404: Service x$"),
+        (500, b"<html>", r"with 500: Internal Server Error"),
+        (200, b"<html>", "no JSON: check endpoint_override"),
+    ],
+)
+def test_what_the_api_refuses_is_one_sentence(cloud: Cloud, status: int, said: Any, message: str) -> None:
+    cloud.answers["GET", "/compute/v2.1/os-services"] = (status, said)
+    api = fence_api.api_for("nova-compute", cloud.by_password)
+
+    with pytest.raises(FenceError, match=message) as caught:
+        api.rows("nova-compute")
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_keystone_refuses(cloud: Cloud) -> None:
+    cloud.answers["POST", "/identity/v3/auth/tokens"] = (401, {"error": {"message": "who?", "code": 401}})
+
+    with pytest.raises(FenceError, match=r"Keystone at 127.0.0.1:\d+ refuses the credentials \(401\)"):
+        fence_api.api_for("nova-compute", cloud.by_password).rows("nova-compute")
+
+
+def test_a_catalogue_without_the_service(cloud: Cloud) -> None:
+    access = client.Access(auth=cloud.by_password.auth, interface="public", region_name="one")
+
+    with pytest.raises(
+        FenceError, match="the catalogue has no endpoint of Nova's API for this region and interface"
+    ):
+        fence_api.api_for("nova-compute", access).rows("nova-compute")
+
+
+def test_nobody_listens(cloud: Cloud) -> None:
+    access = client.Access(auth_type="none", endpoint_override="http://127.0.0.1:9/v3/x")
+
+    with pytest.raises(
+        NoAnswer, match=r"Cinder's API cannot be reached: .*127.0.0.1:9/\S* \(Connection refused\)"
+    ):
+        fence_api.api_for("cinder-volume", access).rows("cinder-volume")
+
+
+def test_a_cloud_that_is_in_no_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        FenceError, match=r"the way to Cinder's API cannot be made of cloud and auth: .*nosuch"
+    ):
+        fence_api.api_for("cinder-volume", client.Access(cloud="nosuch"))
+
+
+def test_a_cloud_of_clouds_yaml(cloud: Cloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    settings = {"auth": dict(cloud.by_password.auth), "region_name": "one", "interface": "internal"}
+    (tmp_path / "clouds.yaml").write_text(json.dumps({"clouds": {"mine": settings}}))
+
+    assert fence_api.api_for("nova-compute", client.Access(cloud="mine")).rows("nova-compute")
+
+
+def test_a_thaw_that_fails_leaves_our_reason(cloud: Cloud) -> None:
+    api = fence_api.api_for("cinder-volume", cloud.by_password)
+    (row,) = api.rows("cinder-volume")
+    cloud.answers["PUT", "/volume/v3/os-services/thaw"] = (400, {"badRequest": {"message": "no"}})
+
+    with pytest.raises(FenceError, match="with 400: no"):
+        api.freeze_and_thaw(row)
+    assert cloud.requests[-1][1].endswith("/disable-log-reason")
+
+
+def test_pools_that_cannot_be_had_are_none(cloud: Cloud) -> None:
+    cloud.answers["GET", "/volume/v3/scheduler-stats/get_pools"] = (403, {"forbidden": {"message": "no"}})
+
+    assert fence_api.api_for("cinder-volume", cloud.by_password).pools() is None

@@ -1,0 +1,122 @@
+"""Unit files: what stands in them, and who wrote them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kolla_drain.kolla import container_name, unit_name
+from kolla_drain.systemd.unit_file import Author, Definition, author, engines_stop, grace
+from testbed import kolla_unit
+
+WANTED = Definition("cinder_volume", "docker", "/usr/bin/docker", "unless-stopped", 180)
+
+KOLLA_ANSIBLE = kolla_unit.text("cinder_volume", grace=300)
+
+
+def settings(text):
+    return dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line and line[0] != "#")
+
+
+def test_a_stop_through_systemd_has_longer_than_the_stop_takes():
+    found = settings(WANTED.render())
+    assert found["ExecStart"] == "/usr/bin/docker start -a cinder_volume"
+    assert found["ExecStop"] == "/usr/bin/docker stop cinder_volume -t 180"
+    assert int(found["TimeoutStopSec"]) > 180
+    assert (found["Restart"], found["RestartSec"]) == ("always", "11")
+    assert (found["StartLimitIntervalSec"], found["StartLimitBurst"]) == ("120", "10")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"policy": "on-failure", "retries": 3}, {"Restart": "on-failure", "StartLimitBurst": "3"}),
+        ({"policy": "on-failure", "retries": 0}, {"StartLimitIntervalSec": "0", "RestartSec": "11"}),
+        ({"retries": 500}, {"RestartSec": "1"}),
+        ({"engine": "podman", "program": "/usr/bin/podman"}, {"After": "network-online.target"}),
+    ],
+    ids=["on-failure", "without limit", "many", "podman"],
+)
+def test_what_the_policy_makes_of_it(changes, expected):
+    found = settings(replace(WANTED, **changes).render())
+    assert {key: found[key] for key in expected} == expected
+
+
+DROP_IN = replace(WANTED, timeout=900).render_limit(KOLLA_ANSIBLE)
+
+
+@pytest.mark.parametrize(
+    ("texts", "command"),
+    [
+        ([KOLLA_ANSIBLE], "/usr/bin/docker stop cinder_volume -t 300"),
+        ([WANTED.render()], "/usr/bin/docker stop cinder_volume -t 180"),
+        ([KOLLA_ANSIBLE, DROP_IN], "/usr/bin/docker stop cinder_volume -t 900"),
+        ([KOLLA_ANSIBLE, "[Service]\nExecStop=\n"], ""),
+        ([KOLLA_ANSIBLE, "[Service]\nExecStop=/bin/true\n"], ""),
+        (["[Service]\nExecStop=-/usr/bin/docker stop cinder_volume -t 5\n"], ""),
+        (["[Service]\nExecStop=/usr/bin/docker stop %p cinder_volume -t 5\n"], ""),
+        (["[Service]\nExecStop=/usr/bin/docker stop nova_api -t 5\n"], ""),
+        (["[Service]\nExecStop=/usr/bin/docker stop cinder_volume\n"], ""),
+        ([], ""),
+    ],
+    ids=range(10),
+)
+def test_the_engines_stop_of_a_unit(texts, command):
+    assert " ".join(engines_stop(texts, "cinder_volume")) == command
+
+
+def test_who_wrote_it():
+    ours = WANTED.render()
+    assert author(ours) is Author.KOLLA_DRAIN
+    assert author(ours.replace("RestartSec=11", "RestartSec=5")) is Author.OPERATOR
+    assert author(ours + "# seen\n") is Author.OPERATOR
+    assert author("") is Author.OPERATOR
+    assert author(KOLLA_ANSIBLE) is Author.KOLLA_ANSIBLE
+    assert author(KOLLA_ANSIBLE.replace("SuccessExitStatus=143\n", "")) is Author.OPERATOR
+    assert author(KOLLA_ANSIBLE.replace("RestartSec", "TimeoutStopSec=5\nRestartSec")) is Author.OPERATOR
+
+
+def test_beside_anothers_file_the_longer_time_counts():
+    limit = WANTED.render_limit(KOLLA_ANSIBLE)
+    assert settings(limit) == {"TimeoutStopSec": "330"}
+    assert author(limit) is Author.KOLLA_DRAIN
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_beside_a_file_whose_engine_would_kill_earlier_it_is_told_our_time(engine):
+    theirs = kolla_unit.text("cinder_volume", grace=300, engine=engine)
+    ours = replace(WANTED, timeout=600, engine=engine, program=f"/usr/bin/{engine}")
+    # The first, empty one takes theirs out.
+    assert ours.render_limit(theirs).splitlines()[2:] == [
+        "",
+        "[Service]",
+        "ExecStop=",
+        f"ExecStop=/usr/bin/{engine} stop cinder_volume -t 600",
+        "TimeoutStopSec=630",
+    ]
+    assert author(ours.render_limit(theirs)) is Author.KOLLA_DRAIN
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [
+        ("/usr/bin/docker stop svc -t 60", 60),
+        ("/usr/bin/podman stop -t=60 svc", 60),
+        ("podman container stop --time 60 svc", 60),
+        ("/usr/bin/docker stop --timeout=60 svc", 60),
+        ("/usr/bin/docker stop -t60 svc", 60),
+        ("/usr/bin/docker stop svc", None),
+        ("/usr/bin/docker stop svc-t 60", None),
+        ("/usr/local/bin/stop svc -t 60", None),
+        ("/usr/bin/docker kill svc", None),
+        ("", None),
+    ],
+)
+def test_the_seconds_of_a_stop_by_the_engine(command, seconds):
+    assert grace(command) == seconds
+
+
+def test_the_name_is_kollas():
+    assert unit_name("cinder_volume") == "kolla-cinder_volume-container.service"
+    assert container_name(unit_name("cinder_volume")) == "cinder_volume"

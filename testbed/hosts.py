@@ -102,7 +102,7 @@ class Host:
         self.container.reload()
         if self.container.status != "running":
             raise NotReady(f"{self.name} is {self.container.status}.\n{self._why_not()}")
-        said = self.container.exec_run(["systemctl", "is-system-running"]).output.decode().strip()
+        said = containers.execute(self.container, ["systemctl", "is-system-running"]).output.decode().strip()
         if said == "degraded":
             raise NotReady(f"On {self.name} not all that is enabled could be started.\n{self._why_not()}")
         if said != "running":
@@ -114,11 +114,11 @@ class Host:
 
     def _why_not(self) -> str:
         try:
-            shown = self.container.exec_run(
-                ["sh", "-c", "systemctl --failed --no-legend; journalctl -n 30 -p 5"]
+            shown = containers.execute(
+                self.container, ["sh", "-c", "systemctl --failed --no-legend; journalctl -n 30 -p 5"]
             )
-            return str(shown.output.decode(errors="replace")).strip()
-        except APIError:
+            return shown.output.decode(errors="replace").strip()
+        except (APIError, TestbedError):
             return self.container.logs(tail=20).decode(errors="replace")
 
     def stop(self, timeout: int = 120) -> None:

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import docker
 import pymysql
@@ -343,12 +343,13 @@ def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, d
 
 def _dump(server: MariaDB, database: str, dump: Path) -> None:
     command = ["mariadb-dump", "-S", SOCKET, "--single-transaction", "--skip-comments", database]
-    code, streams = server.client.containers.get(server.name).exec_run(command, demux=True)
-    output, errors = cast("tuple[bytes | None, bytes | None]", streams)
-    if code or not output:
-        raise TestbedError(f"mariadb-dump of {database} failed: {(errors or b'').decode(errors='replace')}")
+    ran = containers.execute(server.client.containers.get(server.name), command)
+    if ran.code or not ran.stdout:
+        raise TestbedError(
+            f"mariadb-dump of {database} failed: {ran.output.decode(errors='replace')[-1200:]}"
+        )
     half = dump.with_suffix(f".half-{os.getpid()}")
-    half.write_bytes(output)
+    half.write_bytes(ran.stdout)
     half.rename(dump)
 
 

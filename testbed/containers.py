@@ -144,9 +144,9 @@ def execute(
 ) -> Ran:
     """Run a command in a running container.
 
-    NOTE: this looks like ``container.exec_run``, which at times returns nothing of a command that printed something: it asks
-    for the raw socket and reads past what the HTTP client has in its buffer already, when the output comes together
-    with the answer's header (https://github.com/docker/docker-py/issues/3332). A busy machine makes that likely.
+    NOTE: this replaces ``container.exec_run``, which at times loses the output: it reads from the raw socket and misses
+    what came together with the answer's header and so is in the HTTP client's buffer. That is likely on a busy machine
+    (https://github.com/docker/docker-py/issues/3332).
     """
     api = container.client.api
     job = api.exec_create(container.id, command, user=user, environment=dict(environment or {}))["Id"]

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import EngineError, EngineUnreachable, UnitError
+from .errors import EngineError, EngineUnreachable, SystemdSilent, UnitError
 from .model import Container
 from .processes import myself
-from .systemctl import Systemctl, parse_time_span
+from .systemctl import Systemctl, no_answer, parse_time_span
 from .unit_file import SLICE, SLICE_DROP_IN, WANTS, Author, Definition, author, grace, unit_name
 from .unit_hold import DROP_IN, Holds, watch
 
@@ -171,8 +171,13 @@ class Units:
         if not self.booted or not wanted:
             return {}
         printed = self._ctl("show", "--property", ",".join(_PROPERTIES), "--", *map(unit_name, wanted))
+        blocks = printed.strip().split("\n\n")
+        if len(blocks) != len(wanted) or not all("ActiveState=" in block for block in blocks):
+            raise SystemdSilent(
+                no_answer(f"systemctl show told of {printed.count('ActiveState=')} of {len(wanted)} units")
+            )
         found = {}
-        for container, block in zip(wanted, printed.strip().split("\n\n")):  # in the order of the question
+        for container, block in zip(wanted, blocks):  # in the order of the question
             said: dict[str, str] = {}
             for name, _, value in (line.partition("=") for line in block.strip().splitlines()):
                 said[name] = f"{said.get(name, '')} {value}".strip()  # a line for each of several commands

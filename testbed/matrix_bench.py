@@ -14,7 +14,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from testbed.lanes import Lane
-from testbed.matrix import BACKUP, GONE, VOLUME, Operation, State
+from testbed.matrix_terms import GONE, VOLUME, Operation, State
 from testbed.paths import CINDER_DIR
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, stack: Stack, lane: Lane, seconds: float) -> None:
         self.stack, self.lane, self.seconds = stack, lane, seconds
-        self._frozen: list[Container] = []
+        self._paused: list[Container] = []
         self.api = stack.api
         self.first, self.second = lane.backends
         self._begun = time.time()
@@ -97,18 +97,18 @@ class Bench:
         self.lane.hold()
         self.lane.set_pause(operation, self.seconds * share)
 
-    def freeze(self, of: str) -> None:
-        """What is asked of this service waits, until half of an operation's time after ``go_on``."""
+    def pause(self, of: str) -> None:
+        """Pause a service's container; what is asked of it waits until half of an operation's time after ``go_on``."""
         container = self.lane.container(of)
         container.pause()
-        self._frozen.append(container)
+        self._paused.append(container)
 
     def go_on(self) -> None:
         """What is in flight takes its time from now on."""
         self.lane.go_on()
-        while self._frozen:
+        while self._paused:
             time.sleep(self.seconds / 2)
-            self._frozen.pop().unpause()
+            self._paused.pop().unpause()
 
     def begun(self, operation: str, resource: str, of: str = VOLUME) -> None:
         """Wait until the service has begun it: its driver says so before it pauses."""
@@ -219,6 +219,3 @@ def gone(what: str, resource: str, resource_id: str, file: Path, **more: Any) ->
     """The operation that ends with the resource and its file away."""
     check = lambda: f"{file.name} is still there" if file.exists() else ""  # noqa: E731
     return Operation(what, (State(resource, resource_id, GONE),), check, **more)
-
-
-__all__ = ["BACKUP", "VOLUME", "Bench", "content_of", "fill", "gone"]

@@ -1,4 +1,4 @@
-"""The page of the matrix's results, made of the JSON that tools/matrix wrote, and of nothing else."""
+"""The page of the matrix's results, made of the JSON file that tools/matrix wrote, and of nothing else."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
 from testbed.matrix_results import COMMIT
 from testbed.matrix_rows import BY_NAME, HONEST
+from testbed.matrix_terms import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
 
 TITLES = {
     STOP: "kolla_docker: stop",
@@ -24,7 +24,7 @@ HEAD = """\
 The matrix
 ==========
 
-.. This page is made by tools/matrix, of matrix.json beside it. What it says is changed in testbed/matrix_page.py.
+.. This page is made by tools/matrix. Its words are in testbed/matrix_page.py.
 
 Each kind of operation of a real, stock Cinder is in flight, about {seconds:g} s from its end, while the service that
 works on it is ended and started again, in four ways:
@@ -69,12 +69,10 @@ What it says when work is lost
 """
 
 HONEST_WORDS = """
-A verdict must not claim more than the database shows. In each cell above, ``drained`` was held against the rows {when},
-and what the module says of each operation against what became of it. These stops are meant not to drain, to see that
-they say so{patience}:
+A verdict must not claim more than the database shows. In each cell above, ``drained`` was compared with the rows at the
+moment that the engine told of the exit, and what the module says of each operation with what became of it. These stops
+are meant not to drain, to see that they say so{patience}:
 """
-AT_THE_END = "at the moment that the engine told of the exit"
-OLDER = ", but in the upgrades of an older run ({number}) only once the new container served"
 
 
 def made_of(results: dict[str, Any]) -> str:
@@ -89,16 +87,13 @@ def made_of(results: dict[str, Any]) -> str:
     )
     parts = [head, _gain(rows), NOTES.lstrip("\n")]
     parts += [_table(mode, [cell for cell in rows if cell.mode == mode]) for mode in MODE_TITLES]
-    parts += [_honest_head(rows, honesty), _honesty(honesty), _problems(cells)]
+    parts += [_honest_head(honesty), _honesty(honesty), _problems(cells)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
 
 
-def _honest_head(rows: Sequence[Cell], honesty: Sequence[Cell]) -> str:
-    # NOTE: of a stop the states were those at the exit at all times.
-    older = sum(cell.way == UPGRADE and not all(one.ended for one in cell.stops) for cell in rows)
-    when = AT_THE_END + (OLDER.format(number=older) if older else "")
+def _honest_head(honesty: Sequence[Cell]) -> str:
     patience = f"; what was not right was given {_patience(honesty)}" if honesty else ""
-    words = _wrapped(HONEST_WORDS.format(when=when, patience=patience))
+    words = _wrapped(HONEST_WORDS.format(patience=patience))
     return f"{HONEST_TITLE.lstrip()}{words}\n\n"
 
 
@@ -244,20 +239,28 @@ def _problems(cells: Sequence[Cell]) -> str:
     stops = [one for cell in cells if cell.way in OURS and not _is_honesty(cell) for one in cell.stops]
     verdicts = Counter(one.verdict for one in stops)
     said = ", ".join(f"{number} ``{verdict}``" for verdict, number in verdicts.items())
-    frozen = sum(one.exit == "freeze" for one in stops)
     parts = [
         f"\nThe verdicts of the {len(stops)} stops and upgrades by kolla_docker above: {said or 'none'}.\n"
-        f"{frozen} of them ended frozen.\n"
     ]
     wrong = [(cell.name, problem) for cell in cells for problem in cell.problems if cell.word != NOT_RUN]
     if wrong:
         parts.append(_section("What went wrong", (f"* {name}: {problem}" for name, problem in wrong)))
     else:
-        parts.append("Nothing was lost in them, and nothing was said that is not so.\n")
+        parts.append(_lost_late(cells) + "In none of them did a verdict claim what is not so.\n")
     missing = [f"* {cell.name}" for cell in cells if cell.word == NOT_RUN]
     if missing:
         parts.append(_section("What could not be tried, for the test stack was disturbed", missing))
     return "".join(parts)
+
+
+def _lost_late(cells: Sequence[Cell]) -> str:
+    """What a stop signal at a quiet moment lost of the requests that came while the service exited."""
+    ours = [cell for cell in cells if cell.way in OURS and not _is_honesty(cell)]
+    lost = [fate for cell in ours for fate in cell.lost]
+    if not lost:
+        return "Nothing was lost in them.\n"
+    sent = sum(fate.sent is not None for cell in ours for fate in cell.fates)
+    return f"Of {sent} requests sent during a stop, {len(lost)} were lost: they came while the service exited.\n"
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

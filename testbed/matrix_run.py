@@ -16,8 +16,9 @@ from testbed import containers
 from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.lanes import Lane, down_together, up_together
-from testbed.matrix import NOT_RUN, Cell, Fate, Job, Operation, Row, State, Stopped, judge
+from testbed.matrix import Job, Row, judge
 from testbed.matrix_bench import POLL, Bench
+from testbed.matrix_terms import NOT_RUN, Cell, Fate, Operation, State, Stopped
 from testbed.matrix_ways import WAYS, Stopping, spec_for
 from testbed.stack import Stack
 

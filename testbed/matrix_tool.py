@@ -1,10 +1,12 @@
 """Every row of the matrix under every way in every mode, a line a cell, and the page of the results.
 
-tools/matrix                                        all of it, and docs/results/matrix.rst and .json
+tools/matrix                                        all of it, and docs/results/matrix.rst
 tools/matrix --rows extend,clone --modes threads    some of it, which is only printed
-tools/matrix --resume                               go on with a run that was broken off: what matrix.json lacks
+tools/matrix --resume                               go on with a run that was broken off, with the cells it lacks
 tools/matrix --again --ways plain,kolla-ansible     these once more; the others stay, with their date and their commit
 tools/matrix --page                                 the page once more, of the results that are there
+
+The results of each cell are kept in .cache/matrix.json, which is not in the repository.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from testbed import matrix_page, matrix_results
 from testbed.console import say
 from testbed.containers import run_inside
 from testbed.errors import TestbedError
-from testbed.matrix import OURS, WAYS, Cell, Job
+from testbed.matrix import Job
 from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of
 from testbed.matrix_run import Runner
+from testbed.matrix_terms import OURS, WAYS, Cell
 from testbed.stack import MODES, Stack
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results"
+RESULTS = ROOT / ".cache" / "matrix.json"
+PAGE = ROOT / "docs" / "results" / "matrix.rst"
 ASK_VERSIONS = (
     "import platform; from importlib.metadata import version as v;"
     " print(v('cinder'), v('oslo.service'), platform.python_version())"
@@ -75,7 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
     whole = (
         set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
     )
-    file = chosen.output / "matrix.json"
+    file = chosen.results
     jobs, results = jobs_of(chosen), matrix_results.nothing(chosen.seconds)
     if chosen.again or (chosen.resume and (file.exists() or not whole)):
         again = jobs if chosen.again else ()
@@ -83,7 +87,6 @@ def run(chosen: argparse.Namespace) -> int:
     had = {(cell["name"], cell["attempt"]) for cell in results["cells"]}
     jobs = [job for job in jobs if (job.name, job.attempt) not in had]
     stack = Stack().up()
-    chosen.output.mkdir(parents=True, exist_ok=True)
     writes = whole or chosen.resume or chosen.again
     record = matrix_results.Record(
         file if writes else None,
@@ -97,17 +100,16 @@ def run(chosen: argparse.Namespace) -> int:
             future.result()
     cells = [Cell.from_dict(one) for one in results["cells"]]
     if writes:
-        page(file)
+        write_page(file, chosen.output)
     bad = [cell for cell in cells if cell.problems]
     say(f"done: {len(cells)} cells, {len(bad)} of them with something wrong under kolla_docker or not run")
     return 1 if bad else 0
 
 
-def page(file: Path) -> None:
-    """The page beside the results."""
-    target = file.with_suffix(".rst")
-    target.write_text(matrix_page.made_of(matrix_results.read(file)))
-    say(f"{target} is written")
+def write_page(results: Path, page: Path) -> None:
+    """Make the page of the results."""
+    page.write_text(matrix_page.made_of(matrix_results.read(results)))
+    say(f"{page} is written")
 
 
 def main() -> int:
@@ -122,22 +124,23 @@ def main() -> int:
     parser.add_argument(
         "--repeat", type=int, default=1, help="how often each cell of kolla_docker is run (default: once)"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of matrix.json and matrix.rst")
     parser.add_argument(
-        "--page", action="store_true", help="only write the page, of the matrix.json that is there"
+        "--results", type=Path, default=RESULTS, help="the file of the results (default: .cache/matrix.json)"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="keep the cells of matrix.json, and run those it lacks"
+        "--output", type=Path, default=PAGE, help="the page (default: docs/results/matrix.rst)"
     )
+    parser.add_argument("--page", action="store_true", help="only write the page, of the results there are")
+    parser.add_argument("--resume", action="store_true", help="keep the results, and run the cells they lack")
     parser.add_argument(
         "--again",
         action="store_true",
-        help="run what is chosen once more, and keep the other cells of matrix.json (broken off: --resume)",
+        help="run what is chosen once more, and keep the other cells (after a broken-off run: --resume)",
     )
     chosen = parser.parse_args()
     try:
         if chosen.page:
-            page(chosen.output / "matrix.json")
+            write_page(chosen.results, chosen.output)
             return 0
         return run(chosen)
     except TestbedError as error:

@@ -20,8 +20,8 @@ from docker.errors import NotFound
 from testbed import containers, upgrades
 from testbed.containers import Spec
 from testbed.errors import TestbedError
-from testbed.matrix import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
 from testbed.matrix_bench import Bench
+from testbed.matrix_terms import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
 from testbed.recorder import Event, Recorder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -275,7 +275,6 @@ def _told(result: dict[str, Any], *more: dict[str, Any]) -> Stopped:
         own=round((result.get("quiesced") or 0.0) + (result.get("drained") or 0.0), 1),
         verdict=str(result.get("verdict") or ("failed" if result.get("failed") else "")),
         reason=str(result.get("reason") or result.get("msg") or ""),
-        exit=str(result.get("exit") or ""),
         told=tuple(result.get("operations") or ()),
     )
 

@@ -34,12 +34,10 @@ class Endpoints:
     epmd_port: int
     rabbitmq_dist_port: int
     api_port: int
+    images_port: int
     root_password: str
     database_password: str
     rabbitmq_password: str
-    # 0: a state that was kept before there was such a port; the next ``up`` gives it one.
-    rabbitmq_management_port: int = 0
-    images_port: int = 0
     # Where MariaDB and RabbitMQ are, and where the API listens: all on this machine, or on managed hosts.
     address: str = "127.0.0.1"
     listen: str = "127.0.0.1"

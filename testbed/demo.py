@@ -64,9 +64,7 @@ class Watch:
             entry = json.loads(record.read_text())
         except FileNotFoundError:
             return ""
-        if entry["signalled"]:
-            return "draining: SIGTERM is sent"
-        return "frozen: read once more" if entry["frozen"] else "quiescing: no signal yet"
+        return "draining: SIGTERM is sent" if entry["signalled"] else "quiescing: no signal yet"
 
     def until(self, done: Callable[[], bool], limit: float) -> None:
         """Look until ``done``; TestbedError after ``limit`` seconds."""
@@ -103,13 +101,8 @@ def claimed(stack: Stack, volume: str) -> bool:
 def signals(stack: Stack, since: float) -> str:
     """What the engine sent to the container from then on."""
     names = {15: "SIGTERM", 9: "SIGKILL"}
-    sent, frozen = [], False
-    for event in stack.engine_events(CONTAINER, since):
-        frozen = event.action == "pause" or (frozen and event.action != "unpause")
-        if event.action == "kill":
-            name = names.get(event.signal or 0, f"signal {event.signal}")
-            sent.append(f"{name} while frozen" if frozen else name)
-    return ", ".join(sent) or "none"
+    kills = [event for event in stack.engine_events(CONTAINER, since) if event.action == "kill"]
+    return ", ".join(names.get(event.signal or 0, f"signal {event.signal}") for event in kills) or "none"
 
 
 def again(stack: Stack, volume: str) -> str:

@@ -260,7 +260,9 @@ def _lost_late(cells: Sequence[Cell]) -> str:
     if not lost:
         return "Nothing was lost in them.\n"
     sent = sum(fate.sent is not None for cell in ours for fate in cell.fates)
-    return f"Of {sent} requests sent during a stop, {len(lost)} were lost: they came while the service exited.\n"
+    return (
+        f"Of {sent} requests sent during a stop, {len(lost)} were lost: they came while the service exited.\n"
+    )
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

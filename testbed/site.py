@@ -145,7 +145,6 @@ class Site(Slowed):
             rabbitmq_port=5672,
             epmd_port=4369,
             rabbitmq_dist_port=25672,
-            rabbitmq_management_port=15672,
             images_port=9292,
             api_port=8776,
             root_password=self._secrets.root,

@@ -154,7 +154,7 @@ class Stack(Slowed):
 
     def _next_state(self, **chosen: Any) -> state.State:
         # From the file: another process may have changed it.
-        before = (state.load() or state.fresh()).with_all_ports()
+        before = state.load() or state.fresh()
         changes = {key: value for key, value in chosen.items() if value is not None}
         settings = replace(before.settings, **changes)
         if settings.mode not in MODES:

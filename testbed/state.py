@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,6 @@ class State:
         """The same stack, set differently."""
         return replace(self, settings=settings)
 
-    def with_all_ports(self) -> State:
-        """The same stack with the ports that a state of an older testbed lacks."""
-        there = vars(self.endpoints)
-        missing = [name for name, port in there.items() if name.endswith("_port") and not port]
-        ports = (port for port in free_ports() if port not in there.values())
-        found: dict[str, Any] = dict(zip(missing, ports))
-        return replace(self, endpoints=replace(self.endpoints, **found))
-
 
 def keep(file: Path, data: dict[str, Any]) -> None:
     """Write a file that only root reads, whole or not at all."""
@@ -55,7 +47,10 @@ def load() -> State | None:
         data = json.loads(STATE_FILE.read_text())
     except FileNotFoundError:
         return None
-    return State(Settings(**data["settings"]), Endpoints(**data["endpoints"]), data["project_id"])
+    # A stack that is up may have been made by a testbed with more endpoints.
+    known = {one.name for one in fields(Endpoints)}
+    endpoints = {name: value for name, value in data["endpoints"].items() if name in known}
+    return State(Settings(**data["settings"]), Endpoints(**endpoints), data["project_id"])
 
 
 def fresh() -> State:
@@ -67,7 +62,6 @@ def fresh() -> State:
         epmd_port=next(ports),
         rabbitmq_dist_port=next(ports),
         api_port=next(ports),
-        rabbitmq_management_port=next(ports),
         images_port=next(ports),
         root_password=secrets.token_hex(12),
         database_password=secrets.token_hex(12),

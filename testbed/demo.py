@@ -13,14 +13,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.console import say
 from testbed.errors import TestbedError
-from testbed.stack import Stack
+from testbed.stack import EngineEvent, Stack
 from testbed.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,10 +98,10 @@ def claimed(stack: Stack, volume: str) -> bool:
     return any(row[0] == "cinder-volume" for row in rows)
 
 
-def signals(stack: Stack, since: float) -> str:
-    """What the engine sent to the container from then on."""
+def signals(events: Iterable[EngineEvent]) -> str:
+    """The signals that the engine sent, oldest first."""
     names = {15: "SIGTERM", 9: "SIGKILL"}
-    kills = [event for event in stack.engine_events(CONTAINER, since) if event.action == "kill"]
+    kills = [event for event in events if event.action == "kill"]
     return ", ".join(names.get(event.signal or 0, f"signal {event.signal}") for event in kills) or "none"
 
 
@@ -127,13 +127,14 @@ def plain_stop(stack: Stack, seconds: float) -> Row:
     Watch(stack, volume).until(lambda: process.poll() is not None, 120)
     took = time.time() - begun
     at_exit = stack.api.status("volume", volume)
-    verdict = (
-        "none: docker stop says ok"
-        if process.returncode == 0
-        else f"docker stop failed ({process.returncode})"
-    )
-    sent = signals(stack, since)
-    return Row("docker stop -t 10", verdict, took, sent, at_exit, again(stack, volume))
+    events = stack.engine_events(CONTAINER, since)
+    return plain_row(process.returncode, took, events, at_exit, again(stack, volume))
+
+
+def plain_row(code: int, took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str) -> Row:
+    """The line of the engine's plain stop, which ended with this exit code after ``took`` seconds."""
+    verdict = "none: docker stop says ok" if code == 0 else f"docker stop failed ({code})"
+    return Row("docker stop -t 10", verdict, took, signals(events), at_exit, in_the_end)
 
 
 def graceful_stop(stack: Stack, seconds: float) -> Row:
@@ -147,8 +148,20 @@ def graceful_stop(stack: Stack, seconds: float) -> Row:
     for event in result.get("timeline", []):
         say(f"    told by the module: {event['at']:5.1f} s  {event['event']}")
     at_exit = stack.api.status("volume", volume)
-    sent = signals(stack, since)
-    return Row("kolla_docker", str(result.get("verdict")), took, sent, at_exit, again(stack, volume))
+    events = stack.engine_events(CONTAINER, since)
+    return graceful_row(result, took, events, at_exit, again(stack, volume))
+
+
+def graceful_row(
+    result: Mapping[str, Any], took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str
+) -> Row:
+    """The line of the module's stop, which returned this result after ``took`` seconds."""
+    return Row("kolla_docker", str(result.get("verdict")), took, signals(events), at_exit, in_the_end)
+
+
+def is_good(row: Row) -> bool:
+    """Whether the module's stop went as it should: one stop signal, no SIGKILL, and nothing lost."""
+    return (row.verdict, row.signals, row.in_the_end) == ("drained", "SIGTERM", "available")
 
 
 def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
@@ -202,8 +215,7 @@ def show(mode: str, seconds: float) -> int:
     rows = [plain_stop(stack, seconds), graceful_stop(stack, seconds)]
     print(f"\n{table(rows, seconds)}\n")
     say("done; the stack stays up for the next run, 'tools/demo --down' removes all of it")
-    good = rows[1].verdict == "drained" and rows[1].in_the_end == "available"
-    return 0 if good else 1
+    return 0 if is_good(rows[1]) else 1
 
 
 def main() -> int:

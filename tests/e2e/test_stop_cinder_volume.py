@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from testbed.stack import Stack
 from testbed.waiting import wait_until
 
@@ -25,6 +27,7 @@ def operation_of(result: dict, volume: str) -> dict:
     return found
 
 
+@pytest.mark.core
 def test_a_create_in_flight_is_drained(stack: Stack) -> None:
     since = time.time()
     volume = creating(stack, SECONDS)

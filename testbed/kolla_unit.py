@@ -1,4 +1,4 @@
-"""The systemd unit of a container in kolla-ansible's own form (FACTS 6).
+"""The systemd unit of a container in kolla-ansible's own form (module_utils/kolla_systemd_worker.py there).
 
 Its ``Restart=always`` is what makes a bare kill come undone.
 """

@@ -1,4 +1,4 @@
-"""Start, reuse and look at containers of ours."""
+"""Start, reuse and inspect the testbed's containers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STDOUT = 1  # the number of its stream
 
 @dataclass(frozen=True)
 class Spec:
-    """All that makes a container what it is; two equal ones are interchangeable."""
+    """The description of a container; containers of equal descriptions are interchangeable."""
 
     name: str
     image: str
@@ -61,7 +61,7 @@ class Ran:
 
 
 def find(client: docker.DockerClient, name: str) -> Container | None:
-    """The container of this name, or None."""
+    """Return the container of this name, or None."""
     try:
         return client.containers.get(name)
     except NotFound:
@@ -69,7 +69,7 @@ def find(client: docker.DockerClient, name: str) -> Container | None:
 
 
 def refuse_strangers(client: docker.DockerClient, name: str) -> None:
-    """A container of this name that is not ours stays untouched, and we say so."""
+    """Refuse to touch a container of this name that the testbed did not make."""
     container = find(client, name)
     if container is not None and LABEL not in container.labels:
         raise Collision(
@@ -79,7 +79,7 @@ def refuse_strangers(client: docker.DockerClient, name: str) -> None:
 
 
 def ensure(client: docker.DockerClient, spec: Spec) -> str:
-    """Make it so: returns ``running``, ``started``, ``created`` or ``recreated``."""
+    """Make the container run; return ``running``, ``started``, ``created`` or ``recreated``."""
     refuse_strangers(client, spec.name)
     container = find(client, spec.name)
     done = "created"
@@ -124,7 +124,7 @@ def _create(client: docker.DockerClient, spec: Spec) -> Container:
 
 
 def remove(client: docker.DockerClient, name: str) -> bool:
-    """Remove our container with this name, running or not."""
+    """Remove the testbed's container of this name, running or not."""
     container = find(client, name)
     if container is None or LABEL not in container.labels:
         return False
@@ -134,7 +134,7 @@ def remove(client: docker.DockerClient, name: str) -> bool:
 
 
 def ours(client: docker.DockerClient, stack: str | None = None) -> list[Container]:
-    """Our containers, of one stack or of all."""
+    """Return the testbed's containers, of one stack or of all."""
     label = LABEL if stack is None else f"{LABEL}={stack}"
     return client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
 
@@ -182,7 +182,7 @@ def run_inside(container: Container, command: list[str], what: str, **options: A
 
 
 def log_tail(client: docker.DockerClient, name: str, lines: int = 15) -> str:
-    """The state and the last lines of a container's log, without passwords."""
+    """Return the state and the last lines of a container's log, without passwords."""
     container = find(client, name)
     if container is None:
         return f"{name}: no such container"
@@ -202,20 +202,20 @@ def without_secrets(text: str) -> str:
 
 
 def started_at(container: Container) -> datetime:
-    """When the container's process began."""
+    """Return the start of the container's process."""
     container.reload()
     return engine_time(container.attrs["State"]["StartedAt"])
 
 
 def engine_time(text: str) -> datetime:
-    """The engine's timestamp, which has nanoseconds, as a datetime."""
+    """Convert the engine's timestamp, which has nanoseconds."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
     return moment.replace(microsecond=int((fraction + "000000")[:6]))
 
 
 def free_ports() -> Iterator[int]:
-    """Ports that nobody listens on now, from FIRST_PORT up."""
+    """Yield free ports, from FIRST_PORT up."""
     for port in range(FIRST_PORT, 32000):
         if _is_free(port):
             yield port

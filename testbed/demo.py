@@ -50,7 +50,7 @@ class Watch:
         self._said = 0.0
 
     def look(self) -> None:
-        """One line when something changed, or every five seconds."""
+        """Print a line when something has changed, and every five seconds."""
         volume = self._stack.api.status("volume", self._volume)
         line = f"container {self._stack.container(CONTAINER).status:8s}  volume {volume:10s}  {self._phase()}".rstrip()
         if line != self._last or time.monotonic() - self._said >= 5:
@@ -58,7 +58,7 @@ class Watch:
             self._last, self._said = line, time.monotonic()
 
     def _phase(self) -> str:
-        """What the module is about, by its own record on the host; empty under the plain stop."""
+        """Return the module's phase, by its record on the host; empty under the plain stop."""
         record = LEDGER / f"{self._stack.container(CONTAINER).id}.json"
         try:
             entry = json.loads(record.read_text())
@@ -78,7 +78,7 @@ class Watch:
 
 
 def in_flight(stack: Stack, seconds: float) -> str:
-    """A volume that is being created and will be for ``seconds``; returns its id once the service works on it."""
+    """Create a volume that takes ``seconds``; return its id once the service works on it."""
     stack.set_pause("volume_create", seconds)
     volume = str(stack.api.create_volume(1, "kolla-drain-demo")["id"])
     wait_until(lambda: claimed(stack, volume), 60, f"cinder-volume taking volume {volume}")
@@ -88,7 +88,7 @@ def in_flight(stack: Stack, seconds: float) -> str:
 
 
 def claimed(stack: Stack, volume: str) -> bool:
-    """Whether cinder-volume has taken the creation of this volume."""
+    """Return whether cinder-volume has taken the creation of this volume."""
     rows = stack.mariadb.execute(
         "SELECT s.`binary` FROM workers w JOIN services s ON s.id = w.service_id"
         " WHERE w.resource_id = %s AND w.deleted = 0",
@@ -99,14 +99,14 @@ def claimed(stack: Stack, volume: str) -> bool:
 
 
 def signals(events: Iterable[EngineEvent]) -> str:
-    """The signals that the engine sent, oldest first."""
+    """Name the signals that the engine sent, oldest first."""
     names = {15: "SIGTERM", 9: "SIGKILL"}
     kills = [event for event in events if event.action == "kill"]
     return ", ".join(names.get(event.signal or 0, f"signal {event.signal}") for event in kills) or "none"
 
 
 def again(stack: Stack, volume: str) -> str:
-    """Start the service again; what it then makes of the volume."""
+    """Start the service again; return the volume's status after that."""
     say("starting cinder_volume again")
     stack.clear_pauses()
     stack.restart_service(CONTAINER)
@@ -119,7 +119,7 @@ def again(stack: Stack, volume: str) -> str:
 
 
 def plain_stop(stack: Stack, seconds: float) -> Row:
-    """``docker stop``, ten seconds, as anybody would."""
+    """Stop by ``docker stop`` with ten seconds."""
     say("--- first, the engine's plain stop: docker stop --time 10")
     volume = in_flight(stack, seconds)
     since = begun = time.time()
@@ -132,13 +132,13 @@ def plain_stop(stack: Stack, seconds: float) -> Row:
 
 
 def plain_row(code: int, took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str) -> Row:
-    """The line of the engine's plain stop, which ended with this exit code after ``took`` seconds."""
+    """Return the line of the engine's plain stop, which ended with this exit code after ``took`` seconds."""
     verdict = "none: docker stop says ok" if code == 0 else f"docker stop failed ({code})"
     return Row("docker stop -t 10", verdict, took, signals(events), at_exit, in_the_end)
 
 
 def graceful_stop(stack: Stack, seconds: float) -> Row:
-    """The module, by the ad hoc call of the README."""
+    """Stop by the module, with the ad hoc call of the README."""
     arguments = f"action=stop_container name={CONTAINER} graceful_shutdown_timeout=120"
     say(f"--- now the same with: ansible localhost -m kolla_docker -a '{arguments}'")
     volume = in_flight(stack, seconds)
@@ -155,17 +155,17 @@ def graceful_stop(stack: Stack, seconds: float) -> Row:
 def graceful_row(
     result: Mapping[str, Any], took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str
 ) -> Row:
-    """The line of the module's stop, which returned this result after ``took`` seconds."""
+    """Return the line of the module's stop, which returned this result after ``took`` seconds."""
     return Row("kolla_docker", str(result.get("verdict")), took, signals(events), at_exit, in_the_end)
 
 
 def is_good(row: Row) -> bool:
-    """Whether the module's stop went as it should: one stop signal, no SIGKILL, and nothing lost."""
+    """Return whether the module's stop went well: one stop signal, no SIGKILL, and nothing lost."""
     return (row.verdict, row.signals, row.in_the_end) == ("drained", "SIGTERM", "available")
 
 
 def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
-    """Run the module as a person would, and look on; its result."""
+    """Run the module as a person would, print what changes meanwhile, and return its result."""
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -193,7 +193,7 @@ def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
 
 
 def table(rows: list[Row], seconds: float) -> str:
-    """The rows as a person reads them."""
+    """Format the rows as a table."""
     head = ("way to stop", "it says", "seconds", "signals sent", "volume at exit", "volume in the end")
     lines = [
         (row.way, row.verdict, f"{row.seconds:.1f}", row.signals, row.at_exit, row.in_the_end) for row in rows
@@ -208,7 +208,7 @@ def table(rows: list[Row], seconds: float) -> str:
 
 
 def show(mode: str, seconds: float) -> int:
-    """Both ways, one after the other, and the table."""
+    """Show both ways, one after the other, and the table."""
     say("bringing the test stack up: MariaDB, RabbitMQ, cinder-api, -scheduler, -volume, -backup")
     stack = Stack()
     stack.up(mode=mode, service_timeout=100)  # below the 120 s that the demo gives, as it should be
@@ -219,7 +219,7 @@ def show(mode: str, seconds: float) -> int:
 
 
 def main() -> int:
-    """Read the arguments and act; 1 with a sentence when it did not work."""
+    """Run the command line; return 1 after an error."""
     parser = argparse.ArgumentParser(
         prog="tools/demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -76,7 +76,7 @@ are meant not to drain, to see that they say so{patience}:
 
 
 def made_of(results: dict[str, Any]) -> str:
-    """The page in reStructuredText."""
+    """Return the page in reStructuredText."""
     cells = [Cell.from_dict(one) for one in results["cells"]]
     rows = [cell for cell in cells if not _is_honesty(cell)]
     honesty = [cell for cell in cells if _is_honesty(cell)]
@@ -98,7 +98,7 @@ def _honest_head(honesty: Sequence[Cell]) -> str:
 
 
 def _patience(cells: Sequence[Cell]) -> str:
-    """How long was waited; by ways where it was not the same."""
+    """Tell how long losses were waited for, by ways where that differs."""
     found: dict[float, list[str]] = {}
     for way in WAYS:
         for patience in sorted({cell.patience for cell in cells if cell.way == way}):
@@ -113,7 +113,7 @@ def _is_honesty(cell: Cell) -> bool:
 
 
 def _runs(runs: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> str:
-    """How often each cell was run, and which are of which run."""
+    """Tell how often each cell was run, and in which run."""
     most = max((cell.attempt for cell in cells if cell.way in OURS), default=1)
     times = "once" if most == 1 else f"{most} times under kolla_docker and once in the other ways"
     lines = []
@@ -151,7 +151,7 @@ def _list_table(widths: Sequence[int], head: Sequence[str], body: Iterable[Seque
 
 
 def _gain(cells: Sequence[Cell]) -> str:
-    """A line for each way: how many were done and lost, in each mode."""
+    """Return a line for each way: operations done and lost in each mode."""
     body = []
     for way in WAYS:
         ours = [cell for cell in cells if cell.way == way]
@@ -190,7 +190,7 @@ def _table(mode: str, cells: Sequence[Cell]) -> str:
 
 
 def _cell(cells: Sequence[Cell]) -> str:
-    """Words and seconds; where a cell was run several times, how often each came out."""
+    """Return words and seconds; of a cell that was run several times, how often each came out."""
     if not cells:
         return "–"
     words = Counter(_words(cell) for cell in cells)
@@ -203,7 +203,7 @@ def _cell(cells: Sequence[Cell]) -> str:
 
 
 def _words(cell: Cell) -> str:
-    """What was lost stands out; of what was done nothing need."""
+    """Set losses in bold."""
     text = cell.word
     if cell.lost:
         text = f"**{text}**"
@@ -235,7 +235,7 @@ def _honesty(cells: Sequence[Cell]) -> str:
 
 
 def _problems(cells: Sequence[Cell]) -> str:
-    """What kolla_docker got wrong, if anything, in the open; and what could not be tried."""
+    """List what kolla_docker got wrong, and what could not be tried."""
     stops = [one for cell in cells if cell.way in OURS and not _is_honesty(cell) for one in cell.stops]
     verdicts = Counter(one.verdict for one in stops)
     said = ", ".join(f"{number} ``{verdict}``" for verdict, number in verdicts.items())
@@ -254,7 +254,7 @@ def _problems(cells: Sequence[Cell]) -> str:
 
 
 def _lost_late(cells: Sequence[Cell]) -> str:
-    """What a stop signal at a quiet moment lost of the requests that came while the service exited."""
+    """Tell how many requests were lost that came while the service exited."""
     ours = [cell for cell in cells if cell.way in OURS and not _is_honesty(cell)]
     lost = [fate for cell in ours for fate in cell.lost]
     if not lost:

@@ -30,7 +30,7 @@ def nothing(seconds: float) -> dict[str, Any]:
 
 
 def kept(results: dict[str, Any], seconds: float, again: Iterable[Job] = ()) -> dict[str, Any]:
-    """Without the cells that could not be run, and without those that are run again."""
+    """Drop the cells that could not be run, and those that are run again."""
     if results["seconds"] != seconds:
         raise TestbedError(
             f"The results are of operations of {results['seconds']:g} s: go on with --seconds of that."
@@ -46,7 +46,7 @@ def kept(results: dict[str, Any], seconds: float, again: Iterable[Job] = ()) -> 
 
 @dataclass
 class Record:
-    """A run's cells added to what there is."""
+    """Adds a run's cells to the results."""
 
     file: Path | None
     results: dict[str, Any]
@@ -60,8 +60,8 @@ class Record:
             self.results["runs"].append(run)
 
     def add(self, cell: Cell) -> None:
-        """One more; a line for whoever looks on."""
-        # Tracebacks are for whoever looks on, not for the page.
+        """Add a cell, and print a line."""
+        # Tracebacks are printed and do not belong on the page.
         brief = tuple(problem.splitlines()[0][:200] for problem in cell.problems)
         cell_of_run = replace(cell, problems=brief, made=self.made, commit=self.versions[COMMIT])
         cells = self.results["cells"]

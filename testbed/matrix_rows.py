@@ -242,9 +242,9 @@ def requests(bench: Bench, had: list[list[Known]]) -> Iterator[Callable[[], Oper
         (lambda one=one: _asked_snapshot(bench, one) for one in to_snapshot),
     ]
     in_turn = [make for four_of_them in zip(*kinds) for make in four_of_them]
-    # While the stop waits for the slow operation, as a rule.
+    # The backup comes while the stop waits for the slow operation, as a rule.
     yield from (*in_turn[:2], lambda: _asked_backup(bench, to_back_up), *in_turn[2:])
-    # What no volume has to be prepared for.
+    # Creates need no volume that was prepared.
     yield from itertools.repeat(lambda: _asked_create(bench))
 
 
@@ -327,7 +327,7 @@ LONG = (
     "four",
 )
 
-# What a stop says that is meant to lose work, or to leave it alone. Only the first of the arguments may decide.
+# Stops that are meant to lose work, or to leave it alone, and the verdict that each must have.
 HONEST = (
     Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed", held=True),
     Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed", held=True),
@@ -345,7 +345,7 @@ HONEST = (
 
 
 def job_of(one: Honesty) -> Job:
-    """A stop that is meant not to drain."""
+    """Return the job of a stop that is meant not to drain."""
     return Job(
         BY_NAME[one.row],
         STOP,
@@ -358,19 +358,19 @@ def job_of(one: Honesty) -> Job:
 
 
 def every_row_once() -> list[Job]:
-    """Each row in one mode and one of our two ways, which alternate; and the verdicts that are no ``drained``."""
+    """Return most rows in one mode and one of our two ways, which alternate, and the stops of HONEST."""
     turns = list(itertools.product(OURS, MODES))
     rows = [Job(row, *turns[number % len(turns)]) for number, row in enumerate(ROWS) if not row.only_full]
     return longest_first([*rows, *(job_of(one) for one in HONEST)])
 
 
 def every_cell(rows: Sequence[str], ways: Sequence[str], modes: Sequence[str], times: int = 1) -> list[Job]:
-    """Each of these rows under each of the ways in each of the modes; what is compared to is run once."""
+    """Return these rows under these ways in these modes; the ways of others are run once."""
     found = itertools.product(range(1, times + 1), rows, ways, modes)
     return [Job(BY_NAME[row], way, mode, one) for one, row, way, mode in found if one == 1 or way in OURS]
 
 
 def longest_first(jobs: Sequence[Job]) -> list[Job]:
-    """Side by side the whole then takes least."""
+    """Sort the jobs so that the whole takes least time side by side."""
     rank = {name: number for number, name in enumerate(LONG)}
     return sorted(jobs, key=lambda job: rank.get(job.row.name, len(rank)))

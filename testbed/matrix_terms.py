@@ -17,7 +17,7 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class State:
-    """What the API must say of one resource at the end."""
+    """The right final status of a resource."""
 
     resource: str
     id: str
@@ -36,7 +36,7 @@ class Operation:
 
     @property
     def ids(self) -> set[str]:
-        """By any of these evidence may tell of it."""
+        """The ids by which evidence may report the operation."""
         return {state.id for state in self.states}
 
     @property
@@ -78,7 +78,7 @@ class Fate:
 
     @property
     def word(self) -> str:
-        """For people."""
+        """Return the outcome in words."""
         if self.right:
             late = self.in_flight and self.at_exit != self.wanted
             return "done after the start" if late else "done"
@@ -111,7 +111,7 @@ class Cell:
 
     @property
     def word(self) -> str:
-        """What became of its operations, in a few words."""
+        """Return the outcome of the operations in a few words."""
         if any(problem.startswith(NOT_RUN) for problem in self.problems):
             return NOT_RUN
         if not self.fates:
@@ -125,7 +125,7 @@ class Cell:
         return "; ".join([f"{len(self.fates) - len(self.lost)} of {len(self.fates)} done", *words])
 
     def told(self) -> str:
-        """The cell with its details, a line each."""
+        """Return the cell with its details, a line each."""
         head = f"{self.name} on {self.lane}: {self.word}, in {self.seconds:.0f} s"
         stops = [
             f"  {one.verdict or 'stopped'} after {one.seconds:.1f} s, gap {one.gap}, signals {one.signals}: "
@@ -139,12 +139,12 @@ class Cell:
         return "\n".join([head, *stops, *fates, *(f"  PROBLEM: {one}" for one in self.problems)])
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the cell as JSON takes it."""
         return asdict(self) | {"word": self.word}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Cell:
-        """Back from JSON."""
+        """Return the cell from its JSON."""
         kept = {key: value for key, value in data.items() if key != "word"}
         stops = tuple(
             Stopped(**one | {"told": tuple(one["told"]), "signals": tuple(one.get("signals", ()))})

@@ -39,7 +39,7 @@ ASK_VERSIONS = (
 
 
 def versions(stack: Stack) -> dict[str, str]:
-    """What was measured, and with what."""
+    """Return the versions of what was measured."""
     inside = run_inside(
         stack.container("cinder_api"), ["/opt/cinder/bin/python", "-c", ASK_VERSIONS], "versions"
     )
@@ -55,7 +55,7 @@ def versions(stack: Stack) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit that is run, and whether anything but a page of results was changed since."""
+    """Return the commit, and whether anything but docs/results was changed since."""
     git = ["git", "-c", f"safe.directory={ROOT}"]
     commit = subprocess.run(
         [*git, "describe", "--always"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -67,7 +67,7 @@ def _commit() -> str:
 
 
 def jobs_of(chosen: argparse.Namespace) -> list[Job]:
-    """The cells that are asked for; with all of kolla_docker's also the stops that are meant to fail."""
+    """Return the jobs that are asked for; with all of kolla_docker's also the stops of HONEST."""
     found = every_cell(chosen.rows, chosen.ways, chosen.modes, chosen.repeat)
     if set(chosen.rows) == set(BY_NAME) and set(OURS) <= set(chosen.ways):
         found += [job_of(one) for one in HONEST if one.mode in chosen.modes]
@@ -75,7 +75,7 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """All cells; 1 if kolla_docker lost something or said what is not true."""
+    """Run all cells; return 1 if kolla_docker lost what it must not lose, or said what is not true."""
     whole = (
         set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
     )
@@ -113,7 +113,7 @@ def write_page(results: Path, page: Path) -> None:
 
 
 def main() -> int:
-    """Read the arguments and act; 1 with a sentence when it did not work."""
+    """Run the command line; return 1 after an error."""
     parser = argparse.ArgumentParser(
         prog="tools/matrix", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -149,7 +149,7 @@ def main() -> int:
 
 
 def _some(known: Sequence[str] | dict[str, Any]) -> Any:
-    """A list with commas, all of it known."""
+    """Return a parser of a list with commas of known words."""
 
     def parse(text: str) -> list[str]:
         words = text.split(",")

@@ -1,4 +1,4 @@
-"""What ``up`` chose, remembered until ``down``."""
+"""The choices of ``up``, kept until ``down``."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class State:
     project_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def save(self) -> None:
-        """Keep it where only root reads it."""
+        """Write the state to a file that only root reads."""
         keep(STATE_FILE, asdict(self))
 
     def with_settings(self, settings: Settings) -> State:
-        """The same stack, set differently."""
+        """Return the same stack with other settings."""
         return replace(self, settings=settings)
 
 
 def keep(file: Path, data: dict[str, Any]) -> None:
-    """Write a file that only root reads, whole or not at all."""
+    """Write a file that only root reads, atomically."""
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")
     descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -42,7 +42,7 @@ def keep(file: Path, data: dict[str, Any]) -> None:
 
 
 def load() -> State | None:
-    """The state of the stack, or None when there is none."""
+    """Return the state of the stack, or None when there is none."""
     try:
         data = json.loads(STATE_FILE.read_text())
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def load() -> State | None:
 
 
 def fresh() -> State:
-    """New ports and passwords."""
+    """Choose new ports and passwords."""
     ports = free_ports()
     endpoints = Endpoints(
         mariadb_port=next(ports),

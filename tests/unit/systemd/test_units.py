@@ -134,6 +134,14 @@ def left(systemd):
 # --- looking
 
 
+@pytest.mark.parametrize("answer", ["", "Id=other\n", "LoadState=loaded\nActiveState=active\n"])
+def test_an_answer_that_lacks_a_unit_is_no_answer(systemd, host, monkeypatch, answer):
+    """Taken for a container without a unit, its unit would start it again in the middle of a stop."""
+    monkeypatch.setattr(systemd, "_show", lambda names: answer)
+    with pytest.raises(SystemdSilent, match=r"told of [01] of 2 units"):
+        host.look([NAME, "other"])
+
+
 def test_without_systemd_nobody_is_asked(systemd, holds):
     absent = Units(Systemctl(systemd), str(systemd.path / "no"), str(systemd.path), holds)
     assert absent.look([NAME]) == {}

@@ -75,20 +75,21 @@ class Systemctl:
         try:
             answer = self.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=env)
         except subprocess.TimeoutExpired as exc:
-            raise SystemdSilent(_no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
+            raise SystemdSilent(no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
         except OSError as exc:
-            raise SystemdSilent(_no_answer(f"{command[0]}: {exc.strerror}")) from exc
+            raise SystemdSilent(no_answer(f"{command[0]}: {exc.strerror}")) from exc
         if answer.returncode == 0:
             return answer.stdout
         said = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
         said = said or f"exit code {answer.returncode}"
         if any(words in said for words in _SILENT):
-            raise SystemdSilent(_no_answer(said))
+            raise SystemdSilent(no_answer(said))
         way = "; run with the rights of root (become: true)" if any(one in said for one in _RIGHTS) else ""
         raise UnitError(f"systemd refused '{asked.strip()}' ({said}){way}.")
 
 
-def _no_answer(why: str) -> str:
+def no_answer(why: str) -> str:
+    """Return the sentence for a systemd that did not say what it was asked."""
     return (
         f"systemd is this host's PID 1 and does not answer ({why}), so what it would do with the container is not "
         "known; see 'systemctl is-system-running', and run with the rights of root (become: true)."

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import EngineError, EngineUnreachable, UnitError
+from ..errors import EngineError, EngineUnreachable, SystemdSilent, UnitError
 from ..host.process import myself
 from ..kolla import unit_name
 from ..model import Container
 from .hold import DROP_IN, Holds
 from .install import _OURS, DROP_IN_FILE, Change, _drop, _Plan, _write, read_rows, unwritten
-from .systemctl import Systemctl
+from .systemctl import Systemctl, no_answer
 from .unit import BOOTED, FOLDER, PROPERTIES, Unit, unit_of
 from .unit_file import SLICE, SLICE_DROP_IN, WANTS, Author, Definition, author
 from .watcher import watch
@@ -68,8 +68,13 @@ class Units:
         if not self.booted or not wanted:
             return {}
         printed = self._ctl("show", "--property", ",".join(PROPERTIES), "--", *map(unit_name, wanted))
+        blocks = printed.strip().split("\n\n")
+        if len(blocks) != len(wanted) or not all("ActiveState=" in block for block in blocks):
+            raise SystemdSilent(
+                no_answer(f"systemctl show told of {printed.count('ActiveState=')} of {len(wanted)} units")
+            )
         found = {}
-        for container, block in zip(wanted, printed.strip().split("\n\n")):  # in the order of the question
+        for container, block in zip(wanted, blocks):  # in the order of the question
             said: dict[str, str] = {}
             for name, _, value in (line.partition("=") for line in block.strip().splitlines()):
                 said[name] = f"{said.get(name, '')} {value}".strip()  # a line for each of several commands

@@ -220,9 +220,9 @@ def test_a_signal_in_doubt_may_reach_a_later_life(ledger, folder):
 def test_a_stop_is_shared_while_another_run_lives(ledger, folder):
     alone = _begin_elsewhere(folder, 60.0, holds=True)
     entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
-    assert (alone.shared, entry.shared) == (False, True)
+    assert (ledger.shared(alone), ledger.shared(entry)) == (False, True)
     _end_those_elsewhere()
-    assert not entry.shared
+    assert not ledger.shared(entry)
 
 
 def test_a_signal_is_on_its_way_while_its_sender_lives(ledger, folder):

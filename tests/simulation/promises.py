@@ -17,11 +17,9 @@ EXITED = (Verdict.DRAINED, Verdict.CUT, Verdict.KILLED, Verdict.UNVERIFIED)
 def hold(world, *runs):
     """All of them, by the world as it is now."""
     for container in world.containers.values():
-        nothing_is_killed_early(world, container, runs)
+        nothing_is_killed_early(world, container)
         work_that_would_finish_is_not_cut(world, container, runs)
         signalled_once(world, container)
-        a_freeze_is_short(container)
-        what_ends_frozen_is_idle(container, runs)
     for run in runs:
         it_ends(world, run, runs)
         if not run.died:
@@ -29,63 +27,15 @@ def hold(world, *runs):
                 it_says_the_truth(world, run, result, alone=len(runs) == 1)
 
 
-# --- 1, and with it 6: a database that cannot be read is no reason to kill earlier
+# --- 1: no SIGKILL before the deadline, whatever can or cannot be read
 
 
-def nothing_is_killed_early(world, container, runs):
+def nothing_is_killed_early(world, container):
     for life in container.lives:
-        for when, running in life.kills:
+        for when, _ in life.kills:
             deadline = world.deadline(container, life, when)
-            if when >= deadline - EPSILON:
-                continue
-            if _frozen_since(life, when) is not None:
-                alive = [work.id for work in container.works if work.id in running and not _dead(work)]
-                assert not alive, f"{container.name} was killed while frozen with {alive} running"
-                continue
-            limits = [r.request.get("idle_limit", container.service.request.idle_limit) for r in runs]
-            may_be_idle = any(limits) and container.service.profile.evidence_complete
-            assert may_be_idle, f"{container.name} was killed {deadline - when:g} s before its deadline"
-            assert not running, f"{container.name} was killed for being idle with {running} running"
-
-
-def _dead(work):
-    """Whether its rows tell that it hangs."""
-    return work.job.takes == NEVER and work.job.by_worker and work.container.service.refreshes
-
-
-def _frozen_since(life, when):
-    """Since when a life was frozen by us at a moment; None if it was not."""
-    return next((begin for begin, end in life.frozen if begin <= when <= end), None)
-
-
-def a_freeze_is_short(container):
-    for life in container.lives:
-        for begin, end in life.frozen:
-            assert end - begin <= policy.FREEZE_BOUND + EPSILON, (
-                f"{container.name} was frozen for {end - begin:g} s"
-            )
-
-
-def what_ends_frozen_is_idle(container, runs):
-    """It was read while it was frozen, and nothing was in flight."""
-    for life in container.lives:
-        for when, _ in life.kills[:1]:
-            begin = _frozen_since(life, when)
-            if begin is None:
-                continue
-            shown = [
-                reading
-                for run in runs
-                for heard, taken, reading in run.evidence.told.get(container.id, [])
-                if begin <= taken and heard <= when and reading.state is EvidenceState.OK
-            ]
-            late = [
-                r
-                for r in runs
-                if r.begun <= when <= r.ended
-                and when >= r.begun + r.request.get("timeout", container.service.request.timeout) - EPSILON
-            ]
-            assert shown or late, f"{container.name} was ended while frozen, and nobody had looked"
+            early = deadline - when
+            assert early <= EPSILON, f"{container.name} was killed {early:g} s before its deadline"
 
 
 def work_that_would_finish_is_not_cut(world, container, runs):
@@ -207,10 +157,9 @@ def it_says_the_truth(world, run, result, alone):
     # What was started after the exit had been noticed, and ended before the verdict, is another story.
     ended_by_us = [life for life in container.lives if life.ended <= _noticed_at(run, result, said_at)]
     if result.verdict is Verdict.DRAINED:
-        ended = [key for key, ending in endings.items() if ending.outcome is not Outcome.QUEUED]
-        lost = [key for key in ended if not _finished(container, works[key], said_at)]
+        lost = [key for key in endings if not _finished(container, works[key], said_at)]
         assert not lost, f"{result.name} is called drained, and {lost} had not finished"
-        assert all(endings[key].outcome is Outcome.FINISHED for key in ended)
+        assert all(ending.outcome is Outcome.FINISHED for ending in endings.values())
         assert result.evidence is EvidenceState.OK
         _it_was_looked_at(run, result, container, ended_by_us)
     if result.verdict is Verdict.CUT:
@@ -220,7 +169,7 @@ def it_says_the_truth(world, run, result, alone):
         ]
         assert unfinished, f"{result.name} is called cut"
     if result.verdict in (Verdict.DRAINED, Verdict.CUT, Verdict.UNVERIFIED):
-        by_sigkill = ended_by_us and ended_by_us[-1].by_sigkill and not ended_by_us[-1].killed_frozen
+        by_sigkill = ended_by_us and ended_by_us[-1].by_sigkill
         assert not (by_sigkill and world.scene.memory == NEVER and alone), (
             f"{result.name} was killed and is called {result.verdict}"
         )
@@ -300,9 +249,6 @@ def _read_at(run, result):
 def _outcome_is_true(container, work, ending, moment, read_at):
     if ending.outcome is Outcome.FINISHED:
         assert _finished(container, work, moment), f"{work.id} is called finished and is {work.state}"
-    if ending.outcome is Outcome.QUEUED:
-        taken = [life for life in container.lives if work.taken_at < life.ended and life.killed_frozen]
-        assert not taken, f"{work.id} is called queued, and was taken at {work.taken_at:g}"
     if ending.outcome is Outcome.INTERRUPTED:
         done = work.state == "finished" and work.ended_at <= read_at
         assert not done, f"{work.id} is called interrupted and is finished"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from . import promises
 from .world import Run, Scene, World
-from .worlds import frozen, scenes, seconds, services
+from .worlds import scenes, seconds, services
 
 
 def tell(world, *runs):
@@ -87,21 +87,3 @@ def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scen
         run = world.stop(Run())
         tell(world, run)
         promises.hold(world, run)
-
-
-@given(scenes(frozen()))
-def test_what_is_ended_while_frozen(scene: Scene) -> None:
-    with World(scene) as world:
-        run = world.stop(Run())
-        tell(world, run)
-        promises.hold(world, run)
-
-
-@given(scenes(frozen(), most=2), st.lists(st.integers(1, 80), min_size=1, max_size=3), seconds(0, 6))
-def test_killed_at_any_step_of_a_freeze(scene: Scene, deaths: list[int], later: float) -> None:
-    with World(scene) as world:
-        runs = [Run(starts_at=later * number, dies_at_step=step) for number, step in enumerate(deaths)]
-        runs.append(Run(starts_at=later * len(deaths)))
-        world.stop(*runs)
-        tell(world, *runs)
-        promises.hold(world, *runs)

@@ -73,28 +73,9 @@ backend_host = shared
     assert config.backends == (Backend("rbd-1", "shared"), Backend("lvm", "ctl1"))
     assert config.service_hosts == ("shared@rbd-1", "ctl1@lvm")
     assert config.database == URL
+    assert SECRET not in repr(config)
     assert (config.service_down_time, config.report_interval, config.graceful_shutdown_timeout) == (90, 15, 0)
     assert config.stated == {"service_down_time", "report_interval", "graceful_shutdown_timeout"}
-
-
-def test_where_the_messages_go(write):
-    text = f"""
-[DEFAULT]
-transport_url = rabbit://u:{SECRET}@a:5672,u:{SECRET}@b:5672//
-[oslo_messaging_rabbit]
-ssl = true
-ssl_ca_file = /etc/ssl/certs/ca.crt
-"""
-    config = service_config.load([write(text)], "cinder-backup")
-    assert config.transport_url == f"rabbit://u:{SECRET}@a:5672,u:{SECRET}@b:5672//"
-    assert (config.rabbit_tls, config.rabbit_ssl_ca) == (True, "/etc/ssl/certs/ca.crt")
-    assert SECRET not in repr(config)
-
-
-@pytest.mark.parametrize("line", ["transport_url = rabbit://u:$unknown@a//", "", "transport_url ="])
-def test_no_stop_fails_for_where_the_messages_go(write, line):
-    config = service_config.load([write(f"[DEFAULT]\n{line}\n")], "cinder-backup", hostname="node1")
-    assert (config.host, config.transport_url, config.rabbit_tls) == ("node1", None, False)
 
 
 def test_backends_and_cluster_are_cinder_volumes_alone(write):

@@ -20,7 +20,7 @@ from .units import Owning
 
 
 def start_existing(options: Options, engine: Engine, container: Container) -> dict[str, Any]:
-    """Let it run: start it, or thaw it; one that runs is left as it is."""
+    """Let it run: start it, or unpause it; one that runs is left as it is."""
     each = Each(
         {"name": container.name, "id": container.id, "changed": False, "failed": False}, container=container
     )
@@ -30,7 +30,7 @@ def start_existing(options: Options, engine: Engine, container: Container) -> di
     each.result["changed"], each.after = True, ContainerStatus.RUNNING.value
     if not options.check_mode:
         if container.status is ContainerStatus.PAUSED:
-            engine.thaw(container.id)
+            engine.unpause(container.id)
         else:
             run_again(options, engine, container, each)
     return compose([each])

@@ -15,7 +15,7 @@ from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked
 from ..model import NO_PROFILE, Container, ContainerStatus
-from ..systemd.units import Units
+from ..systemd.install import UnitFiles
 from . import report, survey
 from .options import Options
 from .results import Each, absent_diff, action_result, as_dicts, compose, container_of, spec_diff
@@ -31,7 +31,7 @@ def spec_of(options: Options) -> ContainerSpec:
     profile = evidence.profile_for(service, options.container.get("environment") or {})
     described = options.container
     # Its unit starts it again, and the engine must not do so, too.
-    if wanted_unit(options, Units()) is not None:
+    if wanted_unit(options, UnitFiles()) is not None:
         check_restart(described)
         described = {**described, "restart_policy": "no", "restart_retries": None}
     return describe(

@@ -11,12 +11,12 @@ from typing import Any
 
 from ..drain.loop import stop_all
 from ..drain.result import StopResult
-from ..engine import cgroup
 from ..engine.port import Engine
-from ..errors import CannotFreeze, KollaDrainError, Refused
+from ..errors import KollaDrainError, Refused
 from ..evidence.reader import Batch
 from ..host.ledger import Ledger, boot_clock
-from ..model import Container, ContainerStatus, Exit, Finding, Reading, Verdict
+from ..host.process import any_in_container
+from ..model import Container, ContainerStatus, Finding, Reading, Verdict
 from ..systemd.units import SETTLE
 from . import report, survey
 from .options import Options
@@ -53,7 +53,7 @@ def stop_each(options: Options, engine: Engine, wanted_for: str = "stop") -> lis
         return planned
     with contextlib.suppress(KollaDrainError):  # tidying up is nobody's reason to fail
         # An entry may be of a container of another engine on this host: the kernel knows them all.
-        ledger.sweep(lambda found: engine.inspect(found) is not None or bool(cgroup.processes(found)))
+        ledger.sweep(lambda found: engine.inspect(found) is not None or any_in_container(found))
     stops = _drain if options.graceful_shutdown else _plain_stops
     with owning.held(_at_rest(found)) as stirred:
         until = boot_clock() + SETTLE
@@ -87,9 +87,6 @@ def _drain(options: Options, engine: Engine, ledger: Ledger, known: Sequence[Kno
     woken = threading.Event()
     sources = {one.container.id: one.source for one in known if one.source is not None}
     batch = Batch(sources, woken.set)
-    if any(one.plan.exit is Exit.FREEZE for one in known):
-        with contextlib.suppress(CannotFreeze):  # said by the freeze itself, and then it is signalled
-            engine.watch_freezes()
     watcher = engine.watch([one.container.id for one in known], woken.set)
 
     def wait(seconds: float) -> None:
@@ -107,7 +104,6 @@ def _drain(options: Options, engine: Engine, ledger: Ledger, known: Sequence[Kno
         )
     finally:
         watcher.close()
-        engine.close()
         notes = batch.notes()
         batch.close()
     return [_drained(one, result, notes.get(one.container.id, "")) for one, result in zip(known, results)]

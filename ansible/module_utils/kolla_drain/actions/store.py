@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..container import compare
-from ..engine.inspected import full_reference
+from ..engine.image_reference import ImageReference
 from ..engine.port import Engine, Maker
 from ..errors import Refused
 from .options import Options
@@ -86,7 +86,7 @@ def remove_image(options: Options, engine: Engine) -> dict[str, Any]:
 def _image_named(options: Options) -> str:
     if not options.image:
         raise Refused(f"No image is named for {options.action}; give image.")
-    return full_reference(options.image)
+    return str(ImageReference.parse(options.image))
 
 
 def _image_result(name: str, before: str, after: str) -> dict[str, Any]:

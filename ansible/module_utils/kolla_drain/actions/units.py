@@ -10,7 +10,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..kolla import unit_name
 from ..model import Verdict
-from ..systemd.install import Change, definition
+from ..systemd.install import Change, UnitFiles, definition
 from ..systemd.unit import Unit
 from ..systemd.unit_file import Definition
 from ..systemd.units import Hold, Units
@@ -138,9 +138,9 @@ class Owning:
 # --- written
 
 
-def wanted_unit(options: Options, units: Units) -> Definition | None:
+def wanted_unit(options: Options, files: UnitFiles) -> Definition | None:
     """The unit that the container asked for is to have; None where systemd is not there, or has no part in it."""
-    if not units.booted or not options.detach:
+    if not files.booted or not options.detach:
         return None
     return definition(
         options.names[0],
@@ -151,23 +151,23 @@ def wanted_unit(options: Options, units: Units) -> Definition | None:
     )
 
 
-def write_unit(options: Options, units: Units | None = None) -> Change:
+def write_unit(options: Options, files: UnitFiles | None = None) -> Change:
     """See to it that the container asked for has its unit; in check mode tell what would be written. UnitError."""
-    units = units or Units()
-    wanted = wanted_unit(options, units)
+    files = files or UnitFiles()
+    wanted = wanted_unit(options, files)
     if wanted is None:
         return Change()
-    return units.planned(wanted) if options.check_mode else units.ensure(wanted)
+    return files.planned(wanted) if options.check_mode else files.ensure(wanted)
 
 
-def withdraw_unit(options: Options, units: Units | None = None) -> Change:
+def withdraw_unit(options: Options, files: UnitFiles | None = None) -> Change:
     """See to it that the container asked for has no unit of ours where its policy asks for none."""
-    units = units or Units()
-    if not units.booted or not options.detach or wanted_unit(options, units) is not None:
+    files = files or UnitFiles()
+    if not files.booted or not options.detach or wanted_unit(options, files) is not None:
         return Change()
     name = options.names[0]
     try:
-        return units.unwanted(name) if options.check_mode else units.withdraw(name)
+        return files.unwanted(name) if options.check_mode else files.withdraw(name)
     except UnitError as exc:  # its container is as wanted by now, and the result tells of that
         return Change(note=f"The unit of {name}, which is to have none, could not be removed: {exc}")
 
@@ -198,13 +198,13 @@ def _at_rest(engine: Engine, name: str) -> bool:
     return now is None or now.at_rest
 
 
-def remove_units(options: Options, removed: Sequence[Each], units: Units | None = None) -> None:
+def remove_units(options: Options, removed: Sequence[Each], files: UnitFiles | None = None) -> None:
     """Remove the units of containers that were removed, or that were not there to begin with."""
-    units = units or Units()
+    files = files or UnitFiles()
     by_name = {each.result["name"]: each for each in removed if each.result.get("removed", True)}
-    theirs = [name for name in by_name if units.removable(name)]
+    theirs = [name for name in by_name if files.removable(name)]
     try:
-        notes: dict[str, str] = dict.fromkeys(theirs, "") if options.check_mode else units.remove(theirs)
+        notes: dict[str, str] = dict.fromkeys(theirs, "") if options.check_mode else files.remove(theirs)
     except UnitError as exc:
         for name in theirs:
             by_name[name].warnings.append(f"The unit of {name} could not be removed: {exc}")

@@ -1,4 +1,7 @@
-"""Fencing on a real Cinder 29, whose API disables with a reason and then enables nothing; on eventlet only."""
+"""Disable and enable services of a real Cinder 29, whose API disables with a reason and then enables nothing.
+
+On eventlet only.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.disable import database as fencing
+from kolla_drain.disable.database import grant
 from testbed.paths import LABEL
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -23,7 +26,7 @@ from .conftest import VOLUME
 
 MODULE = ROOT / "library" / "kolla_service.py"
 ELSEWHERE = "kolla_drain_elsewhere"
-DRAIN = "kolla_drain_fencer"
+DRAIN = "kolla_drain_disabler"
 
 Call = Callable[..., dict[str, Any]]
 
@@ -35,16 +38,16 @@ def cinder(any_stack: Stack) -> Stack:
 
 
 @pytest.fixture(autouse=True)
-def nothing_fenced(cinder: Stack) -> Iterator[None]:
-    """Before and after each test, by root's hand."""
-    free(cinder)
+def everything_enabled(cinder: Stack) -> Iterator[None]:
+    """Enable every service before and after each test, as root in the database."""
+    enable_all(cinder)
     yield
-    free(cinder)
+    enable_all(cinder)
 
 
-def free(stack: Stack) -> None:
+def enable_all(stack: Stack) -> None:
     stack.mariadb.execute(
-        "UPDATE services SET disabled = 0, disabled_reason = NULL, frozen = 0 WHERE disabled OR frozen",
+        "UPDATE services SET disabled = 0, disabled_reason = NULL WHERE disabled",
         (),
         "cinder",
     )
@@ -52,10 +55,10 @@ def free(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def account(cinder: Stack) -> Iterator[dict[str, Any]]:
-    """An account of the database with just the rights that the documentation gives it."""
+    """A database account with no rights but those in the documentation."""
     password = secrets.token_hex(12)
     cinder.mariadb.execute(f"CREATE OR REPLACE USER `{DRAIN}`@`%%` IDENTIFIED BY %s", (password,))
-    cinder.mariadb.execute(fencing.grant(f"`{DRAIN}`@`%`"))
+    cinder.mariadb.execute(grant(f"`{DRAIN}`@`%`"))
     port = cinder.state.endpoints.mariadb_port
     yield {"host": "127.0.0.1", "port": port, "user": DRAIN, "password": password, "name": "cinder"}
     cinder.mariadb.execute(f"DROP USER `{DRAIN}`@`%`")
@@ -77,7 +80,9 @@ def call(cinder: Stack) -> Call:
     def called(service: str, host: str, state: str, check: bool = False, **more: Any) -> dict[str, Any]:
         asked = {"service": service, "host": host, "state": state, **access(cinder), **more}
         result = run_module(asked, module=MODULE, check=check, diff=True)
-        told = {key: result.get(key) for key in ("msg", "changed", "fenced", "method", "warnings", "seconds")}
+        told = {
+            key: result.get(key) for key in ("msg", "changed", "disabled", "method", "warnings", "seconds")
+        }
         print(f"{state} {service} {host}: {told}")
         return result
 
@@ -91,7 +96,7 @@ def here(cinder: Stack) -> str:
 
 
 def rows(stack: Stack, service: str = "cinder-volume") -> dict[str, tuple[bool, str]]:
-    """What the database says: by host whether it is disabled and why."""
+    """Return from the database, by host, whether the service is disabled and why."""
     found = stack.mariadb.execute(
         "SELECT host, disabled, disabled_reason FROM services WHERE deleted = 0 AND `binary` = %s",
         (service,),
@@ -101,7 +106,7 @@ def rows(stack: Stack, service: str = "cinder-volume") -> dict[str, tuple[bool, 
 
 
 def test_this_cinder_has_the_fault(cinder: Stack, here: str) -> None:
-    """When this fails, Cinder was mended, and the second ways may go."""
+    """When this fails, Cinder has been fixed, and the fallback can be removed."""
     body = {"binary": "cinder-backup", "host": here}
     cinder.api.call("PUT", "os-services/disable", body)
     assert rows(cinder, "cinder-backup")[here] == (False, "")
@@ -111,64 +116,51 @@ def test_this_cinder_has_the_fault(cinder: Stack, here: str) -> None:
     assert rows(cinder, "cinder-backup")[here] == (True, "try")
 
 
-def test_a_backend_is_fenced_and_comes_back_by_the_database(
+def test_a_backend_is_disabled_and_enabled_in_the_database(
     cinder: Stack, call: Call, here: str, account: dict[str, Any]
 ) -> None:
     backend = f"{here}@file-1"
 
-    fenced = call("cinder-volume", backend, "fenced", fence="always", reason="e2e")
-    again = call("cinder-volume", backend, "fenced", fence="always", reason="another")
+    disabled = call("cinder-volume", backend, "disabled", disable="always", reason="e2e")
+    again = call("cinder-volume", backend, "disabled", disable="always", reason="another")
 
-    assert (fenced["changed"], fenced["fenced"], fenced["method"]) == (True, True, "api")
-    assert fenced["services"][0]["fenced_by_us"] is True
-    assert fenced["diff"]["before"] != fenced["diff"]["after"]
+    assert (disabled["changed"], disabled["disabled"], disabled["method"]) == (True, True, "api")
+    assert disabled["services"][0]["disabled_by_us"] is True
+    assert disabled["diff"]["before"] != disabled["diff"]["after"]
     assert backend not in cinder.api.pools(), "the scheduler has seen it"
-    disabled, reason = rows(cinder)[backend]
-    assert disabled
-    assert reason.startswith("kolla-drain: fenced 2")
+    flag, reason = rows(cinder)[backend]
+    assert flag
+    assert reason.startswith("kolla-drain: disabled 2")
     assert reason.endswith(" e2e")
     assert rows(cinder)[f"{here}@file-2"] == (False, "")
-    assert (again["changed"], again["fenced"]) == (False, True)
+    assert (again["changed"], again["disabled"]) == (False, True)
 
-    unfenced = call("cinder-volume", here, "unfenced", database=account)
-    repeated = call("cinder-volume", here, "unfenced", database=account)
+    enabled = call("cinder-volume", here, "enabled", database=account)
+    repeated = call("cinder-volume", here, "enabled", database=account)
 
-    assert (unfenced["changed"], unfenced["fenced"], unfenced["method"]) == (True, False, "database")
+    assert (enabled["changed"], enabled["disabled"], enabled["method"]) == (True, False, "database")
     assert set(rows(cinder).values()) == {(False, "")}
     assert repeated["changed"] is False
 
 
-def test_a_backend_comes_back_by_its_own_hand(cinder: Stack, call: Call, here: str) -> None:
-    call("cinder-volume", here, "fenced", fence="always")
-    assert [disabled for disabled, _ in rows(cinder).values()] == [True, True]
+def test_auto_disables_nothing_that_nobody_can_replace(cinder: Stack, call: Call, here: str) -> None:
+    volume = call("cinder-volume", here, "disabled")
+    backup = call("cinder-backup", here, "disabled")
 
-    result = call("cinder-volume", here, "unfenced")
-
-    assert (result["changed"], result["method"]) == (True, "thaw")
-    assert set(rows(cinder).values()) == {(False, "")}
-    assert cinder.mariadb.execute("SELECT COUNT(*) FROM services WHERE frozen", (), "cinder") == [(0,)]
-
-
-def test_auto_fences_nothing_that_has_no_other_place(cinder: Stack, call: Call, here: str) -> None:
-    volume = call("cinder-volume", here, "fenced")
-    backup = call("cinder-backup", here, "fenced")
-
-    assert (volume["changed"], volume["fenced"], backup["changed"], backup["fenced"]) == (
-        False,
-        False,
-        False,
-        False,
-    )
+    for result in (volume, backup):
+        assert (result["changed"], result["disabled"]) == (False, False)
     assert (
-        "no other enabled and living cinder-volume in zone nova has its backend name file-1"
+        "no other cinder-volume in zone nova that is enabled and up has its backend name file-1"
         in volume["reason"]
     )
-    assert "no other enabled and living cinder-backup" in backup["reason"]
+    assert (
+        "no other cinder-backup in zone nova that is enabled and up could take its work" in backup["reason"]
+    )
 
 
 @pytest.fixture
 def elsewhere(cinder: Stack, tmp_path: Path) -> Iterator[str]:
-    """A second host that has file-1, too: its row."""
+    """Run cinder-volume with file-1 on a second host; yield its host@backend."""
     mounts = cinder.container(VOLUME).attrs["Mounts"]
     (conf,) = (mount["Source"] for mount in mounts if mount["Destination"].endswith("cinder.conf"))
     text = Path(conf).read_text().replace("[DEFAULT]\n", "[DEFAULT]\nhost = elsewhere\n", 1)
@@ -204,23 +196,29 @@ def elsewhere(cinder: Stack, tmp_path: Path) -> Iterator[str]:
         cinder.mariadb.execute("DELETE FROM services WHERE host LIKE 'elsewhere%%'", (), "cinder")
 
 
-def test_auto_fences_what_has_another_place(cinder: Stack, call: Call, here: str, elsewhere: str) -> None:
+def test_auto_disables_what_another_host_can_take(
+    cinder: Stack, call: Call, here: str, account: dict[str, Any], elsewhere: str
+) -> None:
     backend = f"{here}@file-1"
 
-    planned = call("cinder-volume", here, "fenced", check=True)
+    planned = call("cinder-volume", here, "disabled", check=True, database=account)
     assert planned["changed"] is True
     assert set(rows(cinder).values()) == {(False, "")}, "check mode"
 
-    done = call("cinder-volume", here, "fenced")
+    unsafe = call("cinder-volume", here, "disabled")
+    assert unsafe["changed"] is False, "without a database it could not be enabled again"
+    assert set(rows(cinder).values()) == {(False, "")}
+
+    done = call("cinder-volume", here, "disabled", database=account)
     assert done["changed"] is True
-    assert done["fenced"] is False, "file-2 has no other place"
-    assert [one["host"] for one in done["services"] if one["fenced_by_us"]] == [backend]
+    assert done["disabled"] is False, "no other host has file-2"
+    assert [service["host"] for service in done["services"] if service["disabled_by_us"]] == [backend]
     assert cinder.api.pools() == {f"{here}@file-2", elsewhere}
 
-    other = call("cinder-volume", elsewhere, "fenced")
-    assert (other["changed"], rows(cinder)[elsewhere]) == (False, (False, "")), "the first is fenced by now"
+    other = call("cinder-volume", elsewhere, "disabled", database=account)
+    assert (other["changed"], rows(cinder)[elsewhere]) == (False, (False, "")), "the first is disabled by now"
 
-    assert call("cinder-volume", here, "unfenced")["changed"] is True
+    assert call("cinder-volume", here, "enabled", database=account)["changed"] is True
     assert set(rows(cinder).values()) == {(False, "")}
 
 
@@ -231,28 +229,28 @@ def test_what_the_operator_disabled_stays(
     body = {"binary": "cinder-volume", "host": backend, "disabled_reason": "disk swap"}
     cinder.api.call("PUT", "os-services/disable-log-reason", body)
 
-    fenced = call("cinder-volume", backend, "fenced", fence="always")
-    unfenced = call("cinder-volume", backend, "unfenced", database=account)
+    disabled = call("cinder-volume", backend, "disabled", disable="always")
+    enabled = call("cinder-volume", backend, "enabled", database=account)
 
-    for result in (fenced, unfenced):
-        assert (result["changed"], result["fenced"]) == (False, True)
-        assert "disabled by somebody else, with the reason 'disk swap', and stays so" in result["msg"]
+    for result in (disabled, enabled):
+        assert (result["changed"], result["disabled"]) == (False, True)
+        assert "disabled by somebody else, with the reason 'disk swap', and stays disabled" in result["msg"]
         assert result["undo"] == []
     assert rows(cinder)[backend] == (True, "disk swap")
 
 
-def test_without_a_second_way_it_fails_with_what_to_do_and_that_works(
+def test_without_a_database_the_error_holds_a_statement_that_works(
     cinder: Stack, call: Call, here: str
 ) -> None:
-    fenced = call("cinder-backup", here, "fenced", fence="always")
-    assert fenced["fenced"] is True
-    assert "ignores a request to enable" in fenced["warnings"][0]
+    disabled = call("cinder-backup", here, "disabled", disable="always")
+    assert disabled["disabled"] is True
+    assert "ignores a request to enable" in disabled["warnings"][0]
 
-    failed = call("cinder-backup", here, "unfenced")
+    failed = call("cinder-backup", here, "enabled")
     assert failed["failed"] is True
     assert "\n" not in failed["msg"]
 
-    statement = failed["msg"].split("do it by hand: ")[1].rstrip(";").replace("%", "%%")
+    statement = failed["msg"].split("enable it by hand: ")[1].rstrip(";").replace("%", "%%")
     cinder.mariadb.execute(statement, (), "cinder")
     assert call("cinder-backup", here, "status")["services"][0]["status"] == "enabled"
 
@@ -277,7 +275,7 @@ def test_an_account_without_the_rights_is_told_which(cinder: Stack, call: Call, 
     password = secrets.token_hex(12)
     cinder.mariadb.create_user("kolla_drain_reader", password, "SELECT", on="cinder.services")
     try:
-        call("cinder-backup", here, "fenced", fence="always")
+        call("cinder-backup", here, "disabled", disable="always")
         port = cinder.state.endpoints.mariadb_port
         database = {
             "host": "127.0.0.1",
@@ -286,7 +284,7 @@ def test_an_account_without_the_rights_is_told_which(cinder: Stack, call: Call, 
             "password": password,
             "name": "cinder",
         }
-        failed = call("cinder-backup", here, "unfenced", database=database)
+        failed = call("cinder-backup", here, "enabled", database=database)
     finally:
         cinder.mariadb.execute("DROP USER kolla_drain_reader")
 

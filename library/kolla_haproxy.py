@@ -130,7 +130,7 @@ def ask(path, command):
     except OSError as exc:
         why = exc.strerror or type(exc).__name__
         raise Unanswered(
-            f"HAProxy does not answer at {path} ({why}); correct haproxy_socket, or take the host out of haproxy_hosts."
+            f"HAProxy does not answer at {path} ({why}); correct kolla_drain_haproxy_socket, or take the host out of kolla_drain_haproxy_hosts."
         ) from exc
     return answer.decode(errors="replace").strip()
 
@@ -141,7 +141,7 @@ def servers(path, backends, server):
     if not lines or not lines[0].startswith("pxname,"):
         said = lines[0] if lines else "nothing"
         raise HaproxyError(
-            f"HAProxy at {path} did not tell its servers but: {said}; see that haproxy_socket is its."
+            f"HAProxy at {path} did not tell its servers but: {said}; see that kolla_drain_haproxy_socket is its."
         )
     return [
         {"backend": row["pxname"], "status": row["status"], "sessions": int(row["scur"] or 0)}
@@ -204,7 +204,7 @@ def refused(path, server, state, why):
     """What a person can do about it."""
     return HaproxyError(
         f"HAProxy at {path} refuses to set {server} to {state}: {why}. Set haproxy_socket_level_admin: true in Kolla's "
-        "globals.yml and reconfigure the load balancer, or take its host out of haproxy_hosts."
+        "globals.yml and reconfigure the load balancer, or take its host out of kolla_drain_haproxy_hosts."
     )
 
 
@@ -241,7 +241,7 @@ def act(params, check_mode):
     before = servers(path, params["backends"], server)
     if not before and not params["ignore_missing"]:
         raise HaproxyError(
-            f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct haproxy_server."
+            f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct kolla_drain_haproxy_server."
         )
     moved = due(path, before, server, state)
     now = before

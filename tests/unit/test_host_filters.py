@@ -13,7 +13,7 @@ from tests.support.documented import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "kolla_drain" / "filter_plugins" / "kolla_host.py"
-ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["host_waves"]
+ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["kolla_drain_host_waves"]
 
 
 @pytest.fixture(scope="module")

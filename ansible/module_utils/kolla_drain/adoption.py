@@ -36,7 +36,7 @@ _NO_GRACE = 10  # what kolla_container makes of 0
 # The time-out of a task without common_options: its container's unit was written with this one.
 _GRACE = "docker_graceful_timeout"
 _KOLLA_GRACE = 60  # kolla-ansible's, where that variable is not to be seen
-# Options of kolla_docker that variables give: graceful_shutdown_NAME, or NAME as before 0.3.
+# Options of kolla_docker that variables give: graceful_shutdown_NAME, or NAME as before 0.4.
 _FROM_VARIABLES = ("on_timeout", "quiesce", "preflight")
 # Codes of a failed result of kolla_docker: what the host lacks to read evidence.
 _DRIVER_MISSING, _CONFIG_MISSING = "driver_missing", "config_missing"
@@ -183,7 +183,7 @@ def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
 
 
 def old_names(value: Values) -> list[str]:
-    """Return a warning for each variable that is set by its name before 0.3."""
+    """Return a warning for each variable that is set by its name before 0.4."""
     renamed = [option for option in _FROM_VARIABLES if value(option) is not None]
     return [
         f"Deprecated: {option} is set, and the variable is named graceful_shutdown_{option} now; rename it."

@@ -106,7 +106,7 @@ def targets(names: list[str], services: dict[str, Answer], now: list[Answer]) ->
     found: list[dict[str, str]] = []
     for answer in now:
         name = answer.get("item")
-        # `fence` is the name of the key before 0.3.
+        # `fence` is the name of the key before 0.4.
         if name not in names or not services[name].get("disable", services[name].get("fence", False)):
             continue
         for row in answer.get("heartbeat", {}).get("rows", []):

@@ -141,7 +141,7 @@ def known_as(
 
 
 def disabled_of(remembered: Answer) -> list[Answer]:
-    """Return what was disabled; a file that was written before 0.3 calls it fenced."""
+    """Return what was disabled; a file that was written before 0.4 calls it fenced."""
     return list(remembered.get("disabled", remembered.get("fenced", [])))
 
 

@@ -368,7 +368,7 @@ def test_without_limit_no_host_is_drained(site: HostSite) -> None:
 
     assert site.code != 0
     assert site.calls == []
-    assert "say which hosts are to be drained, with --limit" in site.output
+    assert "name the hosts to drain with --limit" in site.output
 
 
 def test_stop_with_a_tag_stops_that_part_alone(site: HostSite) -> None:
@@ -430,6 +430,32 @@ def test_start_enables_nothing_that_does_not_report(site: HostSite) -> None:
     assert "k1 is not back: nova_compute does not report" in site.output
     assert site.did("enabled") == []
     assert site.state("k1").exists()
+
+
+def test_a_backend_that_was_silent_before_the_drain_holds_up_nobody(site: HostSite) -> None:
+    rows = [{"service": "nova-compute", "host": host, "up": host == "k1"} for host in ("k1", "dead")]
+    site.runs_on("k1", COMPUTE, nova_compute={"heartbeat": {"up": False, "rows": rows}})
+    site.answers["drain_status nova_compute k1"] = {
+        "status": "running",
+        "heartbeat": {"up": False, "rows": rows},
+    }
+    site.run("reboot_prepare.yml", "k1")
+
+    site.run("start.yml", "k1", "-e", "kolla_drain_ready_timeout=1")
+
+    assert site.code == 0
+    assert "nova-compute on dead does not report, and did not before" in site.output
+
+
+@pytest.mark.parametrize("play", ["reboot_prepare.yml", "start.yml"])
+def test_a_state_file_that_cannot_be_read_ends_it(site: HostSite, play: str) -> None:
+    site.state("k1").mkdir(parents=True)
+
+    site.run(play, "k1")
+
+    assert site.code != 0
+    assert site.did("stop_container", "start_container", "disabled") == []
+    assert site.state("k1").is_dir()
 
 
 def test_what_is_gone_meanwhile_is_told_and_the_rest_comes_back(site: HostSite) -> None:

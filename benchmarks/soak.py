@@ -35,7 +35,7 @@ KINDS = {
     **traffic.BACKUP_KINDS,
 }
 # NOTE: the testbed has backup_use_same_host, so no other cinder-backup can take what a fenced one is asked for.
-MORE = ("-e", "fence=never")
+MORE = ("-e", "kolla_drain_disable=never")
 # Longer than all the budgets of a play together.
 ROLL_LIMIT = 2700.0
 # What met a roll and has not ended so long after it is lost.

@@ -306,7 +306,7 @@ class Site(Slowed):
             "cinder_privileged": False,
             "cinder_capabilities": list(CAPABILITIES),
             "cinder_labels": {LABEL: "site"},
-            "fence_api": {
+            "kolla_drain_api": {
                 "auth_type": "none",
                 "auth": {"token": f"{project}:{project}"},
                 "endpoint_overrides": {"cinder": self.api.base},

@@ -89,7 +89,7 @@ def _variables(stack: Stack, image: str) -> dict[str, Any]:
         "cinder_api_listen_port": stack.state.endpoints.api_port,
         "cinder_privileged": False,
         "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode},
-        "fence_api": _api(stack),
+        "kolla_drain_api": _api(stack),
     }
     for name in CINDER:
         spec = stack.cinder_spec(name, image)
@@ -104,13 +104,13 @@ def _common(host: str) -> dict[str, Any]:
         "ansible_connection": "local",
         "ansible_python_interpreter": PYTHON,
         "ansible_become": False,  # the testbed is root's anyway
-        "fence_delegate": host,
+        "kolla_drain_api_delegate": host,
         "docker_restart_policy": "no",
         "enable_container_healthchecks": False,
         "kolla_one_off_setup": "",
         "default_container_dimensions": {},
         "api_interface_address": "127.0.0.1",
-        "database_backup_command": ["docker", "exec", "-i", MARIADB, "mariadb-dump"],
+        "kolla_drain_database_backup_command": ["docker", "exec", "-i", MARIADB, "mariadb-dump"],
     }
 
 
@@ -141,7 +141,7 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
         "nova_privileged": False,
         "nova_console": "none",
         "nova_labels": {LABEL: nova.name, MODE_LABEL: nova.state.settings.mode},
-        "fence_api": {
+        "kolla_drain_api": {
             "auth_type": "none",
             "auth": {"token": nova.state.ends.token},
             "endpoint_overrides": {"nova": nova.api.base},

@@ -130,8 +130,8 @@ def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, tmp_pat
     with Chronicle(site) as chronicle:
         play = (
             Play(inventory)
-            .when("PLAY [The next service of the order, cinder 2]", load.volume_work)
-            .when("PLAY [The next service of the order, cinder 3]", load.backup_work)
+            .when("PLAY [cinder, cinder-volume]", load.volume_work)
+            .when("PLAY [cinder, cinder-backup]", load.backup_work)
             .end(1800)
         )
     print(

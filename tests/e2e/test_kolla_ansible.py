@@ -489,7 +489,7 @@ def story(site: Site) -> dict[str, Chapter]:
         beside = pool.submit(meanwhile, site)
         found = {"drained": drained.result(), "plain": plain.result(), **beside.result()}
     name, equal = "cinder_volume", {"more_volumes": CHANGED}
-    hurried = {"on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 4}
+    hurried = {"graceful_shutdown_on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 4}
     site.hold(name)
     site.describe(name, UNTIL_TOLD)
     found["restarted"] = chapter(site, "reconfigure", name, drains=True, **equal)

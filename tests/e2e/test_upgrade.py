@@ -220,8 +220,8 @@ def test_an_upgrade_under_load_loses_nothing(site: Stack, to_next: Path) -> None
     with Recorder(site.client, "cinder") as recorded:
         play = (
             Play(to_next)
-            .when("PLAY [The next service of the order, cinder 2]", load.volume_work)
-            .when("PLAY [The next service of the order, cinder 3]", load.backup_work)
+            .when("PLAY [cinder, cinder-volume]", load.volume_work)
+            .when("PLAY [cinder, cinder-backup]", load.backup_work)
             .end(600)
         )
 
@@ -275,8 +275,9 @@ def test_check_mode_names_what_is_in_flight_and_touches_nothing(site: Stack, to_
 
     assert play.code == 0
     assert f"in flight: volume_create {volume} (creating" in play.output
-    assert "cinder-volume (cinder_volume): to be replaced, for it differs in image" in play.output
+    assert "cinder-volume (cinder_volume): to be replaced, because it differs in image" in play.output
     assert re.search(r"\+image: .*cinder:\w+\"?$", play.output, re.MULTILINE), "the diff"
+    assert "[DEFAULT]/graceful_shutdown_timeout is" in play.output, "the scheduler's own time-out"
     assert (files(), rows(site), images_there(site), containers_there(site)) == before
     assert recorded.events == []
     site.clear_pauses()

@@ -1,4 +1,4 @@
-"""kolla_haproxy against a socket that speaks as HAProxy does."""
+"""The client against a socket that answers as HAProxy does, and against a real HAProxy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import socketserver
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.support.documented import load
+from kolla_drain import haproxy as core
+from kolla_drain.haproxy import Haproxy, HaproxyError, Result
 
 HEADER = "# pxname,svname,qcur,qmax,scur,smax,slim,status,weight,\n"
 STATES = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n"
@@ -95,211 +95,200 @@ def haproxy(tmp_path: Path) -> Iterator[tuple[FakeHaproxy, str]]:
         thread.join()
 
 
-@pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    loaded = load("kolla_haproxy")
-    monkeypatch.setattr(loaded.time, "sleep", lambda _: None)
-    return loaded
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "_LOOK_EVERY", 0)
 
 
-def options(path: str, state: str, **more: object) -> dict[str, object]:
-    given = {"socket": path, "backends": ["a_back", "b_back", "none_back"], "server": "one", "timeout": 30}
-    return {**given, "state": state, "ignore_missing": False, **more}
+def change(
+    path: str,
+    state: core.State,
+    *,
+    check: bool = False,
+    backends: Sequence[str] = ("a_back", "b_back", "none_back"),
+    server: str = "one",
+    timeout: float = 30,
+    missing_is_fine: bool = False,
+) -> Result:
+    haproxy = Haproxy(path, backends, server)
+    return haproxy.change(state, timeout, check=check, missing_is_fine=missing_is_fine)
 
 
-def test_backends_are_chosen_by_patterns(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_backends_are_chosen_by_patterns(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 
-    module.act(options(path, "drain", backends=["*", "!b_*"]), check_mode=False)
+    change(path, "drain", backends=["*", "!b_*"])
 
     assert fake.commands == ["set server a_back/one state drain"]
 
 
-def test_a_host_without_an_api_may_be_no_error(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_a_host_without_an_api_may_be_no_error(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 
-    result = module.act(options(path, "drain", server="compute", ignore_missing=True), check_mode=False)
+    result = change(path, "drain", server="compute", missing_is_fine=True)
 
-    assert (result["changed"], result["servers"], fake.commands) == (False, [], [])
+    assert (result.changed, result.before, fake.commands) == ([], [], [])
 
 
-def test_it_is_drained_in_every_backend_and_waited_for(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
-) -> None:
+def test_it_is_drained_in_every_backend_and_waited_for(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][1] = 3
     fake.looks_until_settled = 4
 
-    result = module.act(options(path, "drain"), check_mode=False)
+    result = change(path, "drain")
 
-    assert (result["changed"], result["sessions"]) == (True, 0)
-    assert result["servers"][0] == {"backend": "a_back", "status": "UP", "sessions": 3}
+    assert len(result.changed) == 2
+    assert [one.sessions for one in result.now] == [0, 0]
+    assert result.before[0] == core.Server("a_back", "UP", 3)
     assert fake.commands == ["set server a_back/one state drain", "set server b_back/one state drain"]
     assert fake.servers["a_back", "two"] == ["UP", 0]
 
 
-def test_it_is_put_back_and_up(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_it_is_put_back_and_up(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
-    module.act(options(path, "drain"), check_mode=False)
+    change(path, "drain")
     fake.looks_until_settled = 4
 
-    assert module.act(options(path, "ready"), check_mode=False)["changed"] is True
+    assert change(path, "ready").changed
     assert fake.servers["a_back", "one"][0] == "UP"
 
 
-def test_a_drained_server_that_is_shown_as_down_is_put_back(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
-) -> None:
+def test_a_drained_server_that_is_shown_as_down_is_put_back(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][0] = "DOWN"
     fake.drained_down.add(("a_back", "one"))
     fake.looks_until_settled = 4
 
-    result = module.act(options(path, "ready"), check_mode=False)
+    result = change(path, "ready")
 
-    assert result["changed"] is True
+    assert result.changed
     assert fake.commands == ["set server a_back/one state ready"]
     assert fake.servers["a_back", "one"][0] == "UP"
 
 
 @pytest.mark.parametrize(("state", "drained"), [("ready", False), ("drain", True)])
 def test_a_server_that_is_down_and_as_it_should_be_is_left_alone(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], state: str, drained: bool
+    haproxy: tuple[FakeHaproxy, str], state: str, drained: bool
 ) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][0] = "DOWN 1/2"
     fake.drained_down |= {("a_back", "one")} if drained else set()
-    wanted = options(path, state, backends=["a_back"])
 
-    assert module.act(wanted, check_mode=False)["changed"] is False
+    assert change(path, state, backends=["a_back"]).changed == []
     assert fake.commands == []
 
 
-def test_a_server_that_is_down_is_drained_for_when_it_comes_up(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
-) -> None:
+def test_a_server_that_is_down_is_drained_for_when_it_comes_up(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][0] = "DOWN"
     fake.looks_until_settled = 10**9
 
-    module.act(options(path, "drain", backends=["a_back"]), check_mode=False)
+    change(path, "drain", backends=["a_back"])
 
     assert fake.commands == ["set server a_back/one state drain"]
 
 
 def test_where_haproxy_does_not_tell_it_is_said_again(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
+    haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][0] = "DOWN"
     monkeypatch.setattr(fake, "_states", lambda: "Unknown command.\n")
 
-    assert module.act(options(path, "ready", backends=["a_back"]), check_mode=False)["changed"] is True
+    assert change(path, "ready", backends=["a_back"]).changed
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
 @pytest.mark.parametrize("level", ["operator", "user"])
 def test_a_socket_that_may_only_look_is_an_error_before_anything_is_sent(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], check_mode: bool, level: str
+    haproxy: tuple[FakeHaproxy, str], check_mode: bool, level: str
 ) -> None:
     fake, path = haproxy
     fake.level = level
 
-    with pytest.raises(
-        module.HaproxyError, match=rf"level {level}, not admin.*haproxy_socket_level_admin: true"
-    ):
-        module.act(options(path, "drain"), check_mode=check_mode)
+    with pytest.raises(HaproxyError, match=rf"level {level}, not admin.*haproxy_socket_level_admin: true"):
+        change(path, "drain", check=check_mode)
 
     assert fake.commands == []
 
 
-def test_a_haproxy_that_does_not_know_levels_is_tried(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
-) -> None:
+def test_a_haproxy_that_does_not_know_levels_is_tried(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.level = "Unknown command."
 
-    assert module.act(options(path, "drain"), check_mode=True)["changed"] is True
-    with pytest.raises(module.HaproxyError, match=r"Permission denied.*haproxy_socket_level_admin: true"):
-        module.act(options(path, "drain"), check_mode=False)
+    assert change(path, "drain", check=True).changed
+    with pytest.raises(HaproxyError, match=r"Permission denied.*haproxy_socket_level_admin: true"):
+        change(path, "drain")
 
 
 def test_a_socket_that_may_only_look_is_enough_where_nothing_is_to_be_moved(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
+    haproxy: tuple[FakeHaproxy, str],
 ) -> None:
     fake, path = haproxy
     fake.level = "user"
 
-    assert module.act(options(path, "ready"), check_mode=False)["changed"] is False
+    assert change(path, "ready").changed == []
 
 
 def test_an_answer_that_is_none_of_haproxy_is_no_empty_list(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
+    haproxy: tuple[FakeHaproxy, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake, path = haproxy
     monkeypatch.setattr(fake, "answer", lambda _: "")
 
-    with pytest.raises(module.HaproxyError, match="did not tell its servers but: nothing"):
-        module.act(options(path, "drain", ignore_missing=True), check_mode=False)
+    with pytest.raises(HaproxyError, match="answered nothing instead of its servers"):
+        change(path, "drain", missing_is_fine=True)
 
 
-def test_what_is_so_is_left_alone(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_what_is_so_is_left_alone(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 
-    assert module.act(options(path, "ready"), check_mode=False)["changed"] is False
+    assert change(path, "ready").changed == []
     assert fake.commands == []
 
 
 @pytest.mark.parametrize("state", ["drain", "ready"])
-def test_what_a_person_took_out_stays_out(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], state: str
-) -> None:
+def test_what_a_person_took_out_stays_out(haproxy: tuple[FakeHaproxy, str], state: str) -> None:
     fake, path = haproxy
     for backend in ("a_back", "b_back"):
         fake.servers[backend, "one"][0] = "MAINT"
 
-    assert module.act(options(path, state), check_mode=False)["changed"] is False
+    assert change(path, state).changed == []
     assert fake.commands == []
 
 
-def test_check_mode_only_looks(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_check_mode_only_looks(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
 
-    assert module.act(options(path, "drain"), check_mode=True)["changed"] is True
+    assert change(path, "drain", check=True).changed
     assert fake.commands == []
 
 
-def test_sessions_that_do_not_end_do_not_hold_it_up(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str]
-) -> None:
+def test_sessions_that_do_not_end_do_not_hold_it_up(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][1] = 3
     fake.looks_until_settled = 10**9
 
-    assert module.act(options(path, "drain", timeout=0), check_mode=False)["sessions"] == 3
+    assert change(path, "drain", timeout=0).now[0].sessions == 3
 
 
-def test_a_server_that_stays_down_is_an_error(module: ModuleType, haproxy: tuple[FakeHaproxy, str]) -> None:
+def test_a_server_that_stays_down_is_an_error(haproxy: tuple[FakeHaproxy, str]) -> None:
     fake, path = haproxy
     fake.servers["a_back", "one"][0] = "DOWN"
     fake.looks_until_settled = 10**9
 
-    with pytest.raises(module.HaproxyError, match="not up after 0 s"):
-        module.act(options(path, "ready", timeout=0), check_mode=False)
+    with pytest.raises(HaproxyError, match="not up after 0 s"):
+        change(path, "ready", timeout=0)
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"server": "three"}, "has no server three"),
-        ({"socket": "/nonexistent"}, "does not answer at /nonexistent"),
-    ],
-)
-def test_what_a_user_gets_wrong_is_a_sentence(
-    module: ModuleType, haproxy: tuple[FakeHaproxy, str], more: dict[str, object], message: str
-) -> None:
-    with pytest.raises(module.HaproxyError, match=message):
-        module.act(options(haproxy[1], "drain", **more), check_mode=False)
+def test_a_server_that_haproxy_does_not_know_is_named(haproxy: tuple[FakeHaproxy, str]) -> None:
+    with pytest.raises(HaproxyError, match="has no server three"):
+        change(haproxy[1], "drain", server="three")
+
+
+def test_a_socket_without_haproxy_is_told_from_one_that_refuses() -> None:
+    with pytest.raises(core.Unanswered, match="does not answer at /nonexistent"):
+        change("/nonexistent", "drain")
 
 
 REAL = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
@@ -334,21 +323,23 @@ def real(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.skipif(REAL is None, reason="no haproxy is installed")
 def test_a_real_haproxy_is_understood(real: Path) -> None:
-    module = load("kolla_haproxy")
-    wanted = {"backends": ["a_back"], "timeout": 0}
     admin, operator = str(real / "admin"), str(real / "operator")
+
+    def done(state: core.State, path: str = admin, *, check: bool = False) -> list[bool]:
+        return [bool(change(path, state, backends=["a_back"], timeout=0, check=check).changed)]
+
+    def status() -> str:
+        return Haproxy(admin, ["*"], "one").servers()[0].status
+
     until = time.monotonic() + 30
-    while module.servers(admin, ["*"], "one")[0]["status"] != "DOWN" and time.monotonic() < until:
+    while status() != "DOWN" and time.monotonic() < until:
         time.sleep(0.05)
 
-    with pytest.raises(module.HaproxyError, match="level operator, not admin"):
-        module.act(options(operator, "drain", **wanted), check_mode=True)
-    assert [module.act(options(admin, "drain", **wanted), check_mode=False)["changed"] for _ in "12"] == [
-        True,
-        False,
-    ]
-    assert module.servers(admin, ["*"], "one")[0]["status"] == "DOWN", "drained, and not shown"
-    assert module.act(options(admin, "ready", **wanted), check_mode=True)["changed"] is True
-    with pytest.raises(module.HaproxyError, match="is back in HAProxy but not up"):
-        module.act(options(admin, "ready", **wanted), check_mode=False)
-    assert module.act(options(admin, "ready", **wanted), check_mode=True)["changed"] is False
+    with pytest.raises(HaproxyError, match="level operator, not admin"):
+        done("drain", operator, check=True)
+    assert done("drain") + done("drain") == [True, False]
+    assert status() == "DOWN", "drained, and not shown"
+    assert done("ready", check=True) == [True]
+    with pytest.raises(HaproxyError, match="is back in HAProxy but not up"):
+        done("ready")
+    assert done("ready", check=True) == [False]

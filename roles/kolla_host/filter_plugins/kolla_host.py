@@ -1,4 +1,4 @@
-"""What the plays over whole hosts say and decide. Plain functions over plain data."""
+"""Decisions and messages of the plays over whole hosts. Plain functions over plain data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 Answer = dict[str, Any]
 
-# What each kind of outcome means for the person who reads the summary.
+# Verdicts of containers whose work may be lost.
 _LOST = ("killed", "cut")
 
 
 def waves(names: list[str], order: list[Answer]) -> list[Answer]:
-    """Each wave of the order with those of the containers that are in it; the first that names one has it."""
+    """Return each wave of the order with its containers; the first wave that names a container has it."""
     left = sorted(names)
     found = []
     for wave in order:
@@ -26,44 +26,44 @@ def waves(names: list[str], order: list[Answer]) -> list[Answer]:
 
 
 def _fitting(names: list[str], patterns: list[str]) -> list[str]:
-    """The names that fit, in the order of the patterns."""
+    """Return the names that fit, in the order of the patterns."""
     fitting = [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
     return list(dict.fromkeys(fitting))
 
 
 def fitting(names: list[str], patterns: list[str]) -> list[str]:
-    """The names that fit one of the patterns."""
+    """Return the names that fit one of the patterns."""
     return _fitting(names, patterns)
 
 
 def disorder(order: list[Answer]) -> list[str]:
-    """What is wrong with the order of the waves, a sentence each."""
-    said = []
+    """Return what is wrong with the order of the waves, a sentence each."""
+    found = []
     for number, wave in enumerate(order, 1):
         if not wave.get("name"):
-            said.append(f"wave {number} has no name")
+            found.append(f"wave {number} has no name")
         if not wave.get("rest") and not isinstance(wave.get("containers"), list):
-            said.append(f"wave {wave.get('name', number)} has no list of containers")
+            found.append(f"wave {wave.get('name', number)} has no list of containers")
     single = [bool(wave.get("one_at_a_time")) for wave in order]
     if single != sorted(single):
-        said.append("waves with one_at_a_time have to come after all others")
+        found.append("waves with one_at_a_time have to come after all others")
     if sum(bool(wave.get("rest")) for wave in order) != 1:
-        said.append("one wave, and one only, has to be the rest")
-    return said
+        found.append("one wave, and one only, has to be the rest")
+    return found
 
 
 def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answer]:
-    """The calls that stop or start these side by side: one, and one more for each that needs options of its own.
+    """Group containers into calls of kolla_docker: one for all, and one more for each set of options of their own.
 
-    A call has one time-out for all of its containers: the longest that one of them has.
+    A call has one time-out in seconds for all of its containers: the longest of theirs.
     """
     found: list[Answer] = []
     for name in names:
         own = known.get(name, {})
         options = {key: own[key] for key in ("service", "service_config", "database") if own.get(key)}
-        # Where Kolla's files lie anyway they need not be named, and several services can share a call.
-        if all(str(path).startswith("/etc/kolla/") for path in options.get("service_config", [])):
-            options.pop("service_config", None)
+        # kolla_docker finds Kolla's own file by itself, so that several services can share a call.
+        if options.get("service_config") == _default_files(name):
+            del options["service_config"]
         seconds = int(own.get("graceful_shutdown_timeout") or usual)
         call = next((one for one in found if one["options"] == options), None)
         if call is None:
@@ -74,8 +74,14 @@ def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answ
     return found
 
 
+def _default_files(name: str) -> list[str]:
+    """Return the configuration files that Kolla has for a container of this name."""
+    service = name.replace("_", "-")
+    return [f"/etc/kolla/{service}/{service.split('-')[0]}.conf"]
+
+
 def readings(answers: list[Answer]) -> list[Answer]:
-    """The containers of several readings; a later reading of one goes before an earlier one."""
+    """Merge the containers of several readings; a later reading of one goes before an earlier one."""
     found = {
         one["name"]: {**one, "item": one["name"]}
         for answer in answers
@@ -85,22 +91,22 @@ def readings(answers: list[Answer]) -> list[Answer]:
 
 
 def running(containers: list[Answer]) -> list[str]:
-    """The names of those that run, also of those that are paused or restarting."""
+    """Return the names of the containers that run, are paused or restarting."""
     return [one["name"] for one in containers if one.get("status") in ("running", "paused", "restarting")]
 
 
 def plan(order: list[Answer], containers: list[Answer], verb: str = "to be stopped") -> list[str]:
-    """The lines that a person reads before they say yes: wave by wave, and what is in flight in each."""
+    """Return the plan: wave by wave, and what is in flight in each."""
     by_name = {one["name"]: one for one in containers}
     lines = []
     for wave in order:
         if wave["containers"]:
             lines.append(f"{wave['name']}: {', '.join(wave['containers'])}")
-            lines += [f"  {line}" for name in wave["containers"] for line in _told(by_name.get(name, {}))]
+            lines += [f"  {line}" for name in wave["containers"] for line in _details(by_name.get(name, {}))]
     return [f"{verb}, wave by wave:", *lines] if lines else [f"nothing is {verb} here"]
 
 
-def _told(one: Answer) -> list[str]:
+def _details(one: Answer) -> list[str]:
     name = one.get("name")
     lines = [
         f"{name}: in flight: {operation['kind']} {operation['id']} ({operation['status']}, "
@@ -117,15 +123,26 @@ def _told(one: Answer) -> list[str]:
 
 
 def known_as(
-    remembered: Answer, names: list[str], targets: list[Answer], backends: list[str], since: str
+    remembered: Answer,
+    names: list[str],
+    targets: list[Answer],
+    backends: list[str],
+    up: list[Answer],
+    since: str,
 ) -> Answer:
-    """What is to be brought back: what an unfinished run has kept, and what is to be stopped now."""
+    """Return what is to be brought back: what an unfinished run has kept, and what is to be stopped now."""
     return {
         "since": remembered["since"] if remembered.get("containers") else since,
         "containers": sorted({*remembered.get("containers", []), *names}),
-        "fenced": _unique([*remembered.get("fenced", []), *targets]),
+        "disabled": _unique([*disabled_of(remembered), *targets]),
         "backends": sorted({*remembered.get("backends", []), *backends}),
+        "up": _unique([*remembered.get("up", []), *up]),
     }
+
+
+def disabled_of(remembered: Answer) -> list[Answer]:
+    """Return what was disabled; a file that was written before 0.4 calls it fenced."""
+    return list(remembered.get("disabled", remembered.get("fenced", [])))
 
 
 def _unique(targets: list[Answer]) -> list[Answer]:
@@ -133,7 +150,7 @@ def _unique(targets: list[Answer]) -> list[Answer]:
 
 
 def became(results: list[Answer]) -> list[str]:
-    """What was done to each container, a line each."""
+    """Return what was done to each container, a line each."""
     return [
         f"{one['name']}: {one.get('verdict') or 'FAILED'} ({one.get('reason') or 'see the message'})"
         for one in _containers(results)
@@ -145,7 +162,7 @@ def _containers(results: list[Answer]) -> list[Answer]:
 
 
 def lost(results: list[Answer]) -> list[str]:
-    """The work that was lost or may be, a line for each operation; a container without any is told by its verdict."""
+    """Return the work that is or may be lost, a line for each operation, or the verdict where no operation is known."""
     lines = []
     for one in _containers(results):
         ended = [op for op in one.get("operations", []) if op.get("outcome") in ("interrupted", "unknown")]
@@ -163,7 +180,7 @@ def _interrupted(name: str, operation: Answer) -> str:
 
 
 def counted(results: list[Answer]) -> str:
-    """How many containers came to which verdict."""
+    """Count the containers by verdict."""
     verdicts = [str(one.get("verdict") or "failed") for one in _containers(results)]
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
     many = "container" if len(verdicts) == 1 else "containers"
@@ -171,18 +188,18 @@ def counted(results: list[Answer]) -> str:
 
 
 def failure(loop: Answer) -> str:
-    """Why a wave did not end well, in the modules' words; empty where it did."""
-    said = []
+    """Return why a wave did not end well; empty where it did."""
+    found = []
     for result in loop.get("results", []):
         if result.get("unreachable"):
-            said.append("the connection to the host was lost, and what became of it is not known")
+            found.append("the connection to the host was lost, with unknown result")
         elif "containers" not in result or any(one.get("failed") for one in result["containers"]):
-            said.append(str(result.get("msg") or "it failed, see above").rstrip("."))
-    return " ".join(f"{text}." for text in said)
+            found.append(str(result.get("msg") or "it failed, see above").rstrip("."))
+    return " ".join(f"{text}." for text in found)
 
 
 def back(results: list[Answer]) -> list[str]:
-    """What was started, a line each."""
+    """Return what was started, a line each."""
     return [
         f"{one['name']}: {'started' if one.get('changed') else 'runs already'}"
         + (
@@ -194,19 +211,42 @@ def back(results: list[Answer]) -> list[str]:
     ]
 
 
-def down(containers: list[Answer]) -> list[str]:
-    """Which do not run, or do not report, and how they are."""
-    said = [
+def down(containers: list[Answer], up: list[Answer]) -> list[str]:
+    """Return the containers that do not run, and those that do not report as they did before the drain."""
+    found = [
         f"{one['name']} is {one.get('status') or 'absent'}"
         for one in containers
         if one.get("status") != "running"
     ]
-    silent = [one["name"] for one in containers if one.get("heartbeat", {}).get("up") is False]
-    return said + [f"{name} does not report" for name in silent]
+    return found + [
+        f"{one['name']} does not report ({who})" for one in containers for who in _silent(one, up)
+    ]
+
+
+def mute(containers: list[Answer]) -> list[str]:
+    """Return the heartbeats that are missing; once nothing is down, those that were missing before the drain, too."""
+    return [f"{who} does not report, and did not before" for one in containers for who in _mute(_rows(one))]
+
+
+def _silent(one: Answer, up: list[Answer]) -> list[str]:
+    """Return the missing heartbeats that were there before; where none was, all of them unless one is there now."""
+    rows = _rows(one)
+    wanted = [row for row in rows if {"service": row["service"], "host": row["host"]} in up]
+    if not wanted and len(_mute(rows)) < len(rows):
+        return []
+    return _mute(wanted or rows)
+
+
+def _rows(one: Answer) -> list[Answer]:
+    return list(one.get("heartbeat", {}).get("rows", []))
+
+
+def _mute(rows: list[Answer]) -> list[str]:
+    return [f"{row['service']} on {row['host']}" for row in rows if not row.get("up")]
 
 
 def unproved(containers: list[Answer]) -> list[str]:
-    """Which run, and nobody can see whether they serve."""
+    """Return the containers that run and of which nobody can see whether they serve."""
     return [
         f"{one['name']} runs, but whether it serves could not be proved: {one.get('evidence_why')}"
         for one in containers
@@ -215,7 +255,7 @@ def unproved(containers: list[Answer]) -> list[str]:
 
 
 def unseen(results: list[Answer]) -> list[str]:
-    """Why it is not known what runs."""
+    """Return why it is not known what runs."""
     return [
         f"what runs cannot be seen ({str(one.get('msg') or 'no answer').rstrip('.')})"
         for one in results
@@ -224,7 +264,7 @@ def unseen(results: list[Answer]) -> list[str]:
 
 
 def commands(names: list[str], wanted: dict[str, list[Any]]) -> list[Answer]:
-    """What is to be run in which of the containers: for each a command, or several one after the other."""
+    """Return the commands to run in these containers: for each one, or several one after the other."""
     found = []
     for name in names:
         own = wanted.get(name) or []
@@ -234,7 +274,7 @@ def commands(names: list[str], wanted: dict[str, list[Any]]) -> list[Answer]:
 
 
 def unwell(results: list[Answer], seconds: float) -> list[str]:
-    """Which commands did not end well, and how."""
+    """Return which commands failed, and how."""
     return [
         f"'{' '.join(one['item']['argv'])}' in {one['item']['name']} {_ended(one, seconds)}"
         for one in results
@@ -243,81 +283,53 @@ def unwell(results: list[Answer], seconds: float) -> list[str]:
 
 
 def _ended(one: Answer, seconds: float) -> str:
-    return _late(one, seconds) or f"failed ({one.get('rc', '-')}): {_said(one)}"
+    return _late(one, seconds) or f"failed ({one.get('rc', '-')}): {_output(one)}"
 
 
 def _late(one: Answer, seconds: float) -> str:
-    # The exit codes of timeout itself.
+    # timeout(1) exits with these.
     return f"did not end within {seconds} s" if one.get("rc") in (124, 137) else ""
 
 
-def _said(one: Answer) -> str:
-    said = str(one.get("stderr") or one.get("stdout") or one.get("msg") or "").strip()
-    return " ".join(said.splitlines()[-3:])
+def _output(one: Answer) -> str:
+    found = str(one.get("stderr") or one.get("stdout") or one.get("msg") or "").strip()
+    return " ".join(found.splitlines()[-3:])
 
 
 def unlisted(one: Answer, seconds: float) -> str:
-    """Why the instances are not known."""
+    """Return why the instances are not known."""
     late = _late(one, seconds)
-    why = f"their list {late}" if late else _said(one)
+    why = f"their list {late}" if late else _output(one)
     return f"the instances on it cannot be listed: {why}; what they need is left running"
 
 
-def fences(results: list[Answer]) -> list[str]:
-    """What was fenced and what was not, and why, in the module's words."""
+def disabled(results: list[Answer]) -> list[str]:
+    """Return what was disabled and what was not, and why."""
     return [str(one.get("reason") or one.get("msg", "")) for one in results if not one.get("skipped")]
 
 
-def unasked(results: list[Answer]) -> list[str]:
-    """Of which hosts HAProxy could not be asked, and why: it, or its host, is down and sends nobody anywhere."""
-    return [
-        f"HAProxy on {one['item']} was not asked: {one.get('msg', '')}"
-        for one in _not_done(results)
-        if one.get("unreachable") or one.get("answered") is False
-    ]
-
-
-def refusing(results: list[Answer]) -> list[str]:
-    """Of which hosts HAProxy is there, and did not do as it was told, and why."""
-    return [
-        f"HAProxy on {one['item']}: {one.get('msg', '')}"
-        for one in _not_done(results)
-        if not one.get("unreachable") and one.get("answered") is not False
-    ]
-
-
-def by_hand(backends: list[str], server: str, path: str) -> str:
-    """The command that puts a server back, on the host of the balancer."""
-    told = "; ".join(f"set server {backend}/{server} state ready" for backend in backends)
-    return f"echo '{told}' | socat stdio {path}"
-
-
-def _not_done(results: list[Answer]) -> list[Answer]:
-    # NOTE: where failure is no end of the play, Ansible's own "failed" does not tell.
-    return [one for one in results if "servers" not in one and not one.get("skipped")]
-
-
 def balanced(results: list[Answer], server: str) -> list[str]:
-    """Where the host is to be taken out of HAProxy, for the plan."""
+    """Return where the host is to be taken out of HAProxy, for the plan."""
     asked = [one for one in results if "servers" in one]
     names = [one["item"] for one in asked if open_backends([one])]
     if names:
         return [f"to be taken out of HAProxy on {', '.join(names)}: {', '.join(open_backends(asked))}"]
     if asked and not any(one["servers"] for one in asked):
         return [
-            f"HAProxy has no server {server}, so nothing is taken out; if that is wrong correct haproxy_server"
+            f"HAProxy has no server {server}, so nothing is taken out; if that is wrong, correct "
+            "kolla_drain_haproxy_server"
         ]
     return []
 
 
 def open_backends(results: list[Answer]) -> list[str]:
-    """The backends in which HAProxy finds the server up, so that they are ours to take out and to put back."""
+    """Return the backends in which HAProxy finds the server up: those to take it out of, and to put it back into."""
     rows = [row for result in results for row in result.get("servers") or []]
     return sorted({row["backend"] for row in rows if row["status"].startswith(("UP", "no check"))})
 
 
 class FilterModule:
-    """Ansible's way to find them."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Any]:
         found = (
@@ -333,17 +345,16 @@ class FilterModule:
             lost,
             counted,
             failure,
-            fences,
+            disabled,
             back,
             commands,
             unwell,
             unlisted,
             down,
+            mute,
+            disabled_of,
             unproved,
             unseen,
-            unasked,
-            refusing,
-            by_hand,
             balanced,
             open_backends,
         )

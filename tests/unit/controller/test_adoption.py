@@ -12,7 +12,6 @@ from kolla_drain.actions.options import Given
 from kolla_drain.controller import adoption
 from kolla_drain.errors import Refused
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.service import config as service_config
 
 
 def options(name: str, args: dict[str, Any] | None = None, **variables: Any) -> tuple[dict[str, Any], str]:

@@ -78,7 +78,7 @@ class Run:
     def _disable(self, wanted: tuple[Service, ...], everywhere: Sequence[Service]) -> Outcome:
         if self.request.disable == "always":
             self._refuse_the_pointless(wanted)
-        pools = self._settled_pools(wanted, everywhere) if self._compares_pools else None
+        pools = self._settled_pools(wanted, everywhere)
         choice = choose(self.request.disable, wanted, everywhere, pools)
         unchanged = [_described(service) for service in wanted if not service.enabled]
         reason = disabled_reason(
@@ -111,23 +111,20 @@ class Run:
 
     def _enable(self, wanted: tuple[Service, ...]) -> Outcome:
         ours = [service for service in wanted if service.disabled_by_us]
-        rest = [_described(service) for service in wanted if not service.disabled_by_us]
         if self.request.check_mode:
-            would = [f"{service.name} would be enabled" for service in ours]
+            method, verb = "", "would be enabled"
             after = tuple(
                 replace(service, enabled=True, reason="") if service in ours else service
                 for service in wanted
             )
-            return self._outcome(bool(ours), wanted, after, [*would, *rest])
-        method = self._enable_each(ours)
-        after = self._look(wanted)
+        else:
+            method, verb = self._enable_each(ours), "has been enabled"
+            after = self._look(wanted)
         hosts = {service.host for service in ours}
         done = [service for service in after if service.host in hosts and service.enabled]
-        changed_meanwhile = [
-            _described(service) for service in after if service.host in hosts and not service.enabled
-        ]
-        sentences = [f"{service.name} has been enabled" for service in done]
-        return self._outcome(bool(done), wanted, after, [*sentences, *changed_meanwhile, *rest], method)
+        sentences = [f"{service.name} {verb}" for service in done]
+        rest = [_described(service) for service in after if service not in done]
+        return self._outcome(bool(done), wanted, after, [*sentences, *rest], method)
 
     # -- disabling
 
@@ -157,12 +154,13 @@ class Run:
             if refusal:
                 raise DisableError(f"{refusal}: leave it out, or set disable to auto or never")
 
-    @property
-    def _compares_pools(self) -> bool:
-        return self.request.service == "cinder-volume" and self.request.disable == "auto"
-
     def _settled_pools(self, wanted: Sequence[Service], everywhere: Sequence[Service]) -> Pools | None:
-        """Return the pools; wait for a scheduler that has just started, which learns of them one by one."""
+        """Return the pools that ``auto`` compares.
+
+        Wait for a scheduler that has just started, because it learns of the pools one by one.
+        """
+        if self.request.service != "cinder-volume" or self.request.disable != "auto":
+            return None
         available = {service.backend for service in everywhere if service.available}
         if not available & {service.backend for service in wanted}:
             return self.api.pools()

@@ -1,13 +1,13 @@
 """What Kolla calls things: the one place to change when Kolla or kolla-ansible renames something.
 
-    image           the label and the environment variables of Kolla's images, and the command that checks
-                    whether a container's configuration has changed
-    host            the configuration directory, the directory of the units, and the units' names
-    container       which service's binary runs in a container of a given name, and where its configuration is
+    images          their label, their environment variables, and the command in them that checks whether a
+                    container's configuration has changed
+    the host        the directories of configuration files and units, and the names of the units
+    containers      which binary runs in a container of a given name, and where its configuration file is
 
-Two kinds of knowledge are elsewhere, because their formats and not only names matter: the text of kolla-ansible's
-units is in systemd/unit_file.py, and the tasks and variables of kolla-ansible's roles are in controller/adoption.py.
-The documentation of the modules in library/ repeats some of these names for its readers.
+Two things are elsewhere because they are more than names: systemd/unit_file.py recognises the text of kolla-ansible's
+units, and controller/adoption.py the tasks and variables of kolla-ansible's roles. The documentation of the modules
+in library/ repeats some of these names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECK_CONFIG = ["/usr/local/bin/kolla_set_configs", "--check"]
 
 # --- the host
 
-# kolla-ansible's node_config_directory by default. Each service has a directory in it.
+# The default of kolla-ansible's node_config_directory, in which each container has a directory.
 CONFIG_DIRECTORY = "/etc/kolla"
 
 # Where kolla-ansible writes the units that own its containers.
@@ -51,7 +51,8 @@ def container_name(unit: str) -> str:
 
 # --- containers
 
-# Container -> (binary, file in CONFIG_DIRECTORY), from the roles cinder, nova and nova-cell of kolla-ansible 22.2.
+# Container -> (binary, file below the configuration directory), from the roles cinder, nova and nova-cell of
+# kolla-ansible 22.2.
 _SERVICES = {
     "cinder_scheduler": ("cinder-scheduler", "cinder-scheduler/cinder.conf"),
     "cinder_volume": ("cinder-volume", "cinder-volume/cinder.conf"),
@@ -72,10 +73,10 @@ def kolla_service(container_name: str) -> str | None:
     return entry[0] if entry else None
 
 
-def default_files(container_name: str) -> list[str]:
-    """Return the paths of that container's configuration files; none if the name is not in the table."""
+def default_files(container_name: str, directory: str = CONFIG_DIRECTORY) -> list[str]:
+    """Return the container's configuration files below ``directory``; none if the name is not in the table."""
     entry = _entry(container_name)
-    return [f"{CONFIG_DIRECTORY}/{entry[1]}"] if entry else []
+    return [f"{directory}/{entry[1]}"] if entry else []
 
 
 def _entry(container_name: str) -> tuple[str, str] | None:

@@ -31,8 +31,7 @@ SERVICES: Mapping[str, type[ServiceEvidence]] = {
 
 def service_of(container_name: str) -> str | None:
     """Return the service with evidence that Kolla runs in a container of this name, or None."""
-    service = kolla_service(container_name)
-    return service if service in SERVICES else None
+    return kolla_service(container_name)
 
 
 def evidence_of(service: str) -> ServiceEvidence:

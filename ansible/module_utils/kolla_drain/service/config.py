@@ -38,7 +38,6 @@ class ServiceConfig:
     host: str  # [DEFAULT]/host, by default the host's name
     files: tuple[str, ...] = ()
     backends: tuple[Backend, ...] = ()  # cinder-volume only
-    cluster: str | None = None  # [DEFAULT]/cluster, cinder-volume only
     # [database]/connection, which nova-compute does not have. slave_connection is never used because a replica lags
     # and would miss an operation that began a moment ago.
     database: str | None = field(default=None, repr=False)
@@ -85,7 +84,6 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
         host=host,
         files=files,
         backends=_backends(reader, host) if service == "cinder-volume" else (),
-        cluster=_cluster(reader) if service == "cinder-volume" else None,
         database=reader.text("connection", "database") or None,
         service_down_time=_down_time(reader.number("service_down_time"), report_interval),
         report_interval=report_interval,
@@ -111,7 +109,6 @@ def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
         cfg.StrOpt("my_ip"),  # other options refer to it as $my_ip
         cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
         cfg.StrOpt("host", default=hostname),
-        cfg.StrOpt("cluster"),
         cfg.ListOpt("enabled_backends", default=[]),
         cfg.IntOpt("service_down_time", default=60),
         cfg.IntOpt("report_interval", default=10),
@@ -229,10 +226,6 @@ def _backend(reader: _Reader, name: str, host: str) -> Backend:
     except reader.cfg.Error:  # the backend's name is that of another section, such as database
         raise reader.bad("enabled_backends", "names a section that cannot be a backend") from None
     return Backend(name=name, host=reader.text("backend_host", name) or host)
-
-
-def _cluster(reader: _Reader) -> str | None:
-    return reader.text("cluster") or None
 
 
 def _down_time(down_time: int, report_interval: int) -> int:

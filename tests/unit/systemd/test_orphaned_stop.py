@@ -9,7 +9,7 @@ import pytest
 from kolla_drain.host.ledger import Ledger
 from kolla_drain.kolla import unit_name
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.systemd.orphaned_stop import Stops
+from kolla_drain.systemd.orphaned_stop import OrphanedStops
 from kolla_drain.systemd.systemctl import Systemctl
 from kolla_drain.systemd.unit_file import Definition
 from testbed import kolla_unit
@@ -29,7 +29,7 @@ class World:
         self.file("unit", THEIRS)
         self.drop_ins = []
         self.ledger = Ledger(str(path / "ledger"), clock=lambda: self.now)
-        self.stops = Stops(
+        self.stops = OrphanedStops(
             Systemctl(self.systemctl),
             self.ledger,
             str(path / "ledger"),
@@ -137,4 +137,4 @@ def test_a_container_that_another_run_is_at_is_left_to_it(world, capsys):
     with world.ledger.held(RUNNING.id):
         world.stops.see_through([UNIT])
     assert world.ran == []
-    assert "left to the run that is at its container" in capsys.readouterr().err
+    assert "left to the run that has its container" in capsys.readouterr().err

@@ -310,6 +310,14 @@ class Site(Slowed):
                 "auth_type": "none",
                 "auth": {"token": f"{project}:{project}"},
                 "endpoint_overrides": {"cinder": self.api.base},
+                # The way back for cinder-volume, which this release's API disables and does not enable.
+                "database": {
+                    "host": self.hosts[CONTROLLER].address,
+                    "port": 3306,
+                    "user": "root",
+                    "password": self._secrets.root,
+                    "name": "cinder",
+                },
             },
             "enable_container_healthchecks": False,
             "kolla_one_off_setup": "",

@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..errors import KollaDrainError, LedgerBusy
-from ..host.ledger import FOLDER, Entry, Ledger, boot_clock
+from ..host.ledger import FOLDER, Ledger, boot_clock
 from ..kolla import container_name
+from ..model import Entry
 from .systemctl import Run, Systemctl
 from .unit_file import MARGIN, engines_stop, grace
 

@@ -10,7 +10,7 @@ import pytest
 
 from kolla_drain.database import target
 from kolla_drain.evidence import evidence_of
-from kolla_drain.evidence.reader import Batch, Source
+from kolla_drain.evidence.reader import EvidenceReader, Source
 from kolla_drain.model import EvidenceState, Reading
 from kolla_drain.service import config as service_config
 from testbed.lanes import Lane
@@ -54,7 +54,7 @@ class Watch:
             config = service_config.load([lane.config(kind)], f"cinder-{kind}")
             where = target.target(config.database, inherited=True)
             sources[kind] = Source(evidence_of(config.service), config, where)
-        self._batch = Batch(sources)
+        self._reader = EvidenceReader(sources)
         self._keys = tuple(sources)
         self._ended = threading.Event()
         self.readings: list[dict[str, Reading]] = []
@@ -63,7 +63,7 @@ class Watch:
 
     def _read(self) -> None:
         while not self._ended.wait(0.05):
-            self.readings.append(self._batch.readings_once(self._keys))
+            self.readings.append(self._reader.readings_once(self._keys))
 
     def seen(self, kind: str) -> list[set[tuple[str, str]]]:
         """What each reading showed of cinder-volume or cinder-backup: kinds and ids."""
@@ -73,7 +73,7 @@ class Watch:
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
-        self._batch.close()
+        self._reader.close()
 
 
 @pytest.fixture

@@ -11,20 +11,8 @@ from typing import Any
 
 from testbed.stack import Stack
 
-CALLS = ("attach", "detach")
 NOTE = ".. Made by {command}; a change by hand is lost with the next run.\n\n"
 SOAK_COMMAND = ".venv/bin/python -m benchmarks soak --minutes 10"
-WAYS_COMMAND = ".venv/bin/python -m benchmarks ending"
-WORDS = {
-    "sigterm-quiet": "SIGTERM at a quiet moment",
-    "sigterm-successor": "SIGTERM at a quiet moment, successor started at once",
-    "freeze": "freeze, read again, SIGKILL to every process",
-    "freeze-init": "freeze, read again, the engine's SIGKILL",
-    "sigterm-any": "SIGTERM at any moment",
-    "docker-stop": "``docker stop -t 10``",
-    "module-signal": "``kolla_docker``, ``exit: signal``",
-    "module-freeze": "``kolla_docker``, ``exit: freeze``",
-}
 
 # What no way from outside can save, with its cause in cinder 29.0.0: known by what is wrong in the end, and by
 # whose stop and start it met.
@@ -69,15 +57,15 @@ QUOTA_CAUSE = (
 )
 
 
-def cause(kind: str, why: str) -> tuple[str, str]:
-    """Why such a request is lost, and by whose stop and start, where that is known."""
+def explanation(kind: str, why: str) -> tuple[str, str]:
+    """Return why such a request is lost and by whose stop and start, where that is known."""
     found = ((text, whose) for pattern, whose, text in CAUSES if re.match(pattern, f"{kind}: {why}"))
     return next(found, ("not known", ""))
 
 
 def causes(lost: Iterable[dict[str, Any]]) -> str:
-    """What was lost, by kind and cause."""
-    rows = Counter((one["kind"], cause(one["kind"], one["why"])[0]) for one in lost)
+    """Return a table of what was lost, by kind and cause."""
+    rows = Counter((one["kind"], explanation(one["kind"], one["why"])[0]) for one in lost)
     return table(
         ("request", "lost", "cause"), [(f"``{kind}``", n, text) for (kind, text), n in sorted(rows.items())]
     )
@@ -115,9 +103,14 @@ def counted(kinds: dict[str, int]) -> str:
     return f"{sum(kinds.values())}: {words}" if kinds else "0"
 
 
-def load() -> str:
-    """How busy the machine is, for others may work on it."""
-    return f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores"
+def load() -> float:
+    """Return the load average of the last five minutes."""
+    return round(os.getloadavg()[1], 1)
+
+
+def machine() -> str:
+    """Name the machine by what matters for a load average."""
+    return f"{os.cpu_count()} cores"
 
 
 def about(data: dict[str, Any]) -> str:
@@ -173,74 +166,3 @@ def _lost(count: int) -> str:
 
 def _or_none(found: Sequence[str]) -> str:
     return "; ".join(found) if found else "none"
-
-
-WAYS_HEADS = (
-    "way", "operations", "stops", "requests", "lost", "calls", "lost", "away, s", "freezes a stop", "quota off",
-    "measured",
-)  # fmt: skip
-
-
-def ways(data: dict[str, Any]) -> str:
-    """The page of the ways to end a service."""
-    text = NOTE.format(command=WAYS_COMMAND) + title("Ways to end a service") + about(data)
-    text += (
-        "Requests arrive at random all the time, and the service is stopped and started again and again. "
-        "A request counts as lost when the API accepted it and it did not come to its right end: in the API, in the "
-        "database, in the file. A call is one that the API waits for (the making and taking back of a connection for "
-        "an attachment); it is lost when the API answers with an error of the server, and not counted where the API "
-        "went away itself. ``away`` is from the signal or the last freeze to the start of the successor.\n\n"
-    )
-    by_service: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for one in data["cells"]:
-        by_service.setdefault((one["cell"]["service"], one["cell"]["mode"]), []).append(one)
-    for (service, mode), found in sorted(by_service.items(), reverse=True):
-        text += title(f"{service} on {mode}", "-")
-        text += table(
-            WAYS_HEADS,
-            [(*_way(one), _measured({**data, **one})) for one in sorted(found, key=_place)],
-        )
-    lost = [
-        each
-        for one in data["cells"]
-        for each in one["lost"]
-        if one["cell"]["way"] in ("freeze", "module-freeze")
-    ]
-    if lost:
-        text += title("What a freeze loses, and why", "-") + causes(lost)
-    return text.rstrip() + "\n"
-
-
-def _measured(one: dict[str, Any]) -> str:
-    """When, and how busy the machine was: several runs may stand on one page."""
-    return f"{one['made'][:10]}, load {one['load']}"
-
-
-def _restless(count: int) -> str:
-    return f", {count} of them by SIGTERM after 150 s without a quiet moment" if count else ""
-
-
-def _place(one: dict[str, Any]) -> tuple[str, int]:
-    return one["cell"]["series"], list(WORDS).index(one["cell"]["way"])
-
-
-def _way(one: dict[str, Any]) -> tuple[object, ...]:
-    # A call whose API went away itself says nothing of the service.
-    lost = Counter(each["kind"] for each in one["lost"] if "connection broken" not in each["why"])
-    stops = one["stops"]
-    restless = sum(not each["quiet"] for each in stops)
-    away = sorted(each["started"] - each["acted"] for each in stops)
-    freezes = [each["freezes"] + each["unfrozen"] for each in stops]
-    asked = one["accepted"]
-    return (
-        WORDS[one["cell"]["way"]],
-        one["cell"]["series"],
-        f"{len(stops)}; {one['failed']}" if one["failed"] else f"{len(stops)}{_restless(restless)}",
-        sum(count for kind, count in asked.items() if kind not in CALLS),
-        counted({kind: count for kind, count in lost.items() if kind not in CALLS}),
-        sum(count for kind, count in asked.items() if kind in CALLS),
-        counted({kind: count for kind, count in lost.items() if kind in CALLS}),
-        f"{away[0]:.1f} to {away[-1]:.1f}" if away else "",
-        f"{sum(freezes) / len(freezes):.1f}" if any(freezes) else "",
-        "; ".join(one["quota"]) or "no",
-    )

@@ -1,4 +1,4 @@
-"""The pages of docs/results, made from the figures of a run."""
+"""Parts that the pages of docs/results share, and the page of the soak."""
 
 from __future__ import annotations
 
@@ -11,49 +11,55 @@ from typing import Any
 
 from testbed.stack import Stack
 
-NOTE = ".. Made by {command}; a change by hand is lost with the next run.\n\n"
+NOTE = ".. Made by {command}; a change by hand is lost at the next run.\n\n"
 SOAK_COMMAND = ".venv/bin/python -m benchmarks soak --minutes 10"
 
-# What no way from outside can save, with its cause in cinder 29.0.0: known by what is wrong in the end, and by
-# whose stop and start it met.
+# Losses that no stop from outside can prevent, with their cause in cinder 29.0.0. A loss is recognised by what is
+# wrong in the end and by the container whose stop and start it met.
 CAUSES = (
     (
         r"volume_extend: volume of ",
         "cinder_scheduler",
-        "The request waited for the scheduler while that was away, and met it just started, without a pool. "
+        "The request waited for the scheduler and met it just started, before it knew a pool. "
         "``SchedulerManager.extend_volume`` is one of the two methods that do not wait until the scheduler is ready "
         "(``_wait_for_scheduler``); it gives the extend up and sets the volume back.",
     ),
     (
         r"backup_create: backup error: (Create backup aborted, expected|incomplete backup reset)",
         "cinder_backup",
-        "The request came after the last look and before cinder-backup's successor had begun. At its start "
-        "``BackupManager`` takes every backup of its host in ``creating`` for one that was cut, sets it to error and "
-        "its volume back, and then finds the request that waits for it impossible.",
+        "The request came between the signal and the start of the next cinder-backup. At its start ``BackupManager`` "
+        "takes every backup of its host in ``creating`` for an interrupted one, sets it to ``error`` and its volume "
+        "back, and then rejects the request that waits for it.",
     ),
     (
         r"backup_restore: (backup error|volume error_restoring)",
         "cinder_backup",
-        "The same for a restore: cinder-backup's start sets the volume of every one in ``restoring`` to "
-        "``error_restoring``, also of one whose request still waits in the queue.",
+        "The same for a restore: at its start cinder-backup sets the volume of every backup in ``restoring`` to "
+        "``error_restoring``, even if the request still waits in the queue.",
     ),
     (
         r"backup_create: backup error: Service not found",
         "cinder_backup",
-        "The scheduler found no cinder-backup that was up and enabled and may have the volume.",
+        "The scheduler found no cinder-backup that was up, enabled and able to take the volume.",
     ),
     (
         r"(attach|detach): the API answered",
         "cinder_volume",
-        "The API waits for the service's answer. No row shows such a call, and the service took it before it ended.",
+        "The API waits for the answer of cinder-volume, which took the request after the signal and did not answer it.",
+    ),
+    (
+        r"(volume|snapshot)_\w+: (volume|snapshot) (creating|deleting|extending|retyping|error|available of type)",
+        "cinder_volume",
+        "The request reached cinder-volume between the signal and its exit. Its listeners are stopped one after the "
+        "other; a message that one of them still takes may be acknowledged and never be done.",
     ),
 )
 
-# The same of a quota's usage that is lower than what is there.
+# The cause of a quota's usage that is lower than the number of resources.
 QUOTA_CAUSE = (
-    "Backups whose delete was asked for while cinder-backup was away or starting: {deletes}. Their usage is given back "
-    "twice, for the start resumes every delete of its host, and the request that waited in the queue is done as well "
-    "(``BackupManager.delete_backup`` does not look the row up again). ``cinder-manage quota sync`` puts it right."
+    "Backups whose delete was requested while cinder-backup was away or starting: {deletes}. Their usage is given back "
+    "twice, because the start resumes every delete of its host and the request in the queue is done as well "
+    "(``BackupManager.delete_backup`` does not look the row up again). ``cinder-manage quota sync`` corrects it."
 )
 
 
@@ -76,7 +82,7 @@ def now() -> str:
 
 
 def versions(stack: Stack) -> dict[str, str]:
-    """What the figures are of."""
+    """Return the versions of the software that is measured."""
     code = "from importlib.metadata import version as v; print(*map(v, ('cinder', 'oslo.service', 'oslo.messaging')))"
     _, out = stack.container("cinder_api").exec_run(["/opt/cinder/bin/python", "-c", code])
     found = dict(zip(("cinder", "oslo.service", "oslo.messaging"), out.decode().split(), strict=False))
@@ -90,7 +96,7 @@ def title(text: str, line: str = "=") -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A list-table."""
+    """Return a list-table."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in (heads, *rows):
         lines += [f"   {'*' if at == 0 else ' '} - {cell}".rstrip() for at, cell in enumerate(row)]
@@ -98,7 +104,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def counted(kinds: dict[str, int]) -> str:
-    """``3: attach 1, detach 2``, or 0."""
+    """Return ``3: attach 1, detach 2``, or 0."""
     words = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     return f"{sum(kinds.values())}: {words}" if kinds else "0"
 
@@ -114,8 +120,8 @@ def machine() -> str:
 
 
 def about(data: dict[str, Any]) -> str:
-    """When, what and how."""
-    busy = f"; load of the machine {data['load']}" if data.get("load") else ""
+    """Say when and with which software a page was measured."""
+    busy = f"; load average {data['load']}, {machine()}" if data.get("load") else ""
     return f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}{busy}.\n\n"
 
 
@@ -124,14 +130,14 @@ def spelled(found: dict[str, str]) -> str:
 
 
 def soak(data: dict[str, Any]) -> str:
-    """The soak's page."""
+    """Return the page of the soak."""
     lost = Counter(one["kind"] for one in data["lost"])
     kinds = sorted(data["accepted"])
     rolls = data["rolls"]
     text = NOTE.format(command=SOAK_COMMAND) + title("The soak") + about(data)
     text += (
         f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 2.5 s, "
-        "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
+        "while ``ansible/upgrade.yml`` replaced cinder-scheduler, cinder-volume and cinder-backup "
         f"{len(rolls)} times, from one image to another and back. "
         f"Of {sum(data['accepted'].values())} requests that the API accepted "
         f"**{_lost(len(data['lost']))}**. Not accepted: {counted(data['refused'])}.\n\n"

@@ -42,9 +42,9 @@ ROLL_LIMIT = 2700.0
 # A request that met a roll and has not ended so many seconds after it is lost.
 PATIENCE = 60.0
 
-# A request may have been sent so many seconds before the signal and meet it, and a service needs so many seconds
-# after the engine's start until it serves.
-BEFORE, STARTING = 10.0, 30.0
+# A reading of the database may be so many seconds old at the signal: a request that was answered since meets the
+# stop. A service needs so many seconds after the engine's start until it serves.
+BEFORE, STARTING = 3.0, 30.0
 
 
 @dataclass

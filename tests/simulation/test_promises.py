@@ -1,4 +1,4 @@
-"""The six promises, held against arbitrary worlds.
+"""The promises, held against arbitrary worlds.
 
 A failing world is printed as a ``Scene``; keep it as an ``@example`` beside the test when it is mended.
 """
@@ -81,7 +81,7 @@ def test_a_database_that_never_answers(scene: Scene) -> None:
                     assert all(when >= world.deadline(container, life, when) - 1e-6 for when, _ in life.kills)
 
 
-@given(scenes(services().filter(lambda service: service.at_signal == "drops")))
+@given(scenes(services(ways=("drops",))))
 def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scene) -> None:
     with World(scene) as world:
         run = world.stop(Run())

@@ -378,6 +378,14 @@ def test_in_stock_cinder_a_row_is_waited_for_however_old_it_is():
     assert only(world).life.signals[0][0] - only(world).works[0].ended_at >= 0.0
 
 
+def test_a_slow_operation_is_not_called_dead_because_nobody_could_read_its_row():
+    """Its row moved all the while; the database was away for longer than service_down_time."""
+    service = Service(jobs=(Job(takes=120.0),), refreshes=True, request=asked(300.0))
+    world, result = stop(service, outages=((30.0, 100.0, True),))
+    assert not result.dead
+    assert only(world).life.signals[0].at - BEGINNING >= 120.0
+
+
 # --- the signal
 
 

@@ -1,9 +1,20 @@
-"""The promises of the design, each as a check of what the runs did and said against what really was."""
+"""The promises of a stop, each as a check of what the runs did and said against what really was.
+
+1. No SIGKILL goes out before the deadline, and work that would have ended in time is not cut.
+2. A process life gets one stop signal.
+3. A run ends within its timeout plus KILL_BOUND and VERIFY_BOUND.
+4. What a result says is true.
+5. A run that is killed at any step does no harm, and the next one goes on from there; runs side by side stop a
+   container as one would. This one has no check of its own: the others hold in such worlds, too.
+6. A database that cannot be read costs no work: a service that drops its work at the signal is not signalled while
+   work that nobody saw may run, until what is left of the budget is only the time of its exit. A fault that passes
+   never costs work that one that lasts would not have cost.
+"""
 
 from __future__ import annotations
 
 from kolla_drain.drain import policy
-from kolla_drain.model import ContainerStatus, EvidenceState, Outcome, Verdict
+from kolla_drain.model import NO_PROFILE, ContainerStatus, EvidenceState, Outcome, Quiesce, Verdict
 
 from .world import CALL_BOUND, NEVER
 
@@ -19,6 +30,7 @@ def hold(world, *runs):
     for container in world.containers.values():
         nothing_is_killed_early(world, container)
         work_that_would_finish_is_not_cut(world, container, runs)
+        no_signal_goes_out_over_work_that_may_run(world, container, runs)
         signalled_once(world, container)
     for run in runs:
         it_ends(world, run, runs)
@@ -27,7 +39,7 @@ def hold(world, *runs):
                 it_says_the_truth(world, run, result, alone=len(runs) == 1)
 
 
-# --- 1: no SIGKILL before the deadline, whatever can or cannot be read
+# --- 1
 
 
 def nothing_is_killed_early(world, container):
@@ -71,43 +83,87 @@ def _excuse_for_signal(world, container, work, life, runs):
     signal = life.signals[0]
     if signal.run is None:
         return "somebody else sent the signal"
-    request = container.service.request
-    wanted = signal.run.request.get("quiesce", request.quiesce).value
-    if wanted == "never" or (wanted == "auto" and not container.service.profile.quiesce):
-        return "it was asked for without quiesce"
-    if container.service.profile.name == "none":
-        return "there is no evidence"
-    if container.lives.index(life) > 0:
-        return "it had been signalled and was started again"
-    begun, deadline = world.budget(container, life, signal.asked_at)
-    if not any(r is not signal.run and r.begun <= signal.asked_at < r.ended for r in runs):
-        # Nobody waits for longer any more.
-        deadline = min(deadline, begun + signal.run.request.get("timeout", request.timeout))
-    if work.taken_at + work.job.takes > deadline:
+    if not _waits_for_work(container, life, signal):
+        return "it was not to wait for the work"
+    left = _budget_left(world, container, life, signal, runs)
+    if work.taken_at + work.job.takes > signal.asked_at + left:
         return "it would not have ended in time"
-    # With nothing to see, this much is kept for the exit. A second: the budget is looked at once a look.
-    enough = min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
-    if container.service.evidence_missing:
-        return "the rest was for the exit" if deadline - signal.asked_at <= enough else ""
-    told = [t for t in signal.run.evidence.told.get(container.id, []) if t[0] <= signal.asked_at + EPSILON]
+    told = _told(container, signal)
     if told and told[-1][2].state is EvidenceState.OK:
         _, taken, reading = told[-1]
         unseen = work.id not in [op.id for op in reading.operations]
         return "it came after the last reading" if unseen and work.taken_at >= taken - EPSILON else ""
-    if deadline - signal.asked_at <= enough:
+    if left <= _exit_time(world, container, life, signal):
         return "the rest was for the exit"
-    return _excuse_for_blindness(signal, told)
+    # A service that says that it keeps its work and drops it is beyond help.
+    return "its profile says that it keeps its work" if container.service.profile.keeps_work else ""
 
 
-def _excuse_for_blindness(signal, told):
-    """Why it was signalled while nothing could be read and there was time left."""
-    if told and not told[-1][2].passing:
-        return ""  # its cause lasts: it is held, for nobody knows whether it has work
-    shown = [(heard, reading) for heard, _, reading in told if reading.state is EvidenceState.OK]
-    if shown and shown[-1][1].operations:
-        return ""  # work was seen, and what hides it may pass
-    since = shown[-1][0] if shown else signal.run.begun
-    return "patience ended" if signal.asked_at - since >= policy.PATIENCE - EPSILON else ""
+def _waits_for_work(container, life, signal):
+    """Whether our signal had to wait until the evidence showed no work."""
+    service = container.service
+    wanted = signal.run.request.get("quiesce", service.request.quiesce)
+    asked_for = wanted is Quiesce.ALWAYS or (wanted is Quiesce.AUTO and service.profile.quiesce)
+    # In a later life the signal is only repeated, to end what starts the container again.
+    return asked_for and service.profile.name != NO_PROFILE.name and container.lives.index(life) == 0
+
+
+def _budget_left(world, container, life, signal, runs):
+    """Seconds to the deadline when the engine was asked to send our signal."""
+    begun, deadline = world.budget(container, life, signal.asked_at)
+    if not any(r is not signal.run and r.begun <= signal.asked_at < r.ended for r in runs):
+        # Nobody waits for longer any more.
+        timeout = signal.run.request.get("timeout", container.service.request.timeout)
+        deadline = min(deadline, begun + timeout)
+    return deadline - signal.asked_at
+
+
+def _exit_time(world, container, life, signal):
+    """What is kept of the budget for the exit where nothing can be read, and a second, the time of a look."""
+    begun, deadline = world.budget(container, life, signal.asked_at)
+    return min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
+
+
+def _told(container, signal):
+    """The readings that the sender of our signal had heard by then."""
+    told = signal.run.evidence.told.get(container.id, [])
+    return [entry for entry in told if entry[0] <= signal.asked_at + EPSILON]
+
+
+# --- 6
+
+
+def no_signal_goes_out_over_work_that_may_run(world, container, runs):
+    """Whether there was any: a service that drops its work needs evidence that it has none, until time runs out."""
+    if container.service.profile.keeps_work:
+        return
+    for life in container.lives:
+        for signal in life.signals:
+            if signal.run is None or not _waits_for_work(container, life, signal):
+                continue
+            left = _budget_left(world, container, life, signal, runs)
+            told = _told(container, signal)
+            if told and told[-1][2].state is EvidenceState.OK:
+                dead = {work.id for work in container.works if _dead(work)}
+                seen = {op.id for op in told[-1][2].working} - dead
+                assert not seen, f"{container.name} was signalled although {seen} had been seen in flight"
+            elif left > _exit_time(world, container, life, signal):
+                raise AssertionError(f"{container.name} was signalled unseen, {left:g} s before its deadline")
+
+
+def _dead(work):
+    """Whether its rows tell that it hangs."""
+    return work.job.takes == NEVER and work.job.by_worker and work.container.service.refreshes
+
+
+def a_passing_fault_costs_no_more(passing, lasting):
+    """Of two worlds that differ in whether their outages may pass: what only the passing ones cost."""
+    for one, other in zip(passing.containers.values(), lasting.containers.values()):
+        for work, same in zip(one.works, other.works):
+            # What the next life made of it says nothing of the stop.
+            finished = same.state == "finished" and same.ended_at <= other.lives[0].ended
+            lost = work.cut_in is one.lives[0]
+            assert not (lost and finished), f"{work.id} was cut, and finishes if the outage is called lasting"
 
 
 # --- 2

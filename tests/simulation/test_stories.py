@@ -267,6 +267,35 @@ def test_evidence_that_cannot_even_be_asked_for_is_as_a_password_that_is_wrong(k
     assert "its configuration is not here" in result.reason
 
 
+PASSES = ((0.0, 40.0, True),)
+LASTS = ((0.0, 40.0, False),)
+NEVER_READ = ((0.0, 1e6, True),)
+
+
+@pytest.mark.parametrize("outages", [PASSES, LASTS, NEVER_READ], ids=["passes", "lasts", "never read"])
+def test_unseen_work_of_a_service_that_drops_it_is_waited_for(outages):
+    """Longer than the patience with a service that keeps its work."""
+    service = Service(jobs=(Job(takes=42.0),), at_signal="drops", profile=ON_THREADS)
+    world, _ = stop(service, outages=outages)
+    assert only(world).works[0].state == "finished"
+    assert only(world).life.signals[0].at - BEGINNING >= 42.0
+
+
+def test_no_answer_at_all_holds_what_would_drop_its_work_until_an_exit_needs_the_rest():
+    service = Service(jobs=(Job(takes=42.0),), at_signal="drops", profile=ON_THREADS)
+    world, result = stop(service, latencies=(1e6,))
+    assert only(world).life.signals[0].at - BEGINNING == pytest.approx(45.0, abs=1.0)
+    assert only(world).works[0].state == "finished"
+    assert result.verdict is Verdict.UNVERIFIED
+
+
+def test_of_a_short_budget_half_is_kept_for_the_exit_where_nothing_can_be_read():
+    service = Service(at_signal="drops", profile=ON_THREADS, request=asked(20.0))
+    world, result = stop(service, outages=NEVER_READ)
+    assert only(world).life.signals[0].at - BEGINNING == pytest.approx(10.0, abs=1.0)
+    assert result.verdict is Verdict.UNVERIFIED
+
+
 # --- what may be called drained
 
 
@@ -347,6 +376,14 @@ def test_in_stock_cinder_a_row_is_waited_for_however_old_it_is():
     world, result = stop(Service(jobs=(Job(takes=300.0),), request=asked(400.0)))
     assert not result.dead
     assert only(world).life.signals[0][0] - only(world).works[0].ended_at >= 0.0
+
+
+def test_a_slow_operation_is_not_called_dead_because_nobody_could_read_its_row():
+    """Its row moved all the while; the database was away for longer than service_down_time."""
+    service = Service(jobs=(Job(takes=120.0),), refreshes=True, request=asked(300.0))
+    world, result = stop(service, outages=((30.0, 100.0, True),))
+    assert not result.dead
+    assert only(world).life.signals[0].at - BEGINNING >= 120.0
 
 
 # --- the signal
@@ -711,6 +748,42 @@ def test_what_is_started_again_after_its_kill_is_left_and_told_of():
     assert (result.verdict, result.failed) == (Verdict.LEFT_RUNNING, True)
     assert "something started it again" in result.reason
     assert len(only(world).lives[0].kills) == 1
+
+
+# --- a container that somebody paused
+
+
+def unpauses(world):
+    return [call for _, call, _ in world.engine.calls if call == "unpause"]
+
+
+@pytest.mark.parametrize(
+    "paused",
+    [{"status": "paused"}, {"paused_at": 3.0}, {"paused_at": 12.0}],
+    ids=["at first", "in quiesce", "in drain"],
+)
+def test_a_paused_container_is_unpaused_once_and_then_stopped(paused):
+    service = Service(jobs=(Job(takes=8.0),), exits_in=6.0, **paused)
+    world, result = stop(service)
+    assert len(unpauses(world)) == 1
+    assert len(only(world).life.signals) == 1
+    assert only(world).works[0].state == "finished"
+    assert (result.verdict, result.changed) == (Verdict.DRAINED, True)
+    assert "unpaused: a paused process can neither" in told_of(result)
+
+
+def test_a_container_that_is_paused_at_its_deadline_is_killed_and_not_unpaused():
+    service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(10.0), paused_at=9.5)
+    world, result = stop(service, engine_gaps=((9.4, 9.99),))
+    assert not unpauses(world)
+    assert result.verdict is Verdict.KILLED
+
+
+def test_a_paused_container_is_left_as_it_is_where_the_deadline_has_passed():
+    service = Service(request=asked(10.0, on_timeout=OnTimeout.LEAVE), jobs=(LONG,), paused_at=9.5)
+    world, result = stop(service, engine_gaps=((9.4, 9.99),))
+    assert not unpauses(world)
+    assert result.verdict is Verdict.LEFT_RUNNING
 
 
 # --- where a container can be

@@ -42,8 +42,8 @@ def requests(draw):
 
 
 @st.composite
-def services(draw):
-    at_signal = draw(st.sampled_from(["drains", "drops", "ignores"]))
+def services(draw, ways=("drains", "drops", "ignores")):
+    at_signal = draw(st.sampled_from(ways))
     refreshes = draw(st.booleans())
     named = draw(mostly("cinder-volume", st.just("none")))
     profile = Profile(

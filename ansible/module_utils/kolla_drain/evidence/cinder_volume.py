@@ -31,7 +31,7 @@ No row shows these requests. All but those marked as casts are calls, whose call
 
     attachment_update of an older reservation, attachment_delete, terminate_connection without os-begin_detaching
     accept_transfer                  (the volume stays awaiting-transfer and can be accepted again)
-    freeze_host, thaw_host
+    those by which an operator makes a backend read-only for the API, and undoes it
     get_manageable_*, get_capabilities, get_log_levels, list_replication_targets    (read only)
     remove_export                    (cast; only for a migration's source, which is exported again when needed)
     publish_service_capabilities, set_log_levels    (casts; repeated anyway, or their effect ends with the process)

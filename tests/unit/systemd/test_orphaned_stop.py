@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import pytest
@@ -26,6 +27,7 @@ class World:
 
     def __init__(self, path):
         self.path, self.now, self.ran, self.rests_at, self.fails = path, 0.0, [], None, False
+        self.waiting = lambda: None  # called at each wait
         self.file("unit", THEIRS)
         self.drop_ins = []
         self.ledger = Ledger(str(path / "ledger"), clock=lambda: self.now)
@@ -60,6 +62,7 @@ class World:
 
     def wait(self, seconds):
         self.now += seconds
+        self.waiting()
 
     def begin(self, timeout=180.0):
         return self.ledger.begin(RUNNING, timeout, "SIGTERM")[0]
@@ -130,6 +133,15 @@ def test_an_engine_that_refuses_may_have_signalled_all_the_same(world, capsys):
     world.stops.see_through([UNIT])
     assert world.ledger.read(RUNNING.id).intent is not None
     assert f"{UNIT} was told to stop, and its container could not be" in capsys.readouterr().err
+
+
+def test_a_lock_that_a_run_has_for_a_moment_is_waited_for(world):
+    world.begin()
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(world.ledger.held(RUNNING.id))
+        world.waiting = lock.close
+        world.stops.see_through([UNIT])
+    assert [command for command, _ in world.ran] == [f"/usr/bin/docker stop {NAME} -t 60"]
 
 
 def test_a_container_that_another_run_is_at_is_left_to_it(world, capsys):

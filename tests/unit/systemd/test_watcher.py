@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,34 @@ from kolla_drain.systemd import watcher
 from kolla_drain.systemd.systemctl import Systemctl
 
 from .fake import UNIT, left
+
+PACKAGE = Path(watcher.__file__).parents[1]
+# Starts a watcher whose command is only printed, and where Python is to find it.
+START = """
+from ansible.module_utils.kolla_drain.systemd.watcher import watch
+class Printing:
+    def start_transient(self, unit, properties, command, environment):
+        print(*environment, command[2], sep="\\n")
+watch(Printing(), "1 1")
+"""
+
+
+def test_the_watcher_is_found_in_the_zip_that_ansible_has_made(tmp_path):
+    path = tmp_path / "payload.zip"
+    with zipfile.ZipFile(path, "w") as payload:
+        for folder in ("ansible", "ansible/module_utils"):
+            payload.writestr(f"{folder}/__init__.py", "")
+        for file in PACKAGE.rglob("*.py"):
+            payload.write(file, f"ansible/module_utils/{file.relative_to(PACKAGE.parent)}")
+
+    def python(code, where):
+        env = {"PYTHONPATH": str(where)}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=env, cwd="/", capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    setting, module = python(START, path)
+    assert python(f"import {module}; print({module}.main.__name__)", setting.partition("=")[2]) == ["main"]
 
 
 def test_the_watcher_waits_for_the_end_and_lets_go(systemd, holds, monkeypatch):

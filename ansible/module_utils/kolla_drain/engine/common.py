@@ -20,7 +20,7 @@ QUICK = 10
 PATIENT = 3600
 
 # The length of the short ids that engines print.
-SHORT_ID = 12
+_SHORT_ID = 12
 
 
 class CommonEngine:
@@ -107,7 +107,7 @@ def is_called(name: str, container_id: str, container_name: str) -> bool:
 
     Engines take any first letters of an id for the whole of it: "ca" might match anybody's container.
     """
-    return container_name == name or (len(name) >= SHORT_ID and container_id.startswith(name))
+    return container_name == name or (len(name) >= _SHORT_ID and container_id.startswith(name))
 
 
 def start(call: Callable[[], Any]) -> Future[Any]:

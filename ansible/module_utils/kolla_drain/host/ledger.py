@@ -10,7 +10,6 @@ next one asks the engine's events what came of it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from dataclasses import asdict, fields, replace
 
 from ..errors import LedgerBusy, LedgerError
 from ..model import Container, Entry
+from . import files
 from .process import lives, myself
 
 FOLDER = "/run/kolla-drain"
@@ -119,7 +119,7 @@ class Ledger:
         try:
             yield
         finally:
-            self._unlink(path)  # under the lock, as in forget
+            files.remove(path)  # under the lock, as in forget
             os.close(fd)
 
     def read(self, container_id: str) -> Entry | None:
@@ -142,12 +142,8 @@ class Ledger:
 
     def write(self, entry: Entry) -> None:
         """Keep an entry; a reader sees the old one or the new one, whole."""
-        path = self._path(entry.container_id, "json")
         try:
-            fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(fd, "w", encoding="utf-8") as stream:
-                json.dump(asdict(entry), stream)
-            os.replace(f"{path}.new", path)
+            files.write(self._path(entry.container_id, "json"), json.dumps(asdict(entry)))
         except OSError as exc:
             raise self._unusable(exc) from exc
 
@@ -156,9 +152,9 @@ class Ledger:
         with self.held(container_id):
             entry = self.read(container_id)
             if entry is not None and entry.life == life:
-                self._unlink(self._path(container_id, "json"))
+                files.remove(self._path(container_id, "json"))
                 # Under the lock; whoever has it open sees the change of inode and takes the new one.
-                self._unlink(self._path(container_id, "lock"))
+                files.remove(self._path(container_id, "lock"))
 
     def sweep(self, exists: Callable[[str], bool]) -> None:
         """Drop the entries of containers that are gone; one that is in use is left alone."""
@@ -167,41 +163,28 @@ class Ledger:
                 container_id, _, kind = name.partition(".")
                 if kind in ("json", "lock") and not exists(container_id):
                     with contextlib.suppress(LedgerBusy), self.held(container_id):
-                        self._unlink(self._path(container_id, "json"))
-                        self._unlink(self._path(container_id, "lock"))
+                        files.remove(self._path(container_id, "json"))
+                        files.remove(self._path(container_id, "lock"))
 
     def _path(self, container_id: str, kind: str) -> str:
         return os.path.join(self._folder, f"{container_id}.{kind}")
 
     def _lock(self, path: str) -> int:
-        while True:
-            try:
-                os.makedirs(self._folder, mode=0o700, exist_ok=True)
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as exc:
-                raise self._unusable(exc) from exc
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(fd)
-                raise LedgerBusy(
-                    f"Another run holds {path} and does not let go of it; "
-                    f"find it (fuser {path}) and end it, then try again."
-                ) from None
-            if _same_file(fd, path):
-                return fd
-            os.close(fd)  # its last holder removed it meanwhile
+        try:
+            return files.lock(path)
+        except files.Busy:
+            raise LedgerBusy(
+                f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then try "
+                "again."
+            ) from None
+        except OSError as exc:
+            raise self._unusable(exc) from exc
 
     def _unusable(self, exc: OSError) -> LedgerError:
         return LedgerError(
             f"The record of signals under {self._folder} cannot be kept ({_cause(exc)}), so a second signal could not "
             "be ruled out; run with the rights of root (become: true)."
         )
-
-    @staticmethod
-    def _unlink(path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
@@ -224,13 +207,6 @@ def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
         sender=old.sender,
     )
     return entry, signalled and same_life
-
-
-def _same_file(fd: int, path: str) -> bool:
-    try:
-        return os.fstat(fd).st_ino == os.stat(path).st_ino
-    except FileNotFoundError:
-        return False
 
 
 def _living(owners: str) -> list[str]:

@@ -99,7 +99,7 @@ def test_each_stop_looks_for_itself(tmp_path: Path) -> None:
     """What one stop has seen must not hold up a later one, whose process may have other backends."""
     file = tmp_path / "cinder.conf"
     file.write_text("[DEFAULT]\nhost = ctl\n[database]\nconnection = mysql+pymysql://u:p@db.example/cinder\n")
-    given = options.Given(service_config=(str(file),))
+    given = options.EvidenceOptions(service_config=(str(file),))
     container = Container("id", "cinder_volume", ContainerStatus.RUNNING)
     first, second = (lookup.evidence_for(given, container)[1] for _ in range(2))
     assert first is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 
 def named(pid: int) -> str:
@@ -24,3 +25,18 @@ def lives(name: str) -> bool:
     """Whether the process of this name still runs."""
     pid = name.partition(" ")[0]
     return pid.isdigit() and named(int(pid)) == name
+
+
+def runs_in(container_id: str, proc: str = "/proc") -> bool:
+    """Whether a process of this host runs in this container, by the cgroup's name (cgroups(7))."""
+    # Podman's monitor outlives a container's processes, and its cgroup is named after the container as well.
+    named_after = re.compile(rf"(?<!conmon-){container_id}")
+    return any(named_after.search(_cgroup(proc, pid)) for pid in os.listdir(proc) if pid.isdigit())
+
+
+def _cgroup(proc: str, pid: str) -> str:
+    try:
+        with open(os.path.join(proc, pid, "cgroup"), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:  # it has ended
+        return ""

@@ -25,7 +25,6 @@ OPTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no poll interval": ({"poll_interval": 0}, ("poll_interval",)),
     "no number as a poll interval": ({"poll_interval": "nan"}, ("poll_interval",)),
     "endless poll interval": ({"poll_interval": "inf"}, ("poll_interval",)),
-    "no idle limit": ({"idle_limit": 0}, ("idle_limit",)),
     "no signal": ({"stop_signal": "SIGNONE"}, ("SIGNONE", "stop_signal", "no signal")),
     "signal 0": ({"stop_signal": "0"}, ("no signal",)),
     "SIGKILL": ({"stop_signal": "KILL"}, ("SIGKILL",)),

@@ -18,6 +18,7 @@ import pytest
 from docker.errors import NotFound
 
 from kolla_drain.actions import containers as making
+from kolla_drain.actions import report
 from kolla_drain.actions.options import Options
 from kolla_drain.container.options import CONTAINER_OPTIONS, describe, merged
 from kolla_drain.engine.port import Engine
@@ -151,7 +152,8 @@ def options_of(name: str, image: str, **given: Any) -> Options:
 
 
 def compare(driver: Engine, name: str, image: str, **given: Any) -> dict[str, Any]:
-    return making.compare_container(options_of(name, image, **given), driver)
+    result = making.compare_container(options_of(name, image, **given), driver)
+    return {**report.module_result(result), "diff": report.diffs(result)}
 
 
 def create(driver: Engine, name: str, image: str, **given: Any) -> str:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 
 class KollaDrainError(Exception):
-    """The root of all errors that a user can cause or must hear of."""
+    """The root of all errors that a user can cause or must hear of.
+
+    ``code`` names the cause for programs: driver_missing, config_missing; empty for most errors.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Refused(KollaDrainError):
@@ -41,8 +48,8 @@ class EvidenceUnavailable(KollaDrainError):
     ``passing`` is true for a cause that may go away by itself, such as a server that is down.
     """
 
-    def __init__(self, message: str, *, passing: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, passing: bool = False, code: str = "") -> None:
+        super().__init__(message, code=code)
         self.passing = passing
 
 

@@ -1,4 +1,4 @@
-"""What a person or a play is told of a stop."""
+"""The module's result, composed of typed results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from kolla_drain.drain.result import Event, StopResult
 from kolla_drain.model import (
     Ending,
     EvidenceState,
-    Exit,
     Finding,
     Heartbeat,
     Operation,
@@ -37,7 +36,6 @@ RESULT = StopResult(
     reason="exited by itself with exit code 0, 1 operation finished",
     changed=True,
     signal="SIGTERM",
-    exit=Exit.SIGNAL,
     exit_code=0,
     quiesced=12.345,
     drained=1.999,
@@ -67,8 +65,6 @@ def test_a_result_is_plain_data():
         "reason": "exited by itself with exit code 0, 1 operation finished",
         "joined": False,
         "signal": "SIGTERM",
-        "exit": "signal",
-        "freezes": 0,
         "exit_code": 0,
         "oom_killed": False,
         "quiesced": 12.3,
@@ -80,7 +76,6 @@ def test_a_result_is_plain_data():
             "quiesce": 165.0,
             "drain": 15.0,
             "reason": "the last 15 s are kept for the drain",
-            "exit": "signal",
         },
         "operations": [
             {
@@ -213,11 +208,6 @@ WARNINGS = {
     "unknown": (
         dict(verdict=Verdict.UNVERIFIED, endings=(OPEN,)),
         ["cinder_volume: unverified: ", "cinder_volume: volume_create d1ce was unknown (creating)."],
-    ),
-    "waiting for the next start, which does it": (dict(endings=(replace(OPEN, outcome=Outcome.QUEUED),)), []),
-    "waiting for the next start, which resets it": (
-        dict(endings=(replace(OPEN, outcome=Outcome.QUEUED, queued_fate="reset", fate="reset"),)),
-        ["cinder_volume: volume_create d1ce was queued (creating); reset."],
     ),
     "left running is a failure, and told there": (
         dict(verdict=Verdict.LEFT_RUNNING, failed=True, endings=(OPEN,)),

@@ -1,4 +1,4 @@
-"""Which of a host's containers are meant where none is named, and several that are started side by side."""
+"""Which containers are meant when none is named, and several that are started side by side."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from kolla_drain.actions import parallel, report
 from kolla_drain.actions import run as actions
 from kolla_drain.actions import start as start_action
 from kolla_drain.actions.options import Options
+from kolla_drain.actions.results import ActionResult, ContainerResult, compose
 from kolla_drain.actions.status import kolla_names
 from kolla_drain.errors import EngineError, Refused
 from kolla_drain.model import StopRequest
@@ -48,18 +50,18 @@ def test_what_an_exchange_put_aside_and_what_runs_once_are_not_among_them(tmp_pa
 
 
 def start(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    def one(options: Options, engine: object) -> dict[str, Any]:
+    def start_one(options: Options, engine: object) -> ActionResult:
         (name,) = options.names
         answer = answers[name]
         if isinstance(answer, Exception):
             raise answer
-        each = {"name": name, "changed": answer, "failed": False}
-        return {**each, "containers": [each], "warnings": [f"of {name}"], "diff": []}
+        return compose([ContainerResult(name, changed=answer, warnings=[f"of {name}"])])
 
-    monkeypatch.setattr(start_action, "connect", lambda *_: object())
+    monkeypatch.setattr(parallel, "connect", lambda *_: object())
     monkeypatch.setattr(actions, "connect", lambda *_: object())
-    monkeypatch.setattr(start_action, "start", one)
-    return actions.run(Options("start_container", tuple(answers), StopRequest(), **more))
+    monkeypatch.setattr(start_action, "start", start_one)
+    result = actions.run(Options("start_container", tuple(answers), StopRequest(), **more))
+    return {**report.module_result(result), "warnings": result.warnings}
 
 
 def test_several_are_started_and_one_that_fails_does_not_stop_the_others(

@@ -1,4 +1,4 @@
-"""Units beside a stop: what is said of them, and what is not as the module says."""
+"""The units of stopped containers: what is reported of them, and which are removed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from kolla_drain.actions import report
 from kolla_drain.actions.options import Options
-from kolla_drain.actions.results import Each
-from kolla_drain.actions.units import Owning, note_unit, withdraw_unit
+from kolla_drain.actions.results import ContainerResult, PlainStop, compose
+from kolla_drain.actions.units import ContainerUnits, note_unit, withdraw_unit
 from kolla_drain.errors import UnitError
-from kolla_drain.model import Container, ContainerStatus, StopRequest
+from kolla_drain.model import Container, ContainerStatus, StopRequest, Verdict
 from kolla_drain.systemd.install import Change
 from kolla_drain.systemd.unit import Unit
 from kolla_drain.systemd.units import Hold
@@ -45,31 +46,31 @@ class FakeEngine:
 
 
 def settled(before, after, container=EXITED):
-    each = Each({"name": NAME, "verdict": "drained", "changed": True}, container=EXITED)
-    owning = Owning([NAME], FakeUnits(before, after))
-    with owning.held([]):
-        owning.settle([each], FakeEngine(container))
-    return each
+    stop = PlainStop(Verdict.DRAINED, "exited by itself")
+    result = ContainerResult(NAME, "c1", EXITED, changed=True, stop=stop)
+    units = ContainerUnits([NAME], FakeUnits(before, after))
+    with units.held([]):
+        units.settle([result], FakeEngine(container))
+    return report.container(result)["unit"], result.warnings
 
 
 def test_a_unit_at_rest_is_told_and_nothing_more():
-    each = settled(UNIT, replace(UNIT, state="inactive", sub="dead"))
-    assert (each.result["unit"]["state"], each.result["unit"]["before"]) == ("inactive", "active")
-    assert each.warnings == []
+    unit, warnings = settled(UNIT, replace(UNIT, state="inactive", sub="dead"))
+    assert (unit["state"], unit["before"]) == ("inactive", "active")
+    assert warnings == []
 
 
 def test_one_that_runs_again_although_it_was_stopped_is_said():
-    each = settled(UNIT, UNIT, replace(EXITED, status=ContainerStatus.RUNNING, pid=7))
-    assert each.result["unit"]["state"] == "active"
-    (warning,) = each.warnings
+    unit, (warning,) = settled(UNIT, UNIT, replace(EXITED, status=ContainerStatus.RUNNING, pid=7))
+    assert unit["state"] == "active"
     assert "has stopped and runs again" in warning
     assert f"journalctl -u {UNIT.name}" in warning
 
 
 @pytest.mark.parametrize("cleans_up", [True, False])
 def test_what_a_held_unit_does_not_run_afterwards_is_said(cleans_up):
-    each = settled(replace(UNIT, cleans_up=cleans_up), replace(UNIT, state="inactive", sub="dead"))
-    assert ["ExecStopPost" in text for text in each.warnings] == [True] * cleans_up
+    _, warnings = settled(replace(UNIT, cleans_up=cleans_up), replace(UNIT, state="inactive", sub="dead"))
+    assert ["ExecStopPost" in text for text in warnings] == [True] * cleans_up
 
 
 # --- one that is not wanted any more
@@ -116,9 +117,11 @@ def test_only_a_container_that_is_to_have_no_unit_loses_it(asked, booted, expect
 
 
 def test_a_unit_that_was_removed_is_told():
-    result = {"changed": False, "warnings": [], "diff": [], "containers": [{"name": NAME}]}
-    note_unit(options(), result, withdraw_unit(options(), Withdrawing(Change("text", ""))))
-    assert (result["changed"], result["diff"][0]["before"], "unit_written" in result) == (True, "text", False)
+    noted = compose([ContainerResult(NAME)])
+    note_unit(NAME, noted, withdraw_unit(options(), Withdrawing(Change("text", ""))))
+    result = report.module_result(noted)
+    (diff,) = report.diffs(noted)
+    assert (result["changed"], diff["before"], "unit_written" in result) == (True, "text", False)
     assert result["unit"] == result["containers"][0]["unit"] == {"name": UNIT.name, "removed": True}
 
 

@@ -99,6 +99,8 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "bad number": ({"dimensions": {"cpu_shares": "many"}}, ("dimensions.cpu_shares", "many")),
     "yes as a number": ({"dimensions": {"cpu_shares": True}}, ("dimensions.cpu_shares",)),
     "bad cpus": ({"dimensions": {"cpuset_cpus": "a-b"}}, ("dimensions.cpuset_cpus", "a-b")),
+    "cpus that end before they begin": ({"dimensions": {"cpuset_cpus": "3-0"}}, ("cpuset_cpus", "3-0")),
+    "one empty range of several": ({"dimensions": {"cpuset_mems": "0-1,3-2"}}, ("cpuset_mems", "3-2")),
     "ulimit without numbers": ({"dimensions": {"ulimits": {"nofile": 5}}}, ("ulimits.nofile", "soft")),
     "ulimit of another kind": (
         {"dimensions": {"ulimits": {"nofile": {"max": 5}}}},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kolla_drain.actions import survey as lookup
-from kolla_drain.actions.options import Given
+from kolla_drain.actions.options import EvidenceOptions
 from kolla_drain.controller import adoption
 from kolla_drain.errors import Refused
 from kolla_drain.model import Container, ContainerStatus
@@ -173,7 +173,7 @@ def test_the_conductors_database_lies_beside_the_computes_configuration(
     conductors = tmp_path / "nova-conductor/nova.conf"
     conductors.write_text("[database]\nconnection = mysql+pymysql://u:p@db.example/nova\n")
     compute = Container("id", "nova_compute", ContainerStatus.RUNNING)
-    given = Given(service_config=(str(tmp_path / "nova-compute/nova.conf"),))
+    given = EvidenceOptions(service_config=(str(tmp_path / "nova-compute/nova.conf"),))
 
     def host() -> str | None:
         _, source, _ = lookup.evidence_for(given, compute)

@@ -340,7 +340,7 @@ def test_a_write_that_fails_leaves_the_old_entry(ledger, folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ledger_module.files, "write", full)
+    monkeypatch.setattr(ledger_module.files.os, "replace", full)
     with pytest.raises(LedgerError, match="No space left on device"):
         ledger.write(replace(entry, signalled=1.0))
     monkeypatch.undo()

@@ -40,7 +40,9 @@ def wanted(given: ServiceConfig, ours: int, margin: int) -> list[tuple[str, int]
         pytest.param(config(900), [("graceful_shutdown_timeout", 870)], id="as long as ours"),
         pytest.param(config(0), [("graceful_shutdown_timeout", 870)], id="endless"),
         pytest.param(config(600, manager=160), [], id="all in order"),
-        pytest.param(config(150, manager=150), [("manager_shutdown_timeout", 130)], id="the manager's as long"),
+        pytest.param(
+            config(150, manager=150), [("manager_shutdown_timeout", 130)], id="the manager's as long"
+        ),
         pytest.param(config(150, manager=160), [("manager_shutdown_timeout", 130)], id="the manager's above"),
         pytest.param(
             config(1000, manager=900),

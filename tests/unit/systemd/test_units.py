@@ -26,7 +26,7 @@ from .fake import NAME, UNIT, Died, left, stopped
 def test_an_answer_that_lacks_a_unit_is_no_answer(systemd, host, monkeypatch, answer):
     """Taken for a container without a unit, its unit would start it again in the middle of a stop."""
     monkeypatch.setattr(systemd, "_show", lambda names: answer)
-    with pytest.raises(SystemdSilent, match=r"told of [01] of 2 units"):
+    with pytest.raises(SystemdSilent, match=r"reported [01] of 2 units"):
         host.look([NAME, "other"])
 
 

@@ -1,1 +1,1 @@
-"""What each action of the module does."""
+"""The actions of the module kolla_docker: options in, a typed result out. No Ansible in here."""

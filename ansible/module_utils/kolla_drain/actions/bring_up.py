@@ -1,10 +1,9 @@
-"""Starts containers that exist, restarts them, and sees that they serve."""
+"""Start containers that exist, and see that they serve."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
 
 from ..engine.inspected import epoch
 from ..engine.port import Engine
@@ -14,128 +13,142 @@ from ..start.readiness import Readiness, await_ready
 from ..systemd.units import Units
 from . import survey
 from .options import Options
-from .report import heartbeat
-from .results import Each, compose
-from .units import Owning
+from .results import ContainerResult, Ready, UnitReport
+from .units import ContainerUnits
 
 
-def start_existing(options: Options, engine: Engine, container: Container) -> dict[str, Any]:
-    """Let it run: start it, or unpause it; one that runs is left as it is."""
-    each = Each(
-        {"name": container.name, "id": container.id, "changed": False, "failed": False}, container=container
-    )
-    if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
-        _see_to_unit(options, each, container)
-        return compose([each])
-    each.result["changed"], each.after = True, ContainerStatus.RUNNING.value
-    if not options.check_mode:
-        if container.status is ContainerStatus.PAUSED:
-            engine.unpause(container.id)
+class BringUp:
+    """Starts containers with the options of one call."""
+
+    def __init__(self, options: Options, engine: Engine) -> None:
+        self._engine = engine
+        self._evidence = options.evidence
+        self._check_mode = options.check_mode
+        self._client_timeout = options.client_timeout
+        self._ready_timeout = options.ready_timeout
+        self._poll_interval = min(options.request.poll_interval, options.ready_timeout / 10)
+
+    def start_existing(self, container: Container) -> ContainerResult:
+        """Start the container, or let a paused one run again; one that runs is left alone."""
+        result = ContainerResult.of(container)
+        if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
+            self._attach_unit(container, result)
+            return result
+        result.changed, result.after = True, ContainerStatus.RUNNING.value
+        if not self._check_mode:
+            if container.status is ContainerStatus.PAUSED:
+                self._engine.unpause(container.id)
+            else:
+                self.run_again(container, result)
+        return result
+
+    def _attach_unit(self, container: Container, result: ContainerResult) -> None:
+        """Start the unit of a running container, which nothing would otherwise start again or stop in time."""
+        units = Units()
+        unit = units.of(container.name)
+        if unit is None:
+            return
+        result.unit = UnitReport(unit.name, unit)
+        if not unit.at_rest or not unit.usable or container.status is not ContainerStatus.RUNNING:
+            return
+        result.changed, result.after = True, "running under its unit"
+        if not self._check_mode:
+            result.unit = UnitReport(unit.name, units.attach(unit) or unit, before=unit.state)
+
+    def run_again(
+        self,
+        container: Container,
+        result: ContainerResult,
+        *,
+        evidence_was_read: bool = True,
+        expected: frozenset[str] | None = None,
+    ) -> bool:
+        """Start a stopped container and see that it serves; return whether it does.
+
+        ``expected`` are the hosts whose heartbeat has to move, all of them where that is None.
+        """
+        name = container.name
+        try:
+            readiness = self.start_and_prove(container.id, expected)
+        except KollaDrainError as exc:
+            result.failure = f"{name} is stopped and could not be started: {exc}"
         else:
-            run_again(options, engine, container, each)
-    return compose([each])
+            if not note_readiness(result, name, readiness, evidence_was_read=evidence_was_read):
+                logs = f"{self._engine.command} logs {name}"
+                result.failure = f"{name} was started and {readiness.why}; see why with '{logs}'."
+        if result.failure:
+            now = self._engine.inspect(container.id)
+            result.after = now.status.value if now else "removed"
+        return not result.failure
 
+    def start_and_prove(self, container_id: str, expected: frozenset[str] | None) -> Readiness:
+        """Start a container, through its unit if it has one, and wait until it serves. Raises KollaDrainError."""
+        engine, units = self._engine, Units()
+        before = engine.inspect(container_id)
+        unit = units.startable(before.name) if before is not None else None
+        if before is not None and unit is not None:
+            since = units.start(unit, before, lambda: engine.inspect(container_id), self._client_timeout)
+            return self.prove(container_id, expected, since=since)
+        # It may have been started although no answer came; the proof tells.
+        with contextlib.suppress(EngineUnreachable):
+            engine.start(container_id)
+        return self.prove(container_id, expected)
 
-def _see_to_unit(options: Options, each: Each, container: Container) -> None:
-    """A container that runs although its unit does not would have nobody who starts it again, nor stops it in time."""
-    units = Units()
-    unit = units.of(container.name)
-    if unit is None:
-        return
-    each.result["unit"] = unit.said
-    if not unit.at_rest or not unit.usable or container.status is not ContainerStatus.RUNNING:
-        return
-    each.result["changed"], each.after = True, "running under its unit"
-    if not options.check_mode:
-        now = units.attach(unit)
-        each.result["unit"] = {**(now or unit).said, "before": unit.state}
+    def prove(
+        self, container_id: str, expected: frozenset[str] | None, since: Container | None = None
+    ) -> Readiness:
+        """Wait until a started container serves. Raises KollaDrainError."""
+        container = self._engine.inspect(container_id)
+        source = survey.evidence_for(self._evidence, container)[1] if container is not None else None
 
+        def read() -> Reading:
+            assert source is not None
+            return survey.read({container_id: source})[container_id]
 
-def run_again(
-    options: Options,
-    engine: Engine,
-    container: Container,
-    each: Each,
-    *,
-    evidence_was_read: bool = True,
-) -> bool:
-    """Start a stopped container and see that it serves; true if it does."""
-    name = container.name
-    try:
-        found = start_and_prove(options, engine, container.id)
-    except KollaDrainError as exc:
-        each.failure = f"{name} is stopped and could not be started: {exc}"
-    else:
-        if not note_readiness(each, name, found, evidence_was_read=evidence_was_read):
-            each.failure = f"{name} was started and {found.why}; see why with '{engine.command} logs {name}'."
-    if each.failure:
-        now = engine.inspect(container.id)
-        each.result["failed"] = True
-        each.after = now.status.value if now else "removed"
-    return not each.failure
-
-
-def start_and_prove(options: Options, engine: Engine, container_id: str) -> Readiness:
-    """Start it, through its unit if it has one, and wait until it serves. Raises KollaDrainError."""
-    units, before = Units(), engine.inspect(container_id)
-    unit = units.startable(before.name) if before is not None else None
-    if before is not None and unit is not None:
-        since = units.start(unit, before, lambda: engine.inspect(container_id), options.client_timeout)
-        return prove(options, engine, container_id, since=since)
-    # It may have been started although no answer came: the proof tells.
-    with contextlib.suppress(EngineUnreachable):
-        engine.start(container_id)
-    return prove(options, engine, container_id)
-
-
-def prove(options: Options, engine: Engine, container_id: str, since: Container | None = None) -> Readiness:
-    """Wait until a started container serves. Raises KollaDrainError."""
-    container = engine.inspect(container_id)
-    source = survey.evidence_for(options.given, container)[1] if container is not None else None
-
-    def read() -> Reading:
-        assert source is not None
-        return survey.read({container_id: source})[container_id]
-
-    return await_ready(
-        container_id,
-        engine=engine,
-        read=read if source is not None else None,
-        timeout=options.ready_timeout,
-        poll_interval=min(options.request.poll_interval, options.ready_timeout / 10),
-        clock=time.monotonic,
-        wait=time.sleep,
-        since=since,
-    )
-
-
-def note_readiness(each: Each, name: str, found: Readiness, *, evidence_was_read: bool) -> bool:
-    """Keep in the result how it was proved; true if it serves, or if nothing more could ever have told.
-
-    Evidence that could not be read before cannot be held against the container that was started now.
-    """
-    Owning([name]).tell([each])
-    blind = found.unread and not evidence_was_read
-    if found.heartbeats:
-        each.result["heartbeat"] = heartbeat(found.heartbeats)
-    if found.ready or blind:
-        how = f"it {found.why}" if blind else found.how
-        each.result.update(ready_after=round(found.seconds, 1), ready_by=how)
-        if blind:
-            each.warnings.append(f"{name}: whether it serves was not proved: {how}.")
-    return found.ready or blind
-
-
-def note_gap(options: Options, each: Each, finished_at: str, started: Container) -> None:
-    """Keep the seconds from the old process's exit to the new one's start, and warn when they were many."""
-    if not epoch(finished_at):
-        return
-    gap = max(0.0, round(epoch(started.started_at) - epoch(finished_at), 2))
-    each.result["gap"] = gap
-    config = survey.evidence_for(options.given, started)[0]
-    limit = config.service_down_time if config is not None else None
-    if limit is not None and gap > limit:
-        each.warnings.append(
-            f"{started.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s: others took "
-            "it for dead meanwhile."
+        return await_ready(
+            container_id,
+            engine=self._engine,
+            read=read if source is not None else None,
+            timeout=self._ready_timeout,
+            poll_interval=self._poll_interval,
+            clock=time.monotonic,
+            wait=time.sleep,
+            since=since,
+            expected=expected,
         )
+
+    def note_gap(self, result: ContainerResult, finished_at: str, started: Container) -> None:
+        """Put into the result the seconds from the old process's exit to the new one's start; warn when it was long."""
+        if not epoch(finished_at):
+            return
+        gap = max(0.0, round(epoch(started.started_at) - epoch(finished_at), 2))
+        result.gap = gap
+        config = survey.evidence_for(self._evidence, started)[0]
+        limit = config.service_down_time if config is not None else None
+        if limit is not None and gap > limit:
+            result.warnings.append(
+                f"{started.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s, so "
+                "others took it for dead meanwhile."
+            )
+
+
+def note_readiness(
+    result: ContainerResult, name: str, readiness: Readiness, *, evidence_was_read: bool
+) -> bool:
+    """Put into the result how the container was seen to serve; return whether it does.
+
+    Evidence that could not be read before the start proves nothing against the container, so it counts as serving.
+    """
+    ContainerUnits([name]).report([result])
+    blind = readiness.unread and not evidence_was_read
+    result.heartbeats = readiness.heartbeats or result.heartbeats
+    if readiness.silent:
+        result.warnings.append(
+            f"{name}: the heartbeat of {', '.join(readiness.silent)} did not move, and was down before, too; see to it."
+        )
+    if readiness.ready or blind:
+        how = f"it {readiness.why}" if blind else readiness.how
+        result.ready = Ready(readiness.seconds, how)
+        if blind:
+            result.warnings.append(f"{name}: nothing proved that it serves: {how}.")
+    return readiness.ready or blind

@@ -1,9 +1,8 @@
-"""Actions that describe, compare, create and remove: containers, images, volumes."""
+"""Describe, compare, remove and read single containers."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from .. import evidence
 from ..container import compare, show
@@ -15,22 +14,36 @@ from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked
 from ..model import NO_PROFILE, Container, ContainerStatus
+from ..start.exchange import Swap
 from ..systemd.install import UnitFiles
-from . import report, survey
+from .intent import REMOVE
 from .options import Options
-from .results import Each, absent_diff, action_result, as_dicts, compose, container_of, spec_diff
-from .units import remove_units, wanted_unit
+from .results import (
+    ActionResult,
+    Comparison,
+    ContainerResult,
+    Diff,
+    EnvironmentResult,
+    StateResult,
+    absent_diff,
+    action_result,
+    compose,
+    container_of,
+    spec_diff,
+)
+from .survey import absent
+from .units import note_unit, planned_unit, remove_units, wanted_unit
 
 
 def spec_of(options: Options) -> ContainerSpec:
-    """The container that the options describe. Raises Refused when they make none."""
-    name = options.names[0]
+    """Return the container that the options describe. Raises Refused when they describe none."""
+    name = options.name
     if not options.image:
         raise Refused(f"No image is given for {name}; give image.")
-    service = options.service or evidence.service_of(name) or NO_PROFILE.name
+    service = options.evidence.service or evidence.service_of(name) or NO_PROFILE.name
     profile = evidence.profile_for(service, options.container.get("environment") or {})
     described = options.container
-    # Its unit starts it again, and the engine must not do so, too.
+    # Its unit starts it again, so the engine must not do so as well.
     if wanted_unit(options, UnitFiles()) is not None:
         check_restart(described)
         described = {**described, "restart_policy": "no", "restart_retries": None}
@@ -45,69 +58,80 @@ def spec_of(options: Options) -> ContainerSpec:
 
 
 def differences_of(maker: Maker, spec: ContainerSpec, container: Container) -> tuple[Difference, ...]:
-    """What tells this container from the one that is wanted."""
+    """Return what tells this container from the one that is wanted."""
     return compare.differences(spec, maker.image(spec.image), maker.found(container.id))
 
 
 # --- compare
 
 
-def compare_container(options: Options, engine: Engine) -> dict[str, Any]:
-    """Whether the container is there and as wanted; nothing is touched."""
-    spec, name = spec_of(options), options.names[0]
+def compare_container(options: Options, engine: Engine) -> ActionResult:
+    """Return whether the container exists and is as wanted, its unit included; nothing is touched.
+
+    What an interrupted exchange left is not as wanted.
+    """
+    spec, name = spec_of(options), options.name
     container = engine.inspect(name)
     if container is None:
-        return action_result(
-            name, True, diff=[absent_diff(spec)], id="", status="absent", differences=[], notes=[]
-        )
+        compared = Comparison(name, "", "absent", notes=())
+        result = action_result(True, absent_diff(spec), compared)
+    else:
+        compared = _compared(engine, spec, container)
+        result = action_result(bool(compared.differences), spec_diff(name, compared.differences), compared)
+        for change in planned_unit(options):
+            note_unit(name, result, change)
+    return _with_leftovers(result, compared, Swap(name, engine).left_behind())
+
+
+def _compared(engine: Engine, spec: ContainerSpec, container: Container) -> Comparison:
     maker = engine.maker()
-    there = maker.found(container.id)
-    found = compare.differences(spec, maker.image(spec.image), there)
+    found = maker.found(container.id)
+    differs = compare.differences(spec, maker.image(spec.image), found)
     if container.status is ContainerStatus.RUNNING and STRATEGY in container.env:
-        found += compare.config_difference(maker.exit_code_within(container.id, CHECK_CONFIG))
-    return action_result(
-        name,
-        bool(found),
-        diff=[spec_diff(name, found)],
-        id=container.id,
-        status=container.status.value,
-        differences=as_dicts(found),
-        notes=report.findings(show.notes(spec, there)),
-    )
+        differs += compare.config_difference(maker.exit_code_within(container.id, CHECK_CONFIG))
+    return Comparison(spec.name, container.id, container.status.value, differs, show.notes(spec, found))
+
+
+def _with_leftovers(result: ActionResult, compared: Comparison, left: str) -> ActionResult:
+    if left:
+        result.changed = True
+        leftover = Difference("exchange", left, "finished or undone")
+        result.details = replace(compared, differences=(*compared.differences, leftover))
+        result.diffs.append(Diff(f"{left}\n", "finished or undone\n"))
+    return result
 
 
 # --- the other actions
 
 
-def remove_container(options: Options, engine: Engine) -> dict[str, Any]:
-    name = options.names[0]
+def remove_container(options: Options, engine: Engine) -> ActionResult:
+    """Remove a container that does not run, with its unit."""
+    name = options.name
     container = engine.inspect(name)
     if container is None:
-        each = survey.absent(replace(options, ignore_missing=True), engine, name, "remove")
-        remove_units(options, [each])
-        return compose([each])
-    if not container.at_rest:
+        result = absent(engine, name, REMOVE.verb, is_fine=REMOVE.absent_is_fine)
+    elif not container.at_rest:
         raise Refused(
-            f"{name} is {container.status.value} and is not removed, for that would kill its work; "
+            f"{name} is {container.status.value} and is not removed, because that would kill its work; "
             "use action=stop_and_remove_container, which drains it first."
         )
-    if not options.check_mode:
-        engine.remove(container.id)
-    result = {"name": container.name, "id": container.id, "changed": True, "failed": False}
-    each = Each(result, container=container, after="removed")
-    remove_units(options, [each])
-    return compose([each])
+    else:
+        if not options.check_mode:
+            engine.remove(container.id)
+        result = ContainerResult.of(container)
+        result.changed, result.after = True, "removed"
+    remove_units([result], check_mode=options.check_mode)
+    return compose([result])
 
 
-def get_container_state(options: Options, engine: Engine) -> dict[str, Any]:
-    container = container_of(engine, options.names[0], "read")
-    return _found(container, state=engine.state(container.id))
+def get_container_state(options: Options, engine: Engine) -> ActionResult:
+    """Return the engine's own account of the container's state."""
+    container = container_of(engine, options.name, "read")
+    return action_result(False, None, StateResult(container.name, engine.state(container.id)))
 
 
-def get_container_env(options: Options, engine: Engine) -> dict[str, Any]:
-    container = container_of(engine, options.names[0], "read")
-    return _found(container, env={key: masked(key, value) for key, value in container.env.items()})
-
-
-def _found(container: Container, **what: Any) -> dict[str, Any]:
-    return {"changed": False, "failed": False, "name": container.name, "warnings": [], "diff": [], **what}
+def get_container_env(options: Options, engine: Engine) -> ActionResult:
+    """Return the container's variables; values of those that are named like a secret are masked."""
+    container = container_of(engine, options.name, "read")
+    variables = {key: masked(key, value) for key, value in container.env.items()}
+    return action_result(False, None, EnvironmentResult(container.name, variables))

@@ -1,9 +1,8 @@
-"""TODO: say what this is."""
+"""Run a container once, to its end."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ..container.spec import ONE_OFF_LABEL, ContainerSpec, one_off
 from ..engine.port import Engine, Maker
@@ -11,47 +10,44 @@ from ..errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from ..masking import masked
 from ..model import Container
 from .options import Options
-from .results import absent_diff, action_result
+from .results import ActionResult, OneOff, OneOffEnd, absent_diff, action_result
 from .store import ensured
 
-# A one-off container is looked at so often, in seconds.
-_LOOK = 0.3
-
-
-# --- one-off containers
+# Seconds between looks at the container.
+_LOOK_EVERY = 0.3
 
 
 def run_once(
     options: Options, engine: Engine, spec: ContainerSpec, leftover: Container | None
-) -> dict[str, Any]:
+) -> ActionResult:
+    """Create the container, wait for its end, and remove it; ``leftover`` is one that already has its name."""
     spec = one_off(spec, options.container.get("restart_policy"))
     maker = engine.maker()
     if leftover is not None:
         _check_leftover(engine, maker, leftover)
-    result = action_result(spec.name, True, diff=[absent_diff(spec)], id="")
     if options.check_mode:
-        result["image_pulled"] = maker.image(spec.image) is None
-        return result
-    result["image_pulled"] = ensured(options, maker, spec.image)
+        planned = OneOff(spec.name, "", image_pulled=maker.image(spec.image) is None)
+        return action_result(True, absent_diff(spec), planned)
+    pulled = ensured(options, maker, spec.image)
     if leftover is not None:
         maker.remove(leftover.id)
-    result["id"] = maker.create(spec, spec.name)
-    result["warnings"] = maker.warnings
+    container_id = maker.create(spec, spec.name)
+    warnings = list(maker.warnings)
     try:
-        engine.start(result["id"])
-        ended = _ended(engine, result["id"], options.client_timeout)
-        result["rc"] = ended.exit_code
-        result["stdout"], result["stderr"] = maker.output(result["id"])
+        engine.start(container_id)
+        ended = _ended(engine, container_id, options.client_timeout)
+        end = OneOffEnd(ended.exit_code, *maker.output(container_id))
     finally:
         if options.remove_on_exit:
-            _tidy(engine, maker, result)
-    if result["rc"] != 0:
-        result.update(failed=True, msg=_ended_badly(spec, result))
+            warnings += _remove(engine, maker, spec.name, container_id)
+    result = action_result(True, absent_diff(spec), OneOff(spec.name, container_id, pulled, end))
+    result.warnings = warnings
+    result.failure = _failure(spec, end) if end.code != 0 else ""
     return result
 
 
 def _check_leftover(engine: Engine, maker: Maker, container: Container) -> None:
-    """An earlier run under this name that was killed may have left its container; anything else is not ours."""
+    """Raise Refused unless the container was left by an earlier run under this name that was killed."""
     name = container.name
     if not container.at_rest:
         raise Refused(
@@ -66,7 +62,10 @@ def _check_leftover(engine: Engine, maker: Maker, container: Container) -> None:
 
 
 def _ended(engine: Engine, container_id: str, silence: float) -> Container:
-    """Wait for its end however long that takes; an engine that is silent for longer than ``silence`` is an error."""
+    """Wait for the container's end, however long that takes.
+
+    Raises EngineUnreachable after ``silence`` seconds without an answer of the engine.
+    """
     heard = time.monotonic()
     while True:
         try:
@@ -82,20 +81,24 @@ def _ended(engine: Engine, container_id: str, silence: float) -> Container:
                 )
             if now.at_rest:
                 return now
-        time.sleep(_LOOK)
+        time.sleep(_LOOK_EVERY)
 
 
-def _tidy(engine: Engine, maker: Maker, result: dict[str, Any]) -> None:
-    """Remove it, unless it still runs: then its work goes on, and a later run will find it."""
+def _remove(engine: Engine, maker: Maker, name: str, container_id: str) -> list[str]:
+    """Remove the container unless it still runs; return warnings.
+
+    The work of one that runs goes on, and a later run finds it.
+    """
     try:
-        now = engine.inspect(result["id"])
+        now = engine.inspect(container_id)
         if now is not None and now.at_rest:
-            maker.remove(result["id"])
+            maker.remove(container_id)
     except KollaDrainError as exc:
-        result["warnings"] = [*result["warnings"], f"{result['name']} ended and could not be removed: {exc}"]
+        return [f"{name} ended and could not be removed: {exc}"]
+    return []
 
 
-def _ended_badly(spec: ContainerSpec, result: dict[str, Any]) -> str:
-    lines = (result["stderr"].strip() or result["stdout"].strip()).splitlines()
-    said = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
-    return f"{spec.name} ended with exit code {result['rc']}: {said}."
+def _failure(spec: ContainerSpec, end: OneOffEnd) -> str:
+    lines = (end.stderr.strip() or end.stdout.strip()).splitlines()
+    last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
+    return f"{spec.name} ended with exit code {end.code}: {last}."

@@ -1,170 +1,169 @@
-"""Asks services to read their configuration again, where their process handles that, and sees that they serve on.
+"""Ask services to read their configuration again, where their process handles that, and see that they serve on.
 
-A signal that a process does not handle would end it, so it is sent only to one that does. Some services replace their
-workers at this signal and drop what these are working on (Cinder on native threads, see evidence/cinder.py): those are
-quiesced first.
+The signal would end a process that does not handle it, so it is sent only to one that does. Some services replace
+their workers at this signal and drop what these work on, such as Cinder on native threads. Those are signalled only
+when nothing is in flight.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from ..drain.policy import EMPTY_READINGS
 from ..engine.port import Engine
 from ..errors import KollaDrainError
+from ..evidence.reader import Source
 from ..host.ledger import Ledger
 from ..model import ContainerStatus, EvidenceState, Operation, Reading
 from ..preflight import checks
 from ..preflight.process import read_process
-from . import bring_up, report, restart, survey
+from . import survey
+from .bring_up import BringUp, note_readiness
+from .intent import RELOAD
 from .options import Options
-from .results import Each, compose
-from .survey import Known
+from .parallel import side_by_side
+from .restart import restart_one
+from .results import ActionResult, ContainerResult, Reload, compose
+from .survey import Survey
 
 
-def reload_container(options: Options, engine: Engine) -> dict[str, Any]:
-    """Reload every container that is named, side by side; one that fails does not stop the others."""
-    found, known = survey.look_at(options, engine, Ledger())
-    readings = survey.readings(known)
-    with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
-        reloads = [_Reload(options, engine, one, readings.get(one.container.id)) for one in known]
-        outcomes = list(pool.map(_Reload.run, reloads))
-    return compose(survey.in_order(options, engine, found, outcomes, "reload"))
+def reload_container(options: Options, engine: Engine) -> ActionResult:
+    """Reload every named container, side by side; one that fails does not stop the others."""
+    surveys = survey.survey_all(options, engine, Ledger(), RELOAD)
+    readings = surveys.readings()
+
+    def reload_one(one: Survey, connect: Callable[[], Engine]) -> ContainerResult:
+        return _Reload(options, one, readings.get(one.container.id)).run(connect)
+
+    results = side_by_side(options, reload_one, surveys.existing)
+    return compose(surveys.in_order(options, engine, results, RELOAD))
 
 
 class _Reload:
     """One container's reload."""
 
-    def __init__(self, options: Options, engine: Engine, known: Known, reading: Reading | None) -> None:
-        self._options, self._engine, self._known = options, engine, known
+    def __init__(self, options: Options, surveyed: Survey, reading: Reading | None) -> None:
+        self._options = replace(options, names=(surveyed.container.name,))
+        self._surveyed = surveyed
         self._reading = reading
-        self._container = known.container
-        self._signal = known.profile.reload_signal
-        self._each = Each(
-            {
-                "name": self._container.name,
-                "id": self._container.id,
-                "changed": False,
-                "failed": False,
-                "service": known.profile.name,
-                "status": self._container.status.value,
-                "signal": "",
-                "reloaded": False,
-                "restarted": False,
-                **report.reading(reading, known.missing),
-            },
-            container=self._container,
-        )
+        self._container = surveyed.container
+        self._signal = surveyed.profile.reload_signal
+        self._result = ContainerResult.of(surveyed.container)
+        self._reload = Reload(surveyed.container.status, surveyed.profile.name, reading, surveyed.missing)
 
-    def run(self) -> Each:
-        """Reload it, restart it, or say why neither."""
+    def run(self, connect: Callable[[], Engine]) -> ContainerResult:
+        """Reload the container, restart it, or say why neither."""
         try:
-            refused = self._refused()
-            if refused:
-                self._fail(f"{self._container.name} was not reloaded: {refused}")
+            refusal = self._refusal()
+            if refusal:
+                self._result.failure = f"{self._container.name} was not reloaded: {refusal}"
             else:
-                self._reload_or_restart()
+                self._reload_or_restart(connect)
         except KollaDrainError as exc:
-            self._fail(f"{self._container.name} could not be reloaded: {exc}")
-        return self._each
+            self._result.failure = f"{self._container.name} could not be reloaded: {exc}"
+        self._result.reload = self._reload
+        return self._result
 
-    def _refused(self) -> str:
+    def _refusal(self) -> str:
         status = self._container.status
         if status is not ContainerStatus.RUNNING:
             return f"it is {status.value}; only a running container can be, start it with action=start_container."
-        if self._known.draining:
-            return f"it is being stopped ({self._known.draining}); wait for that."
+        if self._surveyed.draining:
+            return f"it is being stopped ({self._surveyed.draining}); wait for that."
         return ""
 
-    def _reload_or_restart(self) -> None:
-        process = read_process(self._container)
-        unhandled = self._known.profile.no_reload
-        unhandled = unhandled or checks.unhandled(self._container, self._signal, process)
-        restarts = bool(unhandled) and self._options.reload_fallback == "restart"
-        self._each.result["would" if self._options.check_mode else "how"] = (
-            "restart" if restarts else "reload"
+    def _reload_or_restart(self, connect: Callable[[], Engine]) -> None:
+        unhandled = self._surveyed.profile.no_reload or checks.unhandled(
+            self._container, self._signal, read_process(self._container)
         )
+        restarts = bool(unhandled) and self._options.reload_fallback == "restart"
+        planned = self._options.check_mode
+        self._reload = replace(self._reload, how="restart" if restarts else "reload", planned=planned)
         if unhandled and not restarts:
-            self._fail(
+            self._result.failure = (
                 f"{self._container.name} was not reloaded: {unhandled}; use reload_fallback=restart to have it "
                 "restarted gracefully instead."
             )
-        elif self._options.check_mode:
-            self._each.result["changed"] = True
-            self._each.after = "restarted" if restarts else f"reloaded with {self._signal}"
+        elif planned:
+            self._result.changed = True
+            self._result.after = "restarted" if restarts else f"reloaded with {self._signal}"
         elif restarts:
-            self._restart(unhandled)
+            restarted = restart_one(self._options, connect())
+            # It may have been removed meanwhile, and stays the container that was asked for.
+            self._result = replace(
+                restarted, id=self._container.id, container=self._container, after="restarted"
+            )
+            self._reload = replace(self._reload, restarted=not restarted.failure, reason=unhandled)
         else:
-            self._send_and_prove()
+            self._signal_and_prove(connect())
 
-    def _fail(self, sentence: str) -> None:
-        self._each.failure = sentence
-        self._each.result["failed"] = True
-
-    # --- instead of a reload
-
-    def _restart(self, unhandled: str) -> None:
-        options = replace(self._options, action="restart_container", names=(self._container.name,))
-        result = restart.restart(options, self._engine)
-        (said,) = result["containers"]
-        self._each.result.update(said, restarted=not result["failed"], reloaded=False, reason=unhandled)
-        self._each.warnings += result["warnings"]
-        self._each.after = "restarted"
-        if result["failed"]:
-            self._fail(result["msg"])
-
-    # --- the reload
-
-    def _send_and_prove(self) -> None:
-        before = self._container
-        in_flight: tuple[Operation, ...] = ()
-        if not self._known.profile.reload_keeps_work:
-            busy = self._busy_until_deadline()
+    def _signal_and_prove(self, engine: Engine) -> None:
+        result, before = self._result, self._container
+        in_flight = self._reading.working if self._reading is not None else ()
+        if not self._surveyed.profile.reload_keeps_work:
+            busy = self._busy_at_deadline()
             if busy:
-                self._fail(f"{before.name} was not reloaded: {busy}")
+                result.failure = f"{before.name} was not reloaded: {busy}"
                 return
-        elif self._reading is not None:
-            in_flight = self._reading.working
-        self._engine.signal(before.id, self._signal)
-        self._each.result.update(changed=True, signal=self._signal)
-        self._each.result["operations"] = [report.operation(op) for op in in_flight]
-        self._each.after = f"reloaded with {self._signal}"
-        found = bring_up.prove(self._options, self._engine, before.id, since=before)
+            in_flight = ()
+        engine.signal(before.id, self._signal)
+        self._reload = replace(self._reload, signal=self._signal, operations=in_flight)
+        result.changed, result.after = True, f"reloaded with {self._signal}"
         was_read = self._reading is not None and self._reading.state is EvidenceState.OK
-        if bring_up.note_readiness(self._each, before.name, found, evidence_was_read=was_read):
-            self._each.result["reloaded"] = True
+        was_up = frozenset(row.host for row in self._reading.heartbeats if row.up) if self._reading else None
+        readiness = BringUp(self._options, engine).prove(
+            before.id, was_up if was_read else None, since=before
+        )
+        if note_readiness(result, before.name, readiness, evidence_was_read=was_read):
+            self._reload = replace(self._reload, reloaded=True)
         else:
-            self._fail(
-                f"{before.name} was sent {self._signal} and {found.why}; see why with "
-                f"'{self._engine.command} logs {before.name}'."
+            result.failure = (
+                f"{before.name} was sent {self._signal} and {readiness.why}; see why with "
+                f"'{engine.command} logs {before.name}'."
             )
 
-    def _busy_until_deadline(self) -> str:
-        """Wait for empty evidence, as a stop does; why it could not be had, empty when it was."""
+    def _busy_at_deadline(self) -> str:
+        """Wait until nothing is in flight; return why the signal must not be sent, empty if it may be."""
         drops = f"{self._signal} replaces its workers, which drops what they work on, and"
-        if self._known.source is None:
-            return f"{drops} what that is cannot be read: {self._known.missing}."
-        timeout = self._options.request.timeout
-        deadline, empty = time.monotonic() + timeout, 0
-        reading = self._reading
-        while True:
-            busy = reading.working if reading is not None else ()
-            read = reading is not None and reading.state is EvidenceState.OK
-            empty = empty + 1 if read and not busy else 0
-            if empty >= EMPTY_READINGS:
-                return ""
-            if time.monotonic() >= deadline:
-                return f"{drops} {self._why_not_empty(reading, busy, timeout)}"
-            time.sleep(min(self._options.request.poll_interval, 1.0 if empty else timeout / 10))
-            reading = survey.readings([self._known])[self._container.id]
+        if self._surveyed.source is None:
+            return f"{drops} what that is cannot be read: {self._surveyed.missing}."
+        timeout, poll_interval = self._options.request.timeout, self._options.request.poll_interval
+        is_empty, last = await_empty(self._surveyed.source, timeout, min(poll_interval, timeout / 10))
+        return "" if is_empty else f"{drops} {_why_not_empty(last, timeout)}"
 
-    @staticmethod
-    def _why_not_empty(reading: Reading | None, busy: tuple[Operation, ...], timeout: float) -> str:
-        if busy:
-            named = ", ".join(f"{op.kind} {op.id}" for op in busy)
-            return f"after {timeout:g} s there is still in flight: {named}; give it a longer graceful_shutdown_timeout."
-        why = reading.why.rstrip(".") if reading is not None else "no answer"
-        return f"what that is could not be read for {timeout:g} s: {why}."
+
+def await_empty(source: Source, timeout: float, poll_interval: float) -> tuple[bool, Reading | None]:
+    """Read the evidence until EMPTY_READINGS readings running show nothing in flight, ``timeout`` seconds at most.
+
+    Return whether they did, with the last reading.
+    """
+    woken = threading.Event()
+    reader = survey.reader({"": source}, woken.set)
+    deadline, empty, last = time.monotonic() + timeout, 0, None
+    try:
+        reader.ask({"": ()})
+        while empty < EMPTY_READINGS and time.monotonic() < deadline:
+            woken.wait(max(0.0, deadline - time.monotonic()))
+            woken.clear()
+            for answer in reader.answers():
+                last = answer.reading
+                is_empty = last.state is EvidenceState.OK and not last.working
+                empty = empty + 1 if is_empty else 0
+                if empty < EMPTY_READINGS:
+                    time.sleep(max(0.0, min(poll_interval, deadline - time.monotonic())))
+                    reader.ask({"": ()})
+    finally:
+        reader.close()
+    return empty >= EMPTY_READINGS, last
+
+
+def _why_not_empty(reading: Reading | None, timeout: float) -> str:
+    busy: tuple[Operation, ...] = reading.working if reading is not None else ()
+    if busy:
+        named = ", ".join(f"{op.kind} {op.id}" for op in busy)
+        return f"after {timeout:g} s there is still in flight: {named}; give it a longer graceful_shutdown_timeout."
+    why = reading.why.rstrip(".") if reading is not None else "no answer"
+    return f"what that is could not be read for {timeout:g} s: {why}."

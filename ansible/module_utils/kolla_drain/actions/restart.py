@@ -1,26 +1,33 @@
-"""TODO: say what this is."""
+"""Stop a container gracefully and start the same container again."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..engine.port import Engine
-from . import stop
-from .bring_up import note_gap, run_again
+from .bring_up import BringUp
+from .intent import RESTART
 from .options import Options
-from .results import compose
+from .results import ActionResult, ContainerResult, compose
+from .stop import stop_each
 
 
-def restart(options: Options, engine: Engine) -> dict[str, Any]:
-    """Stop it gracefully, and start the same container again."""
-    (each,) = stop.stop_each(options, engine, "restart")
-    if each.container is None or each.failure:
-        return compose([each])
-    each.result["changed"], each.after = True, "restarted"
-    if not options.check_mode:
-        was_read = each.result.get("evidence") != "unavailable"
-        if run_again(options, engine, each.container, each, evidence_was_read=was_read):
-            now = engine.inspect(each.container.id)
-            if now is not None:
-                note_gap(options, each, now.finished_at, now)
-    return compose([each])
+def restart(options: Options, engine: Engine) -> ActionResult:
+    """Restart the container."""
+    return compose([restart_one(options, engine)])
+
+
+def restart_one(options: Options, engine: Engine) -> ContainerResult:
+    """Restart the one container that the options name."""
+    (result,) = stop_each(options, engine, RESTART)
+    if result.container is None or result.failure:
+        return result
+    result.changed, result.after = True, "restarted"
+    if options.check_mode:
+        return result
+    bring_up = BringUp(options, engine)
+    if bring_up.run_again(
+        result.container, result, evidence_was_read=result.evidence_was_read, expected=result.serving
+    ):
+        now = engine.inspect(result.container.id)
+        if now is not None:
+            bring_up.note_gap(result, now.finished_at, now)
+    return result

@@ -1,75 +1,82 @@
-"""What each action of the module does: options in, plain results out. No Ansible in here.
+"""The module's actions: one table, and the way from options to a result.
 
 Everything that can be wrong with the input is found before anything is touched.
 """
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
 
 from ..engine.connect import connect
 from ..engine.port import Engine
 from ..errors import Refused
-from . import recreate, reload, restart, status, stop, store
-from .containers import get_container_env, get_container_state, remove_container
-from .options import NAMELESS, Options, check_names, check_plain, checked_request
-from .start import start_all
+from . import containers, recreate, reload, restart, start, status, stop, store
+from .leftovers import unpause_leftovers
+from .options import Options, check_names, checked
+from .results import ActionResult
 
-# Actions that mean all of Kolla's containers where none is named.
-ALL_OF_THEM = ("drain_status",)
-
-__all__ = ["ACTIONS", "Options", "run"]
+__all__ = ["ACTIONS", "Action", "Options", "run"]
 
 
-def run(options: Options) -> dict[str, Any]:
-    """Do what was asked. Returns the module's result, with ``failed``, ``warnings`` and ``diff`` in it.
+@dataclass(frozen=True)
+class Action:
+    """One action of the module."""
+
+    do: Callable[[Options, Engine], ActionResult]
+    takes_many: bool = False  # several names at once
+    nameless: bool = False  # may be without a name
+    stops: bool = False
+
+
+ACTIONS = {
+    "compare_container": Action(containers.compare_container),
+    "compare_image": Action(store.compare_image),
+    "create_volume": Action(store.create_volume),
+    "drain_status": Action(status.status, takes_many=True, nameless=True),
+    "ensure_image": Action(store.ensure_image, nameless=True),
+    "get_container_env": Action(containers.get_container_env),
+    "get_container_state": Action(containers.get_container_state),
+    "pull_image": Action(store.pull_image, nameless=True),
+    "recreate_or_restart_container": Action(recreate.recreate_or_restart, stops=True),
+    "reload_container": Action(reload.reload_container, takes_many=True),
+    "remove_container": Action(containers.remove_container),
+    "remove_image": Action(store.remove_image, nameless=True),
+    "remove_volume": Action(store.remove_volume),
+    "restart_container": Action(restart.restart, stops=True),
+    "start_container": Action(start.start_all, takes_many=True),
+    "stop_and_remove_container": Action(stop.stop_and_remove, takes_many=True, stops=True),
+    "stop_container": Action(stop.stop, takes_many=True, stops=True),
+}
+
+
+def run(options: Options) -> ActionResult:
+    """Do what was asked.
 
     Raises KollaDrainError, with one sentence, when the input is wrong or the engine cannot be used.
     """
-    if options.names or options.action not in (*NAMELESS, *ALL_OF_THEM):
-        check_names(options)
-    options = replace(options, request=checked_request(options.request))
-    if options.client_timeout < 1:
-        raise Refused(f"client_timeout is {options.client_timeout}; it is seconds, at least 1.")
-    if not (math.isfinite(options.ready_timeout) and options.ready_timeout >= 1):
-        raise Refused(f"ready_timeout is {options.ready_timeout:g}; it is seconds, at least 1.")
-    if not options.graceful_shutdown:
-        check_plain(options.request)
+    begun = time.monotonic()
+    action = ACTIONS[options.action]
+    if options.names or not action.nameless:
+        check_names(options, [name for name, other in ACTIONS.items() if other.takes_many])
+    options = checked(options)
     engine = connect(options.container_engine, options.client_timeout)
     if options.image and options.names:
         _check_described(options, engine)
-    return ACTIONS[options.action](options, engine)
+    unpaused = [] if options.check_mode else unpause_leftovers(engine)
+    result = action.do(options, engine)
+    result.warnings += [f"{name} was unpaused: a run of an earlier version had left it paused." for name in unpaused]
+    if action.stops:
+        result.elapsed = time.monotonic() - begun
+    return result
 
 
 def _check_described(options: Options, engine: Engine) -> None:
-    """A container that is described is known by its name, which its successor is to have."""
-    name = options.names[0]
-    found = engine.inspect(name)
-    if found is not None and found.name != name:
+    """Raise Refused for the id of a described container, because its successor is to have its name."""
+    container = engine.inspect(options.name)
+    if container is not None and container.name != options.name:
         raise Refused(
-            f"{name} is the id of {found.name}, and {options.action} with an image takes a name: give {found.name}."
+            f"{options.name} is the id of {container.name}, and {options.action} with an image takes a name: give "
+            f"{container.name}."
         )
-
-
-ACTIONS: dict[str, Callable[[Options, Engine], dict[str, Any]]] = {
-    "compare_container": recreate.compare_container,
-    "compare_image": store.compare_image,
-    "create_volume": store.create_volume,
-    "drain_status": status.status,
-    "ensure_image": store.ensure_image,
-    "get_container_env": get_container_env,
-    "get_container_state": get_container_state,
-    "pull_image": store.pull_image,
-    "reload_container": reload.reload_container,
-    "remove_container": remove_container,
-    "remove_image": store.remove_image,
-    "remove_volume": store.remove_volume,
-    "restart_container": restart.restart,
-    "recreate_or_restart_container": recreate.recreate_or_restart,
-    "start_container": start_all,
-    "stop_and_remove_container": stop.stop_and_remove,
-    "stop_container": stop.stop,
-}

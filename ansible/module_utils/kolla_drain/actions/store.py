@@ -1,43 +1,40 @@
-"""TODO: say what this is."""
+"""Images and volumes of the engine."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from ..container import compare
 from ..engine.image_reference import ImageReference
 from ..engine.port import Engine, Maker
 from ..errors import Refused
 from .options import Options
-from .results import action_result, as_dicts, difference, spec_diff
+from .results import (
+    ActionResult,
+    Comparison,
+    ImageResult,
+    VolumeResult,
+    action_result,
+    difference,
+    spec_diff,
+)
 
 
-def compare_image(options: Options, engine: Engine) -> dict[str, Any]:
-    """Whether the container is there and made of this image, told by the image's id."""
-    name = options.names[0]
+def compare_image(options: Options, engine: Engine) -> ActionResult:
+    """Return whether the container exists and is made of this image, told by the image's id."""
+    name = options.name
     if not options.image:
         raise Refused(f"No image is given to compare that of {name} with; give image.")
     container = engine.inspect(name)
     if container is None:
-        text = f"image: {options.image}"
-        return action_result(
-            name, True, diff=[difference(name, "absent", text)], id="", status="absent", differences=[]
-        )
+        diff = difference(name, "absent", f"image: {options.image}")
+        return action_result(True, diff, Comparison(name, "", "absent"))
     maker = engine.maker()
-    found = compare.image_difference(options.image, maker.image(options.image), maker.found(container.id))
-    status = container.status.value
-    return action_result(
-        name,
-        bool(found),
-        diff=[spec_diff(name, found)],
-        id=container.id,
-        status=status,
-        differences=as_dicts(found),
-    )
+    differs = compare.image_difference(options.image, maker.image(options.image), maker.found(container.id))
+    compared = Comparison(name, container.id, container.status.value, differs)
+    return action_result(bool(differs), spec_diff(name, differs), compared)
 
 
 def ensured(options: Options, maker: Maker, image: str) -> bool:
-    """Pull the image if the host has none of the name; true if it was pulled."""
+    """Pull the image if the host does not have it; return whether it was pulled."""
     if maker.image(image) is not None:
         return False
     maker.pull(image, options.login)
@@ -47,73 +44,70 @@ def ensured(options: Options, maker: Maker, image: str) -> bool:
 # --- images
 
 
-def ensure_image(options: Options, engine: Engine) -> dict[str, Any]:
+def ensure_image(options: Options, engine: Engine) -> ActionResult:
     """Pull the image only if the host has none of its name."""
     return _pull(options, engine.maker(), only_absent=True)
 
 
-def pull_image(options: Options, engine: Engine) -> dict[str, Any]:
-    """Fetch what the registry has now; changed only if that is another image."""
+def pull_image(options: Options, engine: Engine) -> ActionResult:
+    """Pull the registry's current image; changed only if that is another one."""
     return _pull(options, engine.maker(), only_absent=False)
 
 
-def _pull(options: Options, maker: Maker, *, only_absent: bool) -> dict[str, Any]:
-    name = _image_named(options)
-    before = maker.image(name)
+def _pull(options: Options, maker: Maker, *, only_absent: bool) -> ActionResult:
+    reference = _reference(options)
+    before = maker.image(reference)
     after = before
     if before is None and options.check_mode:
-        return _image_result(name, "absent", "pulled")
+        return _image_result(reference, "absent", "pulled")
     if not options.check_mode and (before is None or not only_absent):
-        after = maker.pull(name, options.login)
-    result = _image_result(name, before.id if before else "absent", after.id if after else "absent")
+        after = maker.pull(reference, options.login)
+    result = _image_result(reference, before.id if before else "absent", after.id if after else "absent")
     if options.check_mode and not only_absent:
-        result["warnings"].append(
-            f"Whether {name} has changed in its registry is not known without pulling it."
+        result.warnings.append(
+            f"Whether {reference} has changed in its registry is not known without pulling it."
         )
     return result
 
 
-def remove_image(options: Options, engine: Engine) -> dict[str, Any]:
+def remove_image(options: Options, engine: Engine) -> ActionResult:
     """Remove the image; one that containers are made of is left."""
-    name, maker = _image_named(options), engine.maker()
-    before = maker.image(name)
+    reference, maker = _reference(options), engine.maker()
+    before = maker.image(reference)
     if before is None:
-        return _image_result(name, "absent", "absent")
-    maker.remove_image(name, only_check=options.check_mode)
-    return _image_result(name, before.id, "absent")
+        return _image_result(reference, "absent", "absent")
+    maker.remove_image(reference, only_check=options.check_mode)
+    return _image_result(reference, before.id, "absent")
 
 
-def _image_named(options: Options) -> str:
+def _reference(options: Options) -> str:
     if not options.image:
         raise Refused(f"No image is named for {options.action}; give image.")
     return str(ImageReference.parse(options.image))
 
 
-def _image_result(name: str, before: str, after: str) -> dict[str, Any]:
+def _image_result(reference: str, before: str, after: str) -> ActionResult:
     image_id = after if after.startswith("sha256:") else ""
-    result = action_result(
-        name, before != after, diff=[difference(name, before, after)], image=name, image_id=image_id
-    )
-    del result["name"]
-    return result
+    diff = difference(reference, before, after)
+    return action_result(before != after, diff, ImageResult(reference, image_id))
 
 
 # --- volumes
 
 
-def create_volume(options: Options, engine: Engine) -> dict[str, Any]:
-    """Make a volume; one that is there is left as it is."""
-    name, maker = options.names[0], engine.maker()
-    there = maker.has_volume(name)
-    if not there and not options.check_mode:
+def create_volume(options: Options, engine: Engine) -> ActionResult:
+    """Create a volume; an existing one is left as it is."""
+    name, maker = options.name, engine.maker()
+    exists = maker.has_volume(name)
+    if not exists and not options.check_mode:
         maker.create_volume(name)
-    return action_result(name, not there, diff=[difference(name, "absent", "created")])
+    return action_result(not exists, difference(name, "absent", "created"), VolumeResult(name))
 
 
-def remove_volume(options: Options, engine: Engine) -> dict[str, Any]:
-    """Remove a volume and what is in it; one that containers use is left."""
-    name, maker = options.names[0], engine.maker()
+def remove_volume(options: Options, engine: Engine) -> ActionResult:
+    """Remove a volume and its contents; one that containers use is left."""
+    name, maker = options.name, engine.maker()
     if not maker.has_volume(name):
-        return action_result(name, False)
+        return action_result(False, None, VolumeResult(name))
     maker.remove_volume(name, only_check=options.check_mode)
-    return action_result(name, True, diff=[difference(name, "there", "absent")])
+    return action_result(True, difference(name, "there", "absent"), VolumeResult(name))

@@ -1,13 +1,13 @@
-"""What is known of a container before it is stopped: its service, configuration, plan and faults.
+"""What is known of a container before anything is done with it: service, configuration, plan, evidence, faults.
 
-Nothing is touched in here, and whatever is wrong with the input is found here.
+Nothing is touched here, and every fault of the input is found here.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import evidence, kolla
@@ -19,88 +19,133 @@ from ..drain.plan import plan as make_plan
 from ..drain.result import Target
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
-from ..evidence import broker
-from ..evidence.reader import Batch, Source
+from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..model import (
-    NO_PROFILE,
-    Container,
-    EvidenceState,
-    Exit,
-    Finding,
-    Profile,
-    Reading,
-    StopRequest,
-    Verdict,
-)
+from ..model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest, Verdict
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
 from ..start.exchange import Swap
 from ..systemd.units import Units
-from .options import Given, Options
-from .results import Each, missing
+from .intent import Intent
+from .options import EvidenceOptions, Options
+from .results import ContainerResult, PlainStop, missing
 
 
 @dataclass(frozen=True)
-class Known:
-    """A container with its profile, configuration, plan and findings."""
+class Survey:
+    """One container with its profile, configuration, plan and findings."""
 
     container: Container
     profile: Profile
     plan: Plan
     config: ServiceConfig | None
     source: Source | None
-    missing: str  # why its evidence cannot even be asked for
+    missing: str  # why its evidence has no source
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     draining: str  # by whom and since when it is being stopped
 
     def target(self, request: StopRequest) -> Target:
-        """The container as the loop takes it."""
+        """Return the container as the drain takes it."""
         down = float(self.config.service_down_time) if self.config else 60.0
         return Target(self.container, request, self.profile, self.plan, down, self.missing, self.findings)
 
 
-def look(
-    given: Given,
-    request: StopRequest,
-    engine: Engine,
-    ledger: Ledger,
-    container: Container,
-    *,
-    checked: bool = True,
-) -> Known:
-    """Gather all that is known; preflight's findings if ``checked``. Raises KollaDrainError for unusable input."""
-    config, source, missing = evidence_for(given, container)
-    profile = evidence.profile_for(given.service_of(container), container.env)
-    profile = evidence.configured(profile, config)
-    if request.exit is Exit.FREEZE and not profile.freezable:
-        raise Refused(
-            f"exit=freeze ends a service only where its evidence shows every request that was accepted, and that of "
-            f"{profile.name} does not; use exit=auto, which freezes where it can be done."
-            if profile is not NO_PROFILE
-            else "exit=freeze needs evidence, and this container has none; use exit=auto, or name its service."
-        )
+@dataclass(frozen=True)
+class Surveys:
+    """All containers of a call: each by the name that was asked for, and the surveys of those that exist."""
+
+    containers: Mapping[str, Container | None]
+    existing: tuple[Survey, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The containers' own names, in the order asked for; a container may have been asked for by its id."""
+        return [name if container is None else container.name for name, container in self.containers.items()]
+
+    @property
+    def at_rest(self) -> list[str]:
+        """The names of those that do not run, or do not exist."""
+        found = zip(self.names, self.containers.values())
+        return [name for name, container in found if container is None or container.at_rest]
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where evidence is read, by container id."""
+        return {one.container.id: one.source for one in self.existing if one.source is not None}
+
+    def readings(self) -> dict[str, Reading]:
+        """Read what is in flight now, by container id; containers without evidence are left out."""
+        return read(self.sources)
+
+    def in_order(
+        self, options: Options, engine: Engine, results: Iterable[ContainerResult], intent: Intent
+    ) -> list[ContainerResult]:
+        """Return the results in the order of the names, with those of the containers that do not exist."""
+        absent_is_fine = options.ignore_missing or intent.absent_is_fine
+        by_id = {result.id: result for result in results}
+        return [
+            by_id[container.id] if container else absent(engine, name, intent.verb, is_fine=absent_is_fine)
+            for name, container in self.containers.items()
+        ]
+
+
+def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent) -> Surveys:
+    """Survey every container of a call. Raises Refused."""
+    containers = {name: engine.inspect(name) for name in options.names}
+    existing = [container for container in containers.values() if container is not None]
+    _refuse_aliases(containers)
+    options.evidence.check(existing)
+    surveys = []
+    for container in existing:
+        try:
+            surveys.append(survey(options, engine, ledger, container))
+        except KollaDrainError as exc:
+            raise refused(container, exc, intent) from exc
+    return Surveys(containers, tuple(surveys))
+
+
+def _refuse_aliases(containers: Mapping[str, Container | None]) -> None:
+    """Refuse one container under two names, such as its name and its id, which would be stopped twice."""
+    by_id: dict[str, str] = {}
+    for name, container in containers.items():
+        if container is not None and by_id.setdefault(container.id, name) != name:
+            raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
+
+
+def refused(container: Container, exc: KollaDrainError, intent: Intent) -> Refused:
+    """Wrap an error with the container's name and the fact that nothing was touched."""
+    state = "cannot be looked into" if intent.only_looks else "was not touched"
+    return Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.", code=exc.code)
+
+
+def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
+    """Gather what is known of one container. Raises KollaDrainError for unusable input."""
+    config, source, missing = evidence_for(options.evidence, container)
+    profile = evidence.profile_for(options.evidence.service_of(container), container.env)
     manager = config.manager_shutdown_timeout if config else None
-    plan = make_plan(request, profile, container.stop_signal, manager)
+    plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, unclear = _draining(engine, ledger, container)
-    facts = checks.Facts(
-        container=container,
-        signal=plan.signal,
-        timeout=plan.timeout,
-        service_timeout=_certain(config, "graceful_shutdown_timeout"),
-        manager_timeout=_certain(config, "manager_shutdown_timeout"),
-        process=read_process(container) if checked else None,
-        unit=_unit(container) if checked else None,
-        draining=draining,
-    )
-    findings, notes = (checks.check(facts), checks.inform(facts) + unclear) if checked else ((), ())
-    return Known(container, profile, plan, config, source, missing, findings, notes, draining)
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    if options.preflight != "off":
+        facts = checks.Facts(
+            container=container,
+            signal=plan.signal,
+            timeout=plan.timeout,
+            service_timeout=_certain(config, "graceful_shutdown_timeout"),
+            manager_timeout=_certain(config, "manager_shutdown_timeout"),
+            process=read_process(container),
+            unit=_unit(container),
+            draining=draining,
+        )
+        findings, notes = checks.check(facts), checks.inform(facts) + unclear
+    return Survey(container, profile, plan, config, source, missing, findings, notes, draining)
 
 
 def _unit(container: Container) -> checks.UnitFacts | None:
-    """The limit of its unit, where that can be had; who stops or starts through the unit hears what is wrong."""
+    """Return the limit of the container's unit if it can be read; what is wrong with it is said at the stop itself."""
     try:
         unit = Units().of(container.name)
     except UnitError:
@@ -108,30 +153,38 @@ def _unit(container: Container) -> checks.UnitFacts | None:
     return checks.UnitFacts(unit.name, unit.stop_timeout) if unit is not None and unit.usable else None
 
 
-def evidence_for(given: Given, container: Container) -> tuple[ServiceConfig | None, Source | None, str]:
-    """The service's configuration and where its evidence is read, or why there is none. Raises KollaDrainError."""
-    service = given.service_of(container)
-    config, missing, source = None, "", None
-    if service != NO_PROFILE.name:
-        evidence.evidence_of(service)  # one that is not known is an error, with or without configuration
-        config, missing = _configuration(given.service_config, container, service)
-    if config is not None:
-        source, missing = _source(given, service, config)
-    return config, source, missing
-
-
 def _certain(config: ServiceConfig | None, name: str) -> float | None:
-    """A time of the service's own. Nova's defaults differ from one release to the next: they prove nothing."""
+    """Return a time of the service's own. Nova's defaults change between releases, so only stated values count."""
     if config is None or (config.service.startswith("nova-") and name not in config.stated):
         return None
     value: float | None = getattr(config, name)
     return value
 
 
+# --- where the evidence is
+
+
+def evidence_for(
+    options: EvidenceOptions, container: Container
+) -> tuple[ServiceConfig | None, Source | None, str]:
+    """Return the service's configuration and the source of its evidence, or why there is none.
+
+    Raises KollaDrainError.
+    """
+    service = options.service_of(container)
+    config, missing, source = None, "", None
+    if service != NO_PROFILE.name:
+        evidence.evidence_of(service)  # an unknown one is an error, with or without a configuration
+        config, missing = _configuration(options.service_config, container, service)
+    if config is not None:
+        source, missing = _source(options, service, config)
+    return config, source, missing
+
+
 def _configuration(
     files: Sequence[str], container: Container, service: str
 ) -> tuple[ServiceConfig | None, str]:
-    """The service's configuration, or why there is none. A file that is named and unusable is an error."""
+    """Return the service's configuration, or why there is none. Raises ConfigError for an unusable file."""
     if not files:
         files = kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_"))
         if not any(os.path.exists(path) for path in files):
@@ -143,29 +196,21 @@ def _configuration(
     return load(files, service), ""
 
 
-def _source(given: Given, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
-    parts = dict(given.database)
+def _source(options: EvidenceOptions, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
+    parts = dict(options.database)
     url = parts.pop("url", None)
     inherited = None if url else config.database or _conductors_database(config)
     if not (url or inherited or parts.get("host") or parts.get("unix_socket")):
         return None, "its configuration names no [database] connection; give database"
-    connection.client()  # a library that is missing is said now, not after the signal
+    connection.client()  # a missing library is reported now, not after the signal
     target = make_target(url or inherited, inherited=bool(inherited), **parts)
-    queues = broker.target(config, broker.options(given.broker))
-    return Source(_watched(service), config, target, queues), ""
-
-
-def _watched(service: str) -> evidence.ServiceEvidence:
-    """The evidence of one container, which may have to remember from one look to the next."""
-    found = evidence.evidence_of(service)
-    watch = getattr(found, "Watch", None)
-    return watch() if watch is not None else found
+    return Source(evidence.evidence_of(service), config, target), ""
 
 
 def _conductors_database(config: ServiceConfig) -> str | None:
-    """FACTS 4: nova-compute's configuration holds no [database]; nova-conductor's may lie on the same host.
+    """Return the database of a nova-conductor on this host: nova-compute's own configuration names none.
 
-    Where Kolla puts it, beside nova-compute's: in whatever folder that is.
+    Kolla puts nova-conductor's configuration beside nova-compute's, in whatever folder that is.
     """
     if config.service != "nova-compute":
         return None
@@ -177,10 +222,13 @@ def _conductors_database(config: ServiceConfig) -> str | None:
     return None
 
 
-def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str, tuple[Finding, ...]]:
-    """Since when and by whom a stop of this process life is under way; empty when there is none.
+# --- a stop that is under way
 
-    And what was sent to it, where that may have been a stop and nobody can tell.
+
+def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str, tuple[Finding, ...]]:
+    """Return since when and by whom this process life is being stopped, empty if it is not.
+
+    The findings are about signals whose names the engine does not keep: they may have been stop signals.
     """
     if not container.alive:
         return "", ()
@@ -190,7 +238,7 @@ def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str
         sent = f"{entry.signal} sent {now - entry.signalled:.0f} s ago" if entry.signalled else "quiescing"
         left = entry.deadline - now
         when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
-        if entry.signalled or (left > 0 and entry.waited_for):
+        if entry.signalled or (left > 0 and ledger.waited_for(entry)):
             return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})", ()
     had, counted = engine.sent(container), stop_signals(container)
     others = [signal for signal in had.signals if signal in counted]
@@ -207,101 +255,48 @@ def _unclear(container: Container, at: float) -> Finding:
     )
 
 
-def readings(known: Iterable[Known]) -> dict[str, Reading]:
-    """What is in flight now, by container id; nothing for those without evidence."""
-    return read({one.container.id: one.source for one in known if one.source is not None})
+# --- reading
+
+
+def reader(sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> EvidenceReader:
+    """Return what reads these sources; the caller closes it."""
+    return EvidenceReader(sources, wake)
 
 
 def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
-    """One reading of each source, by its key."""
+    """Read each source once, by its key."""
     if not sources:
         return {}
-    batch = Batch(sources)
+    batch = reader(sources)
     try:
         return batch.readings_once(sources)
     finally:
         batch.close()
 
 
-def unreadable(known: Known, reading: Reading | None) -> tuple[Finding, ...]:
-    """The finding for a container that has evidence which cannot be read."""
-    why = known.missing
+def unreadable(surveyed: Survey, reading: Reading | None) -> tuple[Finding, ...]:
+    """Return the finding for a running container whose evidence cannot be read."""
+    why = surveyed.missing
     if reading is not None and reading.state is EvidenceState.UNAVAILABLE:
         why = reading.why
-    if not why or known.container.at_rest:
+    if not why or surveyed.container.at_rest:
         return ()
-    text = f"{known.container.name}: its evidence cannot be read, so nobody would see work in flight: {why}."
+    text = (
+        f"{surveyed.container.name}: its evidence cannot be read, so work in flight would go unseen: {why}."
+    )
     return (Finding("evidence_unavailable", text),)
 
 
-def refused(container: Container, exc: KollaDrainError, *, would_touch: bool) -> Refused:
-    """An error of ``look`` as the user is told it: with the container's name, and that it is as it was."""
-    state = "was not touched" if would_touch else "cannot be looked into"
-    return Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.")
+# --- a container that does not exist
 
 
-def look_at(
-    options: Options, engine: Engine, ledger: Ledger
-) -> tuple[dict[str, Container | None], list[Known]]:
-    """Every container by its name, and all that is known of those that are there."""
-    found = {name: engine.inspect(name) for name in options.names}
-    there = [one for one in found.values() if one is not None]
-    _refuse_aliases(found)
-    options.given.check(there)
-    known = []
-    for one in there:
-        try:
-            known.append(
-                look(
-                    options.given,
-                    options.request,
-                    engine,
-                    ledger,
-                    one,
-                    checked=options.preflight != "off",
-                )
-            )
-        except KollaDrainError as exc:
-            would_touch = options.action != "drain_status"
-            raise refused(one, exc, would_touch=would_touch) from exc
-    return found, known
-
-
-def _refuse_aliases(found: Mapping[str, Container | None]) -> None:
-    """One container under two names, say its name and its id, would be stopped twice."""
-    by_id: dict[str, str] = {}
-    for name, one in found.items():
-        if one is not None and by_id.setdefault(one.id, name) != name:
-            raise Refused(f"{by_id[one.id]} and {name} are the same container; name it once.")
-
-
-def in_order(
-    options: Options,
-    engine: Engine,
-    found: Mapping[str, Container | None],
-    outcomes: Sequence[Each],
-    wanted_for: str,
-) -> list[Each]:
-    """The outcomes in the order of the names, with those that are absent."""
-    by_id = {each.result["id"]: each for each in outcomes}
-    return [
-        by_id[one.id] if one is not None else absent(options, engine, name, wanted_for)
-        for name, one in found.items()
-    ]
-
-
-def absent(options: Options, engine: Engine, name: str, wanted_for: str) -> Each:
-    """A container that is not there: what stop_and_remove_container wants, and else an error."""
-    result = {"name": name, "id": "", "changed": False, "failed": False, "verdict": Verdict.ABSENT.value}
-    result["reason"] = "the engine has no such container"
+def absent(engine: Engine, name: str, verb: str, *, is_fine: bool) -> ContainerResult:
+    """Return the result of a container that does not exist: an error, unless that is fine."""
     left = Swap(name, engine).left_behind()
     hint = f"{left}: action=start_container puts it right" if left else ""
-    if options.ignore_missing or options.action == "stop_and_remove_container":
-        return Each(result, [f"There is no container {name}, but {hint}."] if hint else [])
-    result.update(failed=True, verdict=None)
-    failure = (
-        f"There is no container {name} to {wanted_for}, but {hint}."
-        if hint
-        else missing(engine, name, wanted_for)
-    )
-    return Each(result, failure=failure)
+    reason = "the engine has no such container"
+    if is_fine:
+        warnings = [f"There is no container {name}, but {hint}."] if hint else []
+        return ContainerResult(name, warnings=warnings, stop=PlainStop(Verdict.ABSENT, reason))
+    failure = f"There is no container {name} to {verb}, but {hint}." if hint else missing(engine, name, verb)
+    return ContainerResult(name, failure=failure, stop=PlainStop(None, reason))

@@ -289,6 +289,12 @@ def _cpus(key: str, value: Any) -> str:
     text = str(value).replace(" ", "")
     if text and not _CPUS.fullmatch(text):
         raise Refused(f"dimensions.{key} is {text!r}; it is a list such as 0-3,6.")
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if last and int(last) < int(first):
+            raise Refused(
+                f"dimensions.{key} is {text!r}, but {part} ends before it begins; write {last}-{first}."
+            )
     return cpu_set(text)
 
 

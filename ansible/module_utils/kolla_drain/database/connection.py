@@ -150,7 +150,8 @@ def client() -> Any:
     except ImportError:
         raise EvidenceUnavailable(
             f"PyMySQL is missing in {sys.executable}, so the database cannot be read: install it there "
-            f"with '{sys.executable} -m pip install PyMySQL' or the package python3-pymysql"
+            f"with '{sys.executable} -m pip install PyMySQL' or the package python3-pymysql",
+            code="driver_missing",
         ) from None
     return pymysql
 

@@ -45,7 +45,13 @@ class Ledger:
         self._wall = wall
 
     def begin(
-        self, container: Container, timeout: float, signal: str, since: float | None = None
+        self,
+        container: Container,
+        timeout: float,
+        signal: str,
+        since: float | None = None,
+        *,
+        join: bool = True,
     ) -> tuple[Entry, bool]:
         """Open or join the stop of this process life; true when it was under way already.
 
@@ -54,7 +60,8 @@ class Ledger:
         waits still lives; runs that died before their signal have begun nothing. A deadline that has
         passed gives way to a new budget, but what was signalled stays signalled. In a later life the
         budget is new, and ends no earlier than that of a run that lives. A new budget counts from
-        ``since``, where the lock kept this run out for a while. Raises LedgerBusy.
+        ``since``, where the lock kept this run out for a while. Without ``join`` the record of a stop under way is
+        left as it is. Raises LedgerBusy.
         """
         begun, me = self._clock() if since is None else since, myself()
         new = Entry(
@@ -63,7 +70,8 @@ class Ledger:
         with self.held(container.id):
             old = self.read(container.id)
             entry, joined = (new, False) if old is None else _join(old, new, self._clock())
-            self.write(entry)
+            if join or not joined:
+                self.write(entry)
         return entry, joined
 
     def intend(self, entry: Entry) -> Entry:

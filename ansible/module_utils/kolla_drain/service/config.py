@@ -123,7 +123,8 @@ def _oslo_config(service: str) -> Any:
     except ImportError:
         raise ConfigError(
             f"oslo.config is missing in {sys.executable}, so {service}'s configuration cannot be read: install it "
-            f"there with '{sys.executable} -m pip install oslo.config' or the package python3-oslo.config"
+            f"there with '{sys.executable} -m pip install oslo.config' or the package python3-oslo.config",
+            code="driver_missing",
         ) from None
     return cfg
 
@@ -158,7 +159,8 @@ def _must_be_readable(path: str, service: str) -> None:
         why = exc.strerror or type(exc).__name__
         raise ConfigError(
             f"{service}'s configuration file {path} cannot be read: {why}; "
-            "name the right files in service_config, or run with the right to read them"
+            "name the right files in service_config, or run with the right to read them",
+            code="config_missing",
         ) from None
 
 

@@ -1,0 +1,59 @@
+"""compare_container looks at the unit as the actions do that write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kolla_drain.actions import containers, report
+from kolla_drain.actions.options import Options
+from kolla_drain.container.spec import ContainerSpec
+from kolla_drain.model import Container, ContainerStatus, StopRequest
+from kolla_drain.systemd.install import Change
+
+NAME = "cinder_volume"
+NOTHING = Change()
+
+
+class Engine:
+    """One container, which is as wanted."""
+
+    command = "docker"
+
+    def inspect(self, name: str) -> Container | None:
+        return Container("1d", NAME, ContainerStatus.RUNNING) if name == NAME else None
+
+
+def compared(monkeypatch: pytest.MonkeyPatch, written: Change, withdrawn: Change = NOTHING) -> dict[str, Any]:
+    equal = containers.Comparison(NAME, "1d", "running", (), ())
+    monkeypatch.setattr(containers, "spec_of", lambda _: ContainerSpec(NAME, "x", 180))
+    monkeypatch.setattr(containers, "_compared", lambda *_: equal)
+    monkeypatch.setattr("kolla_drain.actions.units.write_unit", lambda options: _planned(options, written))
+    monkeypatch.setattr(
+        "kolla_drain.actions.units.withdraw_unit", lambda options: _planned(options, withdrawn)
+    )
+    engine: Any = Engine()
+    result = containers.compare_container(Options("compare_container", (NAME,), StopRequest()), engine)
+    return {**report.module_result(result), "diff": report.diffs(result)}
+
+
+def _planned(options: Options, change: Change) -> Change:
+    assert options.check_mode, "a comparison writes nothing"
+    return change
+
+
+def test_a_unit_whose_limit_is_too_low_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compared(monkeypatch, Change("docker stop -t 60\n", "docker stop -t 610\n"))
+    assert (result["changed"], result["unit_written"]) == (True, True)
+    assert [part["after"] for part in result["diff"]] == ["docker stop -t 610\n"]
+
+
+def test_a_unit_that_is_not_wanted_any_more_is_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compared(monkeypatch, NOTHING, Change("[Unit]\n", ""))
+    assert (result["changed"], "unit_written" in result) == (True, False)
+
+
+def test_a_unit_as_wanted_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = compared(monkeypatch, NOTHING)
+    assert (result["changed"], result["differences"], result["diff"]) == (False, [], [])

@@ -1,0 +1,100 @@
+"""Reloads of several containers, and waiting until nothing is in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kolla_drain.actions import parallel, reload, survey
+from kolla_drain.actions.options import Options
+from kolla_drain.actions.results import ContainerResult
+from kolla_drain.actions.survey import Survey, Surveys
+from kolla_drain.drain.plan import Plan
+from kolla_drain.model import (
+    NO_PROFILE,
+    Answer,
+    Container,
+    ContainerStatus,
+    EvidenceState,
+    Operation,
+    Reading,
+    StopRequest,
+)
+
+CONTAINER = Container("1d", "a", ContainerStatus.RUNNING)
+PROFILE = replace(NO_PROFILE, no_reload="its process does not handle SIGHUP")
+SURVEY = Survey(CONTAINER, PROFILE, Plan("SIGTERM", 60.0, 0.0, 60.0, ""), None, None, "", (), (), "")
+
+
+def test_each_restart_instead_of_a_reload_has_an_engine_client_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    containers = {name: replace(CONTAINER, id=name, name=name) for name in ("a", "b")}
+    surveys = Surveys(containers, tuple(replace(SURVEY, container=one) for one in containers.values()))
+    engines: list[object] = []
+
+    def restart_one(options: Options, engine: object) -> ContainerResult:
+        engines.append(engine)
+        return ContainerResult.of(containers[options.name])
+
+    monkeypatch.setattr(reload.survey, "survey_all", lambda *_: surveys)
+    monkeypatch.setattr(reload, "restart_one", restart_one)
+    monkeypatch.setattr(reload, "read_process", lambda _: None)
+    monkeypatch.setattr(parallel, "connect", lambda *_: object())
+    shared: Any = object()
+    options = Options("reload_container", ("a", "b"), StopRequest(), reload_fallback="restart")
+
+    result = reload.reload_container(options, shared)
+
+    assert [one.reload and one.reload.restarted for one in result.containers] == [True, True]
+    assert len({id(engine) for engine in (*engines, shared)}) == 3
+
+
+# --- waiting
+
+EMPTY = Reading(EvidenceState.OK)
+BUSY = Reading(EvidenceState.OK, operations=(Operation("volume_create", "d1ce", "creating"),))
+UNREAD = Reading(EvidenceState.UNAVAILABLE, "the server is down")
+
+
+class FakeReader:
+    """Answers each question at once with the next reading, and the last one for ever."""
+
+    def __init__(self, readings: Iterable[Reading], wake: Callable[[], None]) -> None:
+        self.readings, self.wake = list(readings), wake
+        self.waiting: list[Answer] = []
+
+    def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
+        reading = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        self.waiting = [Answer("", 1, reading)]
+        self.wake()
+        return 1
+
+    def answers(self) -> tuple[Answer, ...]:
+        taken, self.waiting = tuple(self.waiting), []
+        return taken
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("readings", "is_empty"),
+    [
+        ((EMPTY, EMPTY), True),
+        ((BUSY, UNREAD, EMPTY, EMPTY), True),
+        ((EMPTY, BUSY), False),
+        ((EMPTY, BUSY, EMPTY, BUSY), False),
+        ((EMPTY, UNREAD), False),
+        ((UNREAD,), False),
+    ],
+)
+def test_it_waits_for_empty_readings_running(
+    monkeypatch: pytest.MonkeyPatch, readings: tuple[Reading, ...], is_empty: bool
+) -> None:
+    monkeypatch.setattr(survey, "reader", lambda _, wake: FakeReader(readings, wake))
+    source: Any = None
+    assert reload.await_empty(source, 0.3, 0.01) == (is_empty, readings[-1])

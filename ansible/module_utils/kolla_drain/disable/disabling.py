@@ -58,7 +58,7 @@ class Run:
 
     def _disable(self, wanted: tuple[Service, ...], everywhere: Sequence[Service]) -> Outcome:
         mode = self.request.disable
-        pools = self._settled_pools(wanted, everywhere)
+        pools = self._settled_pools(everywhere)
         chosen, refusals = choose(mode, wanted, everywhere, pools)
         if mode == "always" and refusals:
             raise DisableError(f"{refusals[0]}: leave it out, or set disable to auto or never")
@@ -88,7 +88,7 @@ class Run:
         done = [f"{service.name} has been disabled" for service in chosen]
         return self._outcome(wanted, self._look(wanted), done, rest, "api" if done else "")
 
-    def _settled_pools(self, wanted: Sequence[Service], everywhere: Sequence[Service]) -> Pools | None:
+    def _settled_pools(self, everywhere: Sequence[Service]) -> Pools | None:
         """Return the pools that ``auto`` compares.
 
         Wait for a scheduler that has just started, because it learns of the pools one by one.
@@ -96,8 +96,6 @@ class Run:
         if self.request.service != "cinder-volume" or self.request.disable != "auto":
             return None
         available = {service.backend for service in everywhere if service.available}
-        if not available & {service.backend for service in wanted}:
-            return self.api.pools()
         until = min(self._deadline, time.monotonic() + POOLS_WAIT)
         pools = self.api.pools()
         while pools is not None and not available <= set(pools) and time.monotonic() < until:

@@ -143,26 +143,19 @@ def look(params):
     try:
         answer = galera.look(params["config_file"], params["database"] or {}, params["leaving"])
     except KollaDrainError as exc:
-        why = f"its status cannot be read: {exc}"
-        return {"changed": False, "can_spare": False, "why": why, "synced": False, "members": []}
+        answer = galera.Answer(False, f"its status cannot be read: {exc}", False, ())
     return {
         "changed": False,
         "can_spare": answer.can_spare,
         "why": answer.why,
         "synced": answer.synced,
-        "members": [described(member) for member in (answer.own, *answer.others)],
+        "members": [described(member) for member in answer.members],
     }
 
 
 def described(member):
     """Return one member as the result shows it."""
-    return {
-        "address": member.address,
-        "size": member.size,
-        "status": member.status,
-        "state": member.state,
-        "why": member.why,
-    }
+    return {name: getattr(member, name) for name in ("address", "size", "status", "state", "why")}
 
 
 def main():

@@ -382,7 +382,6 @@ undo:
     - openstack compute service set --enable compute-1 nova-compute
 """
 
-import time
 import traceback
 
 from ansible.module_utils.basic import AnsibleModule
@@ -390,9 +389,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.disable.apis import api_for
 from ansible.module_utils.kolla_drain.disable.client import Access
-from ansible.module_utils.kolla_drain.disable.database import services_table, statement
+from ansible.module_utils.kolla_drain.disable.database import services_table
 from ansible.module_utils.kolla_drain.disable.disabling import SERVICES, Run
-from ansible.module_utils.kolla_drain.disable.model import Clock, DisableError, Request
+from ansible.module_utils.kolla_drain.disable.model import DisableError, Request
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
 
 
@@ -475,10 +474,10 @@ def access_of(params):
         region_name=params["region_name"],
         interface=params["interface"],
         endpoint_override=params["endpoint_override"],
-        validate_certs=params["validate_certs"],
-        ca_cert=params["ca_cert"],
-        client_cert=params["client_cert"],
-        client_key=params["client_key"],
+        verify=params["validate_certs"],
+        cacert=params["ca_cert"],
+        cert=params["client_cert"],
+        key=params["client_key"],
         api_timeout=float(params["api_timeout"]),
     )
 
@@ -497,20 +496,10 @@ def _given(suboptions):
     return {key: value for key, value in (suboptions or {}).items() if value is not None}
 
 
-def _utc():
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
 def act(params, check_mode):
     """Carry out the request and return the outcome. Raises KollaDrainError."""
-    run = Run(
-        api=api_for(params["service"], access_of(params)),
-        request=request_of(params, check_mode),
-        clock=Clock(time.monotonic, time.sleep, _utc),
-        database=fallback_of(params),
-        statement=statement,
-    )
-    return run.execute()
+    api = api_for(params["service"], access_of(params))
+    return Run(api, request_of(params, check_mode), fallback_of(params)).execute()
 
 
 def described(service):

@@ -79,7 +79,9 @@ class ActionModule(Normal):
             return compared
         if way in (adoption.Way.UNTOUCHED, adoption.Way.UNCOMPARED):
             warnings = [adoption.uncompared(task, compared)] if way is adoption.Way.UNCOMPARED else []
-            return adoption.undrained(self._kolla_container(), pulled, warnings)
+            # kolla_container's own pull would have been a change, too.
+            before = {"changed": pulled.get("changed"), "warnings": warnings}
+            return adoption.joined(self._kolla_container(), before)
         drained = self._drained(task, options)
         if drained.get("failed"):
             return adoption.stopped_nothing(drained, source)

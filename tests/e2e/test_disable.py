@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.disable.database import grant
+from kolla_drain.disable.database import GRANT
 from testbed.paths import LABEL
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -58,7 +58,7 @@ def account(cinder: Stack) -> Iterator[dict[str, Any]]:
     """A database account with no rights but those in the documentation."""
     password = secrets.token_hex(12)
     cinder.mariadb.execute(f"CREATE OR REPLACE USER `{DRAIN}`@`%%` IDENTIFIED BY %s", (password,))
-    cinder.mariadb.execute(grant(f"`{DRAIN}`@`%`"))
+    cinder.mariadb.execute(GRANT.replace("'drain'@'%'", f"`{DRAIN}`@`%`"))
     port = cinder.state.endpoints.mariadb_port
     yield {"host": "127.0.0.1", "port": port, "user": DRAIN, "password": password, "name": "cinder"}
     cinder.mariadb.execute(f"DROP USER `{DRAIN}`@`%`")

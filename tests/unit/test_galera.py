@@ -44,10 +44,10 @@ CASES: dict[str, tuple[Member, tuple[Member, ...], int, int, bool, str]] = {
 def test_it_is_spared_only_if_most_of_all_serve_on(case: str) -> None:
     own, others, members, leaving, spared, words = CASES[case]
 
-    answer = galera.judge(own, others, members, leaving)
+    can_spare, why = galera.judge(own, others, members, leaving)
 
-    assert answer.can_spare is spared
-    assert words in answer.why
+    assert can_spare is spared
+    assert words in why
 
 
 KOLLA = """\
@@ -81,6 +81,27 @@ def test_kollas_own_file_says_who_and_how(path: str) -> None:
 def test_without_a_file_it_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"galera\.cnf cannot be read: No such file"):
         galera.load(str(tmp_path / "galera.cnf"))
+
+
+def test_a_file_that_mariadb_would_read_too(tmp_path: Path) -> None:
+    """Without a section first, with options without a value, the same section twice, quotes, spaces and a colon."""
+    (tmp_path / "galera.cnf").write_text(
+        "!includedir /etc/mysql\nskip=1\n[mysqld]\n  skip-name-resolve\n  port = 3307\n[sst]\nport=1\n"
+        "[mysqld]\nport=3308\n[galera]\nwsrep-sst-auth = 'root:a b#%c'\nwsrep_node_address=one\n"
+    )
+
+    assert galera.load(str(tmp_path / "galera.cnf")) == galera.Config("one", 3308, "root", "a b#%c")
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[mysqld]\n= geheim\n"])
+def test_a_file_that_is_none_is_not_quoted(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "galera.cnf").write_bytes(content)
+
+    with pytest.raises(
+        ConfigError, match=r"galera\.cnf cannot be read: it is no configuration file"
+    ) as caught:
+        galera.load(str(tmp_path / "galera.cnf"))
+    assert "geheim" not in str(caught.value)
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, into: ModuleType = galera, **answers: Any) -> list[DatabaseTarget]:

@@ -70,9 +70,9 @@ def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
 
 
 def test_the_grant_is_the_same_everywhere(module: ModuleType) -> None:
-    from kolla_drain.disable.database import grant
+    from kolla_drain.disable.database import GRANT
 
-    rights = grant().split("GRANT ")[1].split(" ON ")[0]
+    rights = GRANT.split("GRANT ")[1].split(" ON ")[0]
     texts = [
         yaml.safe_load(module.DOCUMENTATION)["options"]["database"]["description"][1],
         (ROOT / "docs" / "disable.rst").read_text(),

@@ -35,6 +35,7 @@ def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: An
     if module.__name__ == "kolla_haproxy":
         rows = [module.haproxy.Server("a", "UP", 0)]
         monkeypatch.setattr(module.haproxy.Haproxy, "servers", lambda _: rows)
+        monkeypatch.setattr(module.haproxy.Haproxy, "_ask", lambda *_: "")
         given = {"socket": "s", "backends": ["a"], "server": "x", "state": "ready", "timeout": 1}
         return dict(module.act({**defaults(module), **given}, check_mode=True))
     if module.__name__ == "kolla_galera":

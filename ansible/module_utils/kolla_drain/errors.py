@@ -1,7 +1,5 @@
 """Typed errors. Each message is one sentence that names the thing, the cause and the way out."""
 
-from __future__ import annotations
-
 
 class KollaDrainError(Exception):
     """The root of all errors that a user can cause or must hear of.

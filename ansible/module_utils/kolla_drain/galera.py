@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from configparser import ConfigParser, ParsingError
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +12,6 @@ from .database.connection import Database
 from .database.target import DatabaseTarget, target
 from .errors import ConfigError, EvidenceUnavailable
 
-_SECTION = re.compile(r"\s*\[(?P<name>[^]]*)\]")
-_OPTION = re.compile(r"\s*(?P<name>[A-Za-z][\w-]*)\s*=\s*(?P<value>.*?)\s*$")
 _ADDRESS = re.compile(r"\[(?P<v6>[^]]+)\](:\d+)?\Z|(?P<host>[^:]+)(:\d+)?\Z")
 # The sections that the server reads. A later value overrides an earlier one.
 _SERVER_SECTIONS = ("mysqld", "server", "mariadb", "galera")
@@ -22,9 +21,6 @@ _VARIABLES = (
     "wsrep_cluster_state_uuid",
     "wsrep_local_state_comment",
 )
-
-
-# -- the configuration
 
 
 @dataclass(frozen=True)
@@ -40,50 +36,38 @@ class Config:
 
 def load(path: str) -> Config:
     """Read the configuration file that Kolla writes for MariaDB. Raises ConfigError."""
+    parser = ConfigParser(
+        delimiters=("=",), allow_no_value=True, strict=False, interpolation=None, default_section=""
+    )
     try:
         with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else "it is not text"
-        raise ConfigError(f"{path} cannot be read: {why}") from exc
-    options = _options(lines)
+            parser.read_string(f"[before]\n{file.read()}")
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (UnicodeDecodeError, ParsingError):  # whose message may quote a password
+        raise ConfigError(f"{path} cannot be read: it is no configuration file") from None
+    options = {
+        name.replace("-", "_"): re.sub(r"""\A(["'])(.*)\1\Z""", r"\2", value or "")
+        for section in parser.sections()
+        if section in _SERVER_SECTIONS
+        for name, value in parser.items(section)
+    }
     user, _, password = options.get("wsrep_sst_auth", "").partition(":")
-    port = options.get("port", "3306")
+    port = options.get("port", "")
+    # gcomm://one:4567,two:4567?option
+    members = options.get("wsrep_cluster_address", "").partition("://")[2].partition("?")[0].split(",")
     return Config(
         _host(options.get("wsrep_node_address", "")) or options.get("bind_address", ""),
         int(port) if port.isdigit() else 3306,
         user,
         password,
-        _members(options.get("wsrep_cluster_address", "")),
+        tuple(dict.fromkeys(filter(None, map(_host, members)))),
     )
 
 
-def _options(lines: Sequence[str]) -> dict[str, str]:
-    section, options = "", {}
-    for line in lines:
-        header, option = _SECTION.match(line), _OPTION.match(line)
-        if header:
-            section = header["name"].strip()
-        elif option and section in _SERVER_SECTIONS:
-            value = option["value"]
-            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-            options[option["name"].replace("-", "_")] = value[1:-1] if quoted else value
-    return options
-
-
-def _members(address: str) -> tuple[str, ...]:
-    """Return the hosts of gcomm://one:4567,two:4567?option."""
-    _, _, rest = address.partition("://")
-    hosts = (_host(member.strip()) for member in rest.partition("?")[0].split(","))
-    return tuple(dict.fromkeys(host for host in hosts if host))
-
-
 def _host(address: str) -> str:
-    match = _ADDRESS.match(address)
+    match = _ADDRESS.match(address.strip())
     return (match["v6"] or match["host"]) if match else ""
-
-
-# -- one member
 
 
 @dataclass(frozen=True)
@@ -102,11 +86,6 @@ class Member:
         """Whether clients can work with it."""
         return self.status == "Primary" and self.state == "Synced"
 
-    @property
-    def summary(self) -> str:
-        """The status in a few words."""
-        return self.why or f"{self.status or 'in no cluster'}, {self.state or 'no state'}"
-
 
 class StatusDatabase(Database):
     """A connection that works in every state of a member: no transaction, no waiting for other members."""
@@ -122,8 +101,7 @@ def ask(where: DatabaseTarget) -> Member:
     database = StatusDatabase(where)
     try:
         with database.snapshot() as query:
-            marks = ", ".join(["%s"] * len(_VARIABLES))
-            rows = query(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({marks})", _VARIABLES)  # noqa: S608
+            rows = query("SHOW GLOBAL STATUS WHERE Variable_name IN (%s, %s, %s, %s)", _VARIABLES)
     except EvidenceUnavailable as exc:
         return Member(where.host, why=str(exc))
     finally:
@@ -133,24 +111,14 @@ def ask(where: DatabaseTarget) -> Member:
     return Member(where.host, int(size) if size.isdigit() else 0, status, state, cluster)
 
 
-# -- the cluster
-
-
 @dataclass(frozen=True)
 class Answer:
     """Whether the cluster can spare the members that leave, and why."""
 
     can_spare: bool
     why: str  # a clause
-    own: Member
-    others: tuple[Member, ...] = ()
-    configured: int = 0  # members that the configuration names
-
-    @property
-    def synced(self) -> bool:
-        """Whether the member serves; also a server that answers and belongs to no cluster."""
-        alone = not self.own.why and not self.own.size and self.configured < 2
-        return self.own.serves or alone
+    synced: bool  # the member on this host serves, or it answers and belongs to no cluster
+    members: tuple[Member, ...]  # the one on this host first
 
 
 def look(path: str, given: Mapping[str, Any], leaving: int) -> Answer:
@@ -159,9 +127,11 @@ def look(path: str, given: Mapping[str, Any], leaving: int) -> Answer:
     own = ask(_target(config, given))
     # A member that does not serve is not spared, whatever the others answer, and their time-outs would add up.
     addresses = [address for address in config.members if address != config.address] if own.serves else []
-    others = tuple(ask(_target(config, given, address)) for address in addresses)
-    answer = judge(own, others, max(own.size, len(config.members)), leaving)
-    return replace(answer, configured=len(config.members))
+    others = [ask(_target(config, given, address)) for address in addresses]
+    configured = len(config.members)
+    can_spare, why = judge(own, others, max(own.size, configured), leaving)
+    alone = not own.why and not own.size and configured < 2
+    return Answer(can_spare, why, own.serves or alone, (own, *others))
 
 
 def _target(config: Config, given: Mapping[str, Any], address: str = "") -> DatabaseTarget:
@@ -174,29 +144,34 @@ def _target(config: Config, given: Mapping[str, Any], address: str = "") -> Data
     }
     parts.update({name: value for name, value in given.items() if value is not None})
     if address:
-        parts.update(host=address, unix_socket=None)
+        parts.update(host=address, unix_socket="")
     # SHOW STATUS needs no database, and messages would show its name.
     return replace(target(name="information_schema", **parts), name="")
 
 
-def judge(own: Member, others: Sequence[Member], members: int, leaving: int) -> Answer:
-    """Judge whether more than half of all members still serve after ``leaving`` of the serving ones have left."""
+def judge(own: Member, others: Sequence[Member], members: int, leaving: int) -> tuple[bool, str]:
+    """Judge whether more than half of all members still serve after ``leaving`` of the serving ones have left.
 
-    def no(why: str) -> Answer:
-        return Answer(False, why, own, tuple(others))
-
+    Return the judgement, and a clause that gives the cause.
+    """
     if own.why:
-        return no(f"its status cannot be read: {own.why}")
+        return False, f"its status cannot be read: {own.why}"
     if own.status in ("", "Disconnected"):
-        return no("it is in no Galera cluster, so there is no database while it is stopped")
+        return False, "it is in no Galera cluster, so there is no database while it is stopped"
     if own.status != "Primary":
-        return no(f"its component is {own.status} and serves no clients: repair the cluster first")
+        return False, f"its component is {own.status} and serves no clients: repair the cluster first"
     if own.state != "Synced":
-        return no(f"it is {own.state}, so it is exchanging data with another member")
-    serving = [member for member in others if member.serves and member.cluster == own.cluster]
-    away = [f"{member.address}: {member.summary}" for member in others if member not in serving]
-    left, needed = 1 + len(serving) - leaving, members // 2 + 1
-    now = f"{1 + len(serving)} of {members} members serve" + (f" ({'; '.join(away)})" if away else "")
+        return False, f"it is {own.state}, so it is exchanging data with another member"
+    serving = 1
+    away = []
+    for member in others:
+        if member.serves and member.cluster == own.cluster:
+            serving += 1
+        else:
+            status = f"{member.status or 'in no cluster'}, {member.state or 'no state'}"
+            away.append(f"{member.address}: {member.why or status}")
+    left, needed = serving - leaving, members // 2 + 1
+    now = f"{serving} of {members} members serve" + (f" ({'; '.join(away)})" if away else "")
     if left < needed:
-        return no(f"{now}, {needed} must, and {max(left, 0)} would be left")
-    return Answer(True, f"{now}, and {left} are left", own, tuple(others))
+        return False, f"{now}, {needed} must, and {max(left, 0)} would be left"
+    return True, f"{now}, and {left} are left"

@@ -41,17 +41,11 @@ class Server:
         """Whether a person took it out."""
         return self.status.startswith("MAINT")
 
-    @property
-    def is_up(self) -> bool:
-        return self.status.startswith(("UP", "no check"))
-
-    def is_drained(self, kept: dict[str, bool]) -> bool | None:
-        """Return whether the server is drained, or None if that is not known. ``kept``: see ``_drained``."""
-        if self.status.startswith("DRAIN"):
-            return True
-        if self.is_up or self.in_maintenance:
-            return False
-        return kept.get(self.backend)
+    def has_settled(self, state: State) -> bool:
+        """Whether nothing more is to be waited for."""
+        if state == "drain":
+            return self.sessions == 0
+        return self.in_maintenance or self.status.startswith(("UP", "no check"))
 
 
 @dataclass(frozen=True)
@@ -82,77 +76,64 @@ class Haproxy:
                 f"HAProxy at {self.path} has no server {self.server} in {' or '.join(self.backends)}; correct "
                 "kolla_drain_haproxy_server."
             )
-        due = self._due(before, state)
-        if due:
-            self._check_level(state)
+        drained = self._drained()
+        # Where it is not known whether it is drained, the command is sent; repeating it does no harm.
+        due = [
+            server
+            for server in before
+            if not server.in_maintenance and drained.get(server.backend) is not (state == "drain")
+        ]
+        # A HAProxy that does not know the question is tried.
+        level = self._ask("show cli level") if due else ""
+        if level in ("operator", "user"):
+            raise self._refused(self.server, state, f"its stats socket has the level {level}, not admin")
         if check:
             return Result(before, due, before)
-        self._set(due, state)
-        now = self._wait(state, timeout)
-        if state == "ready" and not _settled(now, state):
+        for server in due:
+            name = f"{server.backend}/{self.server}"
+            answer = self._ask(f"set server {name} state {state}")  # empty on success
+            if answer:
+                raise self._refused(name, state, answer)
+        until = time.monotonic() + timeout
+        now = self.servers()
+        while not all(server.has_settled(state) for server in now) and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY)
+            now = self.servers()
+        late = [server for server in now if not server.has_settled(state)]
+        if state == "ready" and late:
             raise HaproxyError(
                 f"{self.server} is back in HAProxy but not up after {timeout:g} s "
-                f"({', '.join(f'{one.backend} {one.status}' for one in now)}); see why its check fails."
+                f"({', '.join(f'{server.backend} {server.status}' for server in late)}); see why its check fails."
             )
         return Result(before, due, now)
 
     def servers(self) -> list[Server]:
         """Return the server in each backend that has it. Raises HaproxyError, and Unanswered."""
-        lines = self._ask("show stat").lstrip("# ").splitlines()
-        if not lines or not lines[0].startswith("pxname,"):
-            answer = lines[0] if lines else "nothing"
+        answer = self._ask("show stat").lstrip("# ")
+        if not answer.startswith("pxname,"):
             raise HaproxyError(
-                f"HAProxy at {self.path} answered {answer} instead of its servers; see that kolla_drain_haproxy_socket "
-                "is its stats socket."
+                f"HAProxy at {self.path} answered {(answer.splitlines() or ['nothing'])[0]} instead of its servers; "
+                "see that kolla_drain_haproxy_socket is its stats socket."
             )
         return [
             Server(row["pxname"], row["status"], int(row["scur"] or 0))
-            for row in csv.DictReader(lines)
-            if row["svname"] == self.server and _chosen(row["pxname"], self.backends)
+            for row in csv.DictReader(answer.splitlines())
+            if row["svname"] == self.server and self._chosen(row["pxname"])
         ]
 
-    def _due(self, servers: Sequence[Server], state: State) -> list[Server]:
-        kept = self._drained() if any(one.is_drained({}) is None for one in servers) else {}
-        # Where it is not known whether it is drained, the command is sent; repeating it does no harm.
-        return [
-            one
-            for one in servers
-            if not one.in_maintenance and one.is_drained(kept) is not (state == "drain")
-        ]
+    def _chosen(self, backend: str) -> bool:
+        """Whether the patterns name the backend; the last one that fits decides."""
+        fitting = [pattern for pattern in self.backends if fnmatchcase(backend, pattern.lstrip("!"))]
+        return bool(fitting) and not fitting[-1].startswith("!")
 
     def _drained(self) -> dict[str, bool]:
         """Return by backend whether the server is drained, which its status hides while its check fails."""
-        lines = self._ask("show servers state").splitlines()
-        header = next((number for number, line in enumerate(lines) if line.startswith("# ")), len(lines))
-        rows = csv.DictReader([line.lstrip("# ") for line in lines[header:]], delimiter=" ")
+        table = self._ask("show servers state").partition("# ")[2]
         return {
             row["be_name"]: bool(int(row["srv_admin_state"]) & _FORCED_DRAIN)
-            for row in rows
-            if row.get("srv_name") == self.server and (row.get("srv_admin_state") or "").isdigit()
+            for row in csv.DictReader(table.splitlines(), delimiter=" ")
+            if row["srv_name"] == self.server
         }
-
-    def _check_level(self, state: State) -> None:
-        """Refuse a socket of a lower level than admin; a HAProxy that does not know the question is tried."""
-        level = self._ask("show cli level")
-        if level in ("operator", "user"):
-            raise self._refused(self.server, state, f"its stats socket has the level {level}, not admin")
-
-    def _set(self, servers: Sequence[Server], state: State) -> None:
-        for one in servers:
-            name = f"{one.backend}/{self.server}"
-            answer = self._ask(f"set server {name} state {state}")  # empty on success
-            if answer.startswith("Permission denied"):
-                raise self._refused(name, state, answer)
-            if answer:
-                raise HaproxyError(f"HAProxy refused to set {name} to {state}: {answer}")
-
-    def _wait(self, state: State, timeout: float) -> list[Server]:
-        until = time.monotonic() + timeout
-        while True:
-            now = self.servers()
-            if _settled(now, state) or time.monotonic() >= until:
-                return now
-            time.sleep(_LOOK_EVERY)
 
     def _refused(self, name: str, state: State, why: str) -> HaproxyError:
         return HaproxyError(
@@ -176,15 +157,3 @@ class Haproxy:
                 "kolla_drain_haproxy_socket, or take the host out of kolla_drain_haproxy_hosts."
             ) from exc
         return answer.decode(errors="replace").strip()
-
-
-def _chosen(backend: str, patterns: Sequence[str]) -> bool:
-    """Whether the patterns name the backend; the last one that fits decides."""
-    fitting = [pattern for pattern in patterns if fnmatchcase(backend, pattern.lstrip("!"))]
-    return bool(fitting) and not fitting[-1].startswith("!")
-
-
-def _settled(servers: Sequence[Server], state: State) -> bool:
-    if state == "drain":
-        return all(one.sessions == 0 for one in servers)
-    return all(one.is_up or one.in_maintenance for one in servers)

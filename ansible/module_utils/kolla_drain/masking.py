@@ -10,8 +10,8 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SECRET_IN_URL = re.compile(r"(://[^:/@\s]*):\S+@")
-_ASSIGNMENT = re.compile(r"(?P<name>[\w-]+)(?P<sign>=)(?P<value>[^\s'\"]+)")
-_OPTION = re.compile(r"(?<!\S)(?P<name>--?[\w-]+)(?P<sign>\s+)(?P<value>[^\s-]\S*)")
+_ASSIGNMENT = re.compile(r"([\w-]+=)[^\s'\"]+")
+_OPTION = re.compile(r"(?<!\S)(--?[\w-]+\s+)[^\s-]\S*")
 
 
 def masked(name: str, value: str) -> str:
@@ -25,7 +25,6 @@ def masked_words(text: str) -> str:
     """Mask a command line: the values in ``--password x`` and ``TOKEN=x``, and the passwords of URLs."""
 
     def mask(match: re.Match[str]) -> str:
-        secret = _SECRET_NAME.search(match["name"])
-        return f"{match['name']}{match['sign']}{MASK}" if secret else match[0]
+        return f"{match[1]}{MASK}" if _SECRET_NAME.search(match[1]) else match[0]
 
     return _OPTION.sub(mask, _ASSIGNMENT.sub(mask, _SECRET_IN_URL.sub(rf"\1:{MASK}@", text)))

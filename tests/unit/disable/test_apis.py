@@ -124,7 +124,9 @@ class Cloud:
         return Access(auth=auth, interface="internal", region_name="one")
 
     def without_keystone(self, path: str, token: str | None = None) -> Access:
-        return Access(auth_type="none", endpoint_override=self.root + path, auth={"token": token})
+        return Access(
+            auth_type="none", endpoint_override=self.root + path, auth={"token": token} if token else {}
+        )
 
 
 @pytest.fixture

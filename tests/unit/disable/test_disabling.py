@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kolla_drain.disable import model
+from kolla_drain.disable import disabling, model
 from kolla_drain.disable.database import services_table, statement
 from kolla_drain.disable.disabling import POOLS_WAIT, Run
-from kolla_drain.disable.model import DisableError, NoAnswer, NoSuchService, Outcome, Request, Service
+from kolla_drain.disable.model import DisableError, NoAnswer, Outcome, Request, Service
 from kolla_drain.errors import ConfigError
 
 NOON = "2026-11-21T12:00:00Z"
+NOON_OF_THAT_DAY = time.strptime(NOON, "%Y-%m-%dT%H:%M:%SZ")
 OURS = f"kolla-drain: disabled {NOON} for a stop of cinder-volume"
 
 
@@ -59,11 +61,8 @@ class FakeApi:
             if self.sticky_pools or host not in self.listed or self.listed[host].enabled
         }
 
-    def disable(self, service: Service, reason: str) -> None:
-        self._do("disable", service, enabled=False, reason=reason)
-
-    def disable_without_reason(self, service: Service) -> None:
-        self._do("disable_without_reason", service, enabled=False)
+    def disable(self, service: Service, reason: str = "") -> None:
+        self._do("disable" if reason else "disable_without_reason", service, enabled=False, reason=reason)
 
     def enable(self, service: Service) -> None:
         self._do("enable", service, enabled=True, reason="")
@@ -104,31 +103,36 @@ class FakeDatabase:
         if self.fault and (not self.hosts or {service.host for service in services} & set(self.hosts)):
             raise DisableError(self.fault)
 
-    def enable(self, service: Service) -> bool:
+    def enable(self, service: Service) -> None:
         self.check([service])
         there = self.api.listed[service.host]
-        if there.enabled or there.reason != service.reason:
-            return False
-        self.enabled.append(service.host)
-        self.api.listed[service.host] = replace(there, enabled=True, reason="")
-        return True
+        if not there.enabled and there.reason == service.reason:
+            self.enabled.append(service.host)
+            self.api.listed[service.host] = replace(there, enabled=True, reason="")
 
 
 class FakeTime:
+    """Stands in for the module time."""
+
+    gmtime = staticmethod(time.gmtime)
+
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    @property
-    def clock(self) -> model.Clock:
-        return model.Clock(lambda: self.seconds, self.sleep, lambda: NOON)
+    def monotonic(self) -> float:
+        return self.seconds
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
 
+    def strftime(self, form: str, moment: Any) -> str:
+        return time.strftime(form, NOON_OF_THAT_DAY)
 
-@pytest.fixture
-def time() -> Iterator[FakeTime]:
+
+@pytest.fixture(name="time")
+def fake_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTime]:
     fake = FakeTime()
+    monkeypatch.setattr(disabling, "time", fake)
     yield fake
     assert fake.seconds <= 30 + POOLS_WAIT, "it ends"
 
@@ -143,7 +147,7 @@ def run(
     **more: Any,
 ) -> Outcome:
     request = Request(service=service, host=host, state=state, **more)
-    return Run(api, request, time.clock, database, statement).execute()
+    return Run(api, request, database).execute()  # type: ignore[arg-type]
 
 
 def held(reason: str = OURS) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def test_a_bare_host_means_all_of_its_backends_and_nobody_elses() -> None:
 
 
 def test_a_host_that_the_api_does_not_list(time: FakeTime) -> None:
-    with pytest.raises(NoSuchService, match=r"no cinder-volume on zz: .* \(a@x\), or set ignore_missing"):
+    with pytest.raises(DisableError, match=r"no cinder-volume on zz: .* \(a@x\), or set ignore_missing"):
         run(FakeApi(volume("a@x")), time, host="zz")
     assert run(FakeApi(volume("a@x")), time, host="zz", ignore_missing=True).changed is False
 
@@ -370,7 +374,7 @@ def test_a_disable_that_changes_nothing_is_told(time: FakeTime) -> None:
 
 def test_a_fault_half_way_names_what_may_be_disabled(time: FakeTime) -> None:
     class Half(FakeApi):
-        def disable(self, service: Service, reason: str) -> None:
+        def disable(self, service: Service, reason: str = "") -> None:
             if service.host == "a@y":
                 raise DisableError("the API broke down")
             super().disable(service, reason)
@@ -453,7 +457,7 @@ def test_an_api_that_was_seen_to_fail_is_not_tried_again(time: FakeTime) -> None
 
 def test_a_statement_that_took_effect_before_it_failed(time: FakeTime) -> None:
     class Lost(FakeDatabase):
-        def enable(self, service: Service) -> bool:
+        def enable(self, service: Service) -> None:
             super().enable(service)
             raise DisableError("the connection was lost")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Refused
-from ..kolla import default_files, kolla_service
+from ..kolla import CONFIG_DIRECTORY, default_files, kolla_service
 
 Values = Callable[[str], Any]  # returns a variable of the host, None where there is none
 
@@ -31,15 +31,13 @@ _FAMILIES = {
     "nova_serialproxy": "nova_console",
 }
 _TIMEOUT = "graceful_shutdown_timeout"
-_KOLLA_DIRECTORY = "/etc/kolla"
+_TASKS_GRACE = "graceful_timeout"
 _NO_GRACE = 10  # what kolla_container makes of 0
 # The time-out of a task without common_options: its container's unit was written with this one.
 _GRACE = "docker_graceful_timeout"
 _KOLLA_GRACE = 60  # kolla-ansible's, where that variable is not to be seen
 # Options of kolla_docker that variables give: graceful_shutdown_NAME, or NAME as before 0.4.
 _FROM_VARIABLES = ("on_timeout", "quiesce", "preflight")
-# Codes of a failed result of kolla_docker: what the host lacks to read evidence.
-_DRIVER_MISSING, _CONFIG_MISSING = "driver_missing", "config_missing"
 # Options that say where evidence is read, and those that need it.
 _OF_EVIDENCE = ("service_config", "database", "quiesce")
 # Keys of kolla_docker's result that are Ansible's own.
@@ -82,18 +80,16 @@ class Asked:
 
 def asked(args: Mapping[str, Any]) -> Asked:
     """Return the task's arguments; its own go before common_options, as in kolla_container."""
-    common = _dict(args.get("common_options"))
-    environment = {**_dict(common.get("environment")), **_dict(args.get("environment"))}
-
-    def given(option: str) -> Any:
-        return common.get(option) if args.get(option) is None else args.get(option)
-
+    own = {option: given for option, given in args.items() if given is not None}
+    common = _dict(own.get("common_options"))
+    merged = {**common, **own}
+    environment = {**_dict(common.get("environment")), **_dict(own.get("environment"))}
     return Asked(
-        action=str(args.get("action") or ""),
-        name=str(args.get("name") or ""),
-        engine=str(given("container_engine") or "docker"),
-        grace=given("graceful_timeout"),
-        client_timeout=given("client_timeout"),
+        action=str(own.get("action") or ""),
+        name=str(own.get("name") or ""),
+        engine=str(merged.get("container_engine") or "docker"),
+        grace=merged.get(_TASKS_GRACE),
+        client_timeout=merged.get("client_timeout"),
         strategy=str(environment.get("KOLLA_CONFIG_STRATEGY") or ""),
     )
 
@@ -112,18 +108,22 @@ def way(task: Asked, compared: Mapping[str, Any]) -> Way:
         return _uncompared(task, compared)
     if compared.get("changed") and "comparison_failures" not in compared:
         return Way.REPLACE  # this release of kolla-ansible does not report the differences
-    found = [one["name"] for one in compared.get("comparison_failures") or ()]
-    if "container_missing" in found:
+    differences = _differences(compared)
+    if "container_missing" in differences:
         return Way.UNTOUCHED
-    if [name for name in found if name not in _NO_DIFFERENCE]:
+    if differences:
         return Way.REPLACE
     return Way.RESTART if not starts and task.strategy == "COPY_ALWAYS" else Way.UNTOUCHED
 
 
+def _differences(compared: Mapping[str, Any]) -> set[str]:
+    failures = compared.get("comparison_failures") or ()
+    return {failure["name"] for failure in failures}.difference(_NO_DIFFERENCE)
+
+
 def _uncompared(task: Asked, compared: Mapping[str, Any]) -> Way:
     """Decide after a failed comparison; the task fails, too, unless only the configuration could not be compared."""
-    text = str(compared.get("msg") or "")
-    if "compare_config" not in text:
+    if "compare_config" not in str(compared.get("msg")):
         # Not left to the task: if the cause has passed, such as a slow engine, the task would stop the container.
         return Way.FAILED
     if task.action != "start_container":  # restarted or replaced, it is stopped either way
@@ -132,9 +132,9 @@ def _uncompared(task: Asked, compared: Mapping[str, Any]) -> Way:
         # Such as bifrost_deploy, which has no configuration of this kind.
         return Way.UNCOMPARED
     raise Refused(
-        f"Whether {task.name} would be replaced, and so stopped, is unknown, because kolla_container's comparison "
-        f"of its configuration failed ({_last_line(text)}), and nothing was touched; look at 'docker exec {task.name} "
-        "kolla_set_configs --check', or set enable_graceful_shutdown to false to go on without a drain."
+        f"Whether {task.name} would be replaced, and so stopped, is unknown, because {_comparison_failed(compared)}, "
+        f"and nothing was touched; look at 'docker exec {task.name} kolla_set_configs --check', or set "
+        "enable_graceful_shutdown to false to go on without a drain."
     )
 
 
@@ -142,20 +142,19 @@ def uncompared(task: Asked, compared: Mapping[str, Any]) -> str:
     """Return the warning for a container that kolla_container may replace without a drain."""
     return (
         f"{task.name} was left to kolla_container without a drain: whether it would be replaced is unknown, because "
-        f"the comparison of its configuration failed ({_last_line(str(compared.get('msg') or ''))}); to drain it, stop "
-        "it first with stop_container."
+        f"{_comparison_failed(compared)}; to drain it, stop it first with stop_container."
     )
 
 
-def _last_line(traceback: str) -> str:
-    lines = [line.strip() for line in re.split(r"\\n|\n", traceback.strip("'\"")) if line.strip()]
-    return lines[-1] if lines else "no reason given"
+def _comparison_failed(compared: Mapping[str, Any]) -> str:
+    traceback = str(compared.get("msg") or "").strip("'\"")
+    lines = [line.strip() for line in re.split(r"\\n|\n", traceback) if line.strip()]
+    return f"kolla_container's comparison of its configuration failed ({lines[-1]})"
 
 
 def pull_may_settle(task: Asked, compared: Mapping[str, Any]) -> bool:
     """Whether the container may be equal once its image is there: start_container pulls before it compares."""
-    found = {one["name"] for one in compared.get("comparison_failures") or ()}
-    return task.action == "start_container" and found - {*_NO_DIFFERENCE} == {"image"}
+    return task.action == "start_container" and _differences(compared) == {"image"}
 
 
 # --- the drain
@@ -174,71 +173,58 @@ def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
     if task.client_timeout is not None:
         options["client_timeout"] = task.client_timeout
     for option in _FROM_VARIABLES:
-        found = value(f"graceful_shutdown_{option}")
-        found = value(option) if found is None else found
-        if found is not None:
-            options[option] = found
-    options.update(_evidence(task, value))
+        for variable in (option, f"graceful_shutdown_{option}"):
+            found = value(variable)
+            if found is not None:
+                options[option] = found
+    directory = str(value("node_config_directory") or CONFIG_DIRECTORY).rstrip("/")
+    files = default_files(task.name, directory)
+    if files != default_files(task.name):
+        options["service_config"] = files
+    if kolla_service(task.name) == "nova-compute" and value("nova_compute_database"):
+        options["database"] = value("nova_compute_database")
     return options, source
 
 
 def old_names(value: Values) -> list[str]:
     """Return a warning for each variable that is set by its name before 0.4."""
-    renamed = [option for option in _FROM_VARIABLES if value(option) is not None]
     return [
         f"Deprecated: {option} is set, and the variable is named graceful_shutdown_{option} now; rename it."
-        for option in renamed
+        for option in _FROM_VARIABLES
+        if value(option) is not None
     ]
 
 
-def _evidence(task: Asked, value: Values) -> Iterator[tuple[str, Any]]:
-    """Return the options for evidence that is elsewhere than by default."""
-    directory = str(value("node_config_directory") or _KOLLA_DIRECTORY).rstrip("/")
-    files = default_files(task.name)
-    if files and directory != _KOLLA_DIRECTORY:
-        yield "service_config", [directory + path[len(_KOLLA_DIRECTORY) :] for path in files]
-    if kolla_service(task.name) == "nova-compute" and value("nova_compute_database"):
-        yield "database", value("nova_compute_database")
-
-
-def timeout_variables(name: str) -> Sequence[str]:
-    """Return the variables that may hold the container's time-out; the first that is set counts."""
-    own = re.sub(r"\W", "_", name)
-    one_of_several = re.sub(r"_\d+\Z", "", own)
-    family = _FAMILIES.get(one_of_several, one_of_several)
-    return list(dict.fromkeys([*(f"{one}_{_TIMEOUT}" for one in (own, one_of_several, family)), _TIMEOUT]))
-
-
 def _timeout(task: Asked, value: Values) -> tuple[int, str]:
-    for variable in timeout_variables(task.name):
-        found = value(variable)
-        if found is not None:
-            return _seconds(found, variable), variable
-    for source, found in (("graceful_timeout", task.grace), (_GRACE, value(_GRACE))):
-        if found is not None:
-            return _seconds(found, source) or _NO_GRACE, source
+    """Return the seconds, and the variable or option that gives them: the first that is set."""
+    own = re.sub(r"\W", "_", task.name)
+    one_of_several = re.sub(r"_\d+\Z", "", own)
+    names = (own, one_of_several, _FAMILIES.get(one_of_several, one_of_several))
+    for source in (*(f"{name}_{_TIMEOUT}" for name in names), _TIMEOUT, _TASKS_GRACE, _GRACE):
+        found = task.grace if source == _TASKS_GRACE else value(source)
+        if found is None:
+            continue
+        text = str(found).strip()
+        if not text.isdecimal() or (int(text) == 0 and source not in (_TASKS_GRACE, _GRACE)):
+            raise Refused(
+                f"{source} is {text!r}; it is whole seconds, at least 1: correct it and run this again."
+            )
+        return int(text) or _NO_GRACE, source
     return _KOLLA_GRACE, f"the default of {_GRACE}"
-
-
-def _seconds(found: Any, source: str) -> int:
-    text = str(found).strip()
-    least = 0 if source in ("graceful_timeout", _GRACE) else 1
-    if not text.isdecimal() or int(text) < least:
-        raise Refused(
-            f"{source} is {text!r}; it is whole seconds, at least 1: correct it and run this again."
-        )
-    return int(text)
 
 
 def lacking(options: Mapping[str, Any], drained: Mapping[str, Any]) -> str:
     """Return what the host lacks, if the drain failed only for that and may go on without evidence; else ""."""
-    code = drained.get("code") if drained.get("failed") else None
-    if code not in (_DRIVER_MISSING, _CONFIG_MISSING):
-        return ""
-    if drained.get("changed") or options.get("preflight") == "strict":
+    code = drained.get("code")
+    if (
+        not drained.get("failed")
+        or drained.get("changed")
+        or options.get("preflight") == "strict"
+        or code not in ("driver_missing", "config_missing")
+    ):
         return ""
     why = str(drained.get("evidence_why") or drained.get("msg") or "").rstrip(".")
-    return f"{why}; see whether node_config_directory is right" if code == _CONFIG_MISSING else why
+    return f"{why}; see whether node_config_directory is right" if code == "config_missing" else why
 
 
 def without_evidence(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,46 +242,31 @@ def unseen(task: Asked, drained: Mapping[str, Any], why: str) -> dict[str, Any]:
 # --- the result
 
 
-def drain_result(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the part of kolla_docker's result that goes into the task's result."""
+def answer(real: Mapping[str, Any], drained: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return kolla_container's result, as if it had stopped the container itself, with kolla_docker's beside it."""
     kept = {
-        key: one
-        for key, one in drained.items()
+        key: held
+        for key, held in drained.items()
         if key not in _ANSIBLES_OWN and not key.startswith("_ansible")
     }
-    return {**kept, "timeout_from": source}
+    return {**joined(real, drained), "kolla_drain": {**kept, "timeout_from": source}}
 
 
 def stopped_nothing(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the result of a task whose drain failed; kolla_container was not run."""
-    ours = {key: drained[key] for key in ("msg", "exception", "warnings", "deprecations") if key in drained}
-    return {
-        **ours,
-        "failed": True,
-        "changed": bool(drained.get("changed")),
-        "kolla_drain": drain_result(drained, source),
-    }
+    failure = {key: drained[key] for key in ("msg", "exception") if key in drained}
+    return answer({**failure, "failed": True, "changed": False}, drained, source)
 
 
-def undrained(real: Mapping[str, Any], pulled: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
-    """Return the result of a task that was left to kolla_container; its own pull would have been a change, too."""
+def joined(real: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a result with the change and the warnings of what was done before for the same task."""
     result = dict(real)
-    if pulled.get("changed"):
-        result["changed"] = True
-    if warnings:
-        result["warnings"] = [*warnings, *(real.get("warnings") or ())]
-    return result
-
-
-def answer(real: Mapping[str, Any], drained: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return kolla_container's result, as if it had stopped the container itself, with ours beside it."""
-    result = {**real, "kolla_drain": drain_result(drained, source)}
-    if drained.get("changed") and not real.get("skipped"):
+    if before.get("changed") and not real.get("skipped"):
         result["changed"] = True
     for kind in ("warnings", "deprecations"):
-        both = [*(drained.get(kind) or ()), *(real.get(kind) or ())]
+        both = [*(before.get(kind) or ()), *(real.get(kind) or ())]
         if both:
-            result[kind] = [one for number, one in enumerate(both) if one not in both[:number]]
+            result[kind] = [text for number, text in enumerate(both) if text not in both[:number]]
     return result
 
 

@@ -14,7 +14,7 @@ from .model import DisableError, NoAnswer
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach the cloud. Whatever clouds.yaml or the environment gives may be left out."""
+    """How to reach the cloud, as openstacksdk names it. What clouds.yaml or the environment gives may be left out."""
 
     cloud: str | None = None
     auth_type: str | None = None
@@ -22,24 +22,38 @@ class Access:
     region_name: str | None = None
     interface: str | None = None
     endpoint_override: str | None = None
-    validate_certs: bool | None = None
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = field(default=None, repr=False)
+    verify: bool | None = None
+    cacert: str | None = None
+    cert: str | None = None
+    key: str | None = field(default=None, repr=False)
     api_timeout: float = 60.0  # seconds, for each answer
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings for openstacksdk. Raises DisableError."""
+        auth, auth_type = dict(self.auth), self.auth_type
+        if auth_type == "none":
+            auth["endpoint"] = self.endpoint_override or auth.get("endpoint")
+            if not auth["endpoint"]:
+                raise DisableError(
+                    "auth_type none needs endpoint_override, because no catalogue gives the address"
+                )
+            # The plugin "none" sends a token of its own; "admin_token" sends the given one.
+            auth_type = "admin_token" if auth.get("token") else "none"
+        names = ("cloud", "region_name", "interface", "verify", "cacert", "cert", "key")
+        settings = {
+            "auth_type": auth_type,
+            "auth": auth or None,
+            **{name: getattr(self, name) for name in names},
+        }
+        return {key: value for key, value in settings.items() if value is not None}
 
 
 class ApiClient:
     """A client of one API. Its methods raise DisableError, or NoAnswer if the request may have taken effect."""
 
-    def __init__(self, access: Access, service_type: str, name: str, version: str, microversion: str) -> None:
-        self.name = name
-        self._microversion = microversion
-        self._timeout = access.api_timeout
-        self._auth_url = str(access.auth.get("auth_url") or "")
-        self._adapter = self._connected(access, service_type, version)
+    name = service_type = version = microversion = ""
 
-    def _connected(self, access: Access, service_type: str, version: str) -> Any:
+    def __init__(self, access: Access) -> None:
         try:
             import keystoneauth1.adapter
             from openstack.config import OpenStackConfig
@@ -48,7 +62,7 @@ class ApiClient:
                 f"openstacksdk is missing in {sys.executable}: install it there with '{sys.executable} -m pip install "
                 "openstacksdk' or the package python3-openstacksdk, or delegate the task to a host that has it"
             ) from None
-        settings = _settings(access)
+        settings = access.settings()
         # Credentials given in full are not mixed with a clouds.yaml or an environment that happens to exist.
         alone = access.cloud is None and bool(access.auth or access.auth_type)
         try:
@@ -60,41 +74,29 @@ class ApiClient:
             raise DisableError(
                 f"{self.name} cannot be reached with these cloud and auth options: {_first_line(exc)}"
             ) from None
-        self._auth_url = self._auth_url or str((region.config.get("auth") or {}).get("auth_url") or "")
-        return keystoneauth1.adapter.Adapter(
+        self._auth_url = str((region.config.get("auth") or {}).get("auth_url") or "")
+        self._adapter = keystoneauth1.adapter.Adapter(
             session=session,
-            service_type=service_type,
-            interface=region.get_interface(service_type),
-            region_name=region.get_region_name(service_type),
-            endpoint_override=access.endpoint_override or region.get_endpoint(service_type),
-            min_version=version,
-            max_version=f"{version}.latest",
+            service_type=self.service_type,
+            interface=region.get_interface(self.service_type),
+            region_name=region.get_region_name(self.service_type),
+            endpoint_override=access.endpoint_override or region.get_endpoint(self.service_type),
+            min_version=self.version,
+            max_version=f"{self.version}.latest",
+            default_microversion=self.microversion,
+            connect_retries=0,
         )
 
-    def get(self, path: str, timeout: float | None = None, **params: str) -> Any:
-        """Send a GET request and return the JSON of the answer. ``timeout`` is in seconds."""
-        return self._call("GET", path, timeout, params=params)
-
-    def put(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Send a PUT request and return the JSON of the answer."""
-        return self._call("PUT", path, None, json=dict(body))
-
-    def _call(self, method: str, path: str, timeout: float | None, **more: Any) -> Any:
+    def request(self, method: str, path: str, **more: Any) -> Any:
+        """Send a request and return the JSON of the answer."""
         import keystoneauth1.exceptions as faults
 
         try:
-            answer = self._adapter.request(
-                path,
-                method,
-                microversion=self._microversion,
-                raise_exc=False,
-                timeout=timeout or self._timeout,
-                connect_retries=0,
-                **more,
-            )
+            answer = self._adapter.request(path, method, raise_exc=False, **more)
         except faults.Unauthorized:
+            keystone = f"Keystone at {urlsplit(self._auth_url).netloc}" if self._auth_url else "Keystone"
             raise DisableError(
-                f"{self._keystone} refuses the credentials (401): check auth or clouds.yaml"
+                f"{keystone} refuses the credentials (401): check auth or clouds.yaml"
             ) from None
         except (faults.EndpointNotFound, faults.EmptyCatalog) as exc:
             raise DisableError(
@@ -104,71 +106,40 @@ class ApiClient:
         except faults.ConnectTimeout as exc:
             raise NoAnswer(f"{self.name} did not answer in time: {_first_line(exc)}") from None
         except faults.ConnectFailure as exc:
-            raise NoAnswer(f"{self.name} cannot be reached: {_unreachable(exc)}") from None
+            # The address and the system's error, without the messages of requests and urllib3 around them.
+            cause = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(exc))
+            address = _first_line(exc).split(": ")[0]
+            raise NoAnswer(
+                f"{self.name} cannot be reached: {address}{f' ({cause[1]})' if cause else ''}"
+            ) from None
         except faults.SSLError as exc:
             raise DisableError(
                 f"no TLS connection to {self.name}: {_first_line(exc)}: give ca_cert, or correct the address"
             ) from None
         except faults.ClientException as exc:
             raise DisableError(f"the request to {self.name} failed: {_first_line(exc)}") from None
-        return self._read(answer, method, path)
+        return self._read(answer, f"{method} {path}")
 
-    @property
-    def _keystone(self) -> str:
-        return f"Keystone at {urlsplit(self._auth_url).netloc}" if self._auth_url else "Keystone"
-
-    def _read(self, answer: Any, method: str, path: str) -> Any:
+    def _read(self, answer: Any, asked: str) -> Any:
         status = answer.status_code
         if status in (401, 403):
             refusal = "refuses the credentials" if status == 401 else "does not allow the account to do this"
             raise DisableError(
-                f"{self.name} {refusal} ({method} {path}: {status}): use an administrator's account, or one that its "
+                f"{self.name} {refusal} ({asked}: {status}): use an administrator's account, or one that its "
                 "policy allows to list and change services"
             )
         if status >= 300:
-            raise DisableError(f"{self.name} answered {method} {path} with {status}: {_fault(answer)}")
+            raise DisableError(f"{self.name} answered {asked} with {status}: {_fault(answer)}")
         try:
             return answer.json() if answer.content else {}
         except ValueError:
             raise DisableError(
-                f"{self.name} answered {method} {path} with text that is not JSON: check endpoint_override"
+                f"{self.name} answered {asked} with text that is not JSON: check endpoint_override"
             ) from None
-
-
-def _settings(access: Access) -> dict[str, Any]:
-    """Return the settings for openstacksdk."""
-    auth = {key: value for key, value in access.auth.items() if value is not None}
-    auth_type = access.auth_type
-    if auth_type == "none":
-        auth["endpoint"] = access.endpoint_override or auth.get("endpoint")
-        if not auth["endpoint"]:
-            raise DisableError(
-                "auth_type none needs endpoint_override, because no catalogue gives the address"
-            )
-        # The plugin "none" sends a token of its own; "admin_token" sends the given one.
-        auth_type = "admin_token" if auth.get("token") else "none"
-    settings = {
-        "cloud": access.cloud,
-        "auth_type": auth_type,
-        "auth": auth or None,
-        "region_name": access.region_name,
-        "interface": access.interface,
-        "verify": access.validate_certs,
-        "cacert": access.ca_cert,
-        "cert": access.client_cert,
-        "key": access.client_key,
-    }
-    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _first_line(exc: BaseException) -> str:
     return (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")[:300]
-
-
-def _unreachable(exc: BaseException) -> str:
-    """Return the address and the system's error, without the messages of requests and urllib3 around them."""
-    why = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(exc))
-    return _first_line(exc).split(": ")[0] + (f" ({why.group(1)})" if why else "")
 
 
 def _fault(answer: Any) -> str:
@@ -177,4 +148,4 @@ def _fault(answer: Any) -> str:
         (fault,) = answer.json().values()
         return str(fault["message"]).strip().rstrip(".")[:300]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return str(getattr(answer, "reason", "") or "no reason given")
+        return str(answer.reason or "no reason given")

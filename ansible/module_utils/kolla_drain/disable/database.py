@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from ..database.connection import Database, Query
 from ..database.target import target
@@ -11,18 +12,15 @@ from ..errors import ConfigError, EvidenceUnavailable
 from ..service.config import load
 from .model import MARKER, DisableError, Service
 
-_T = TypeVar("_T")
-
-COLUMNS_READ = ("id", "host", "`binary`", "deleted", "disabled", "disabled_reason")
-COLUMNS_WRITTEN = ("disabled", "disabled_reason")
-
-_SELECT = (
-    "SELECT id, host, disabled, disabled_reason FROM services"
-    " WHERE deleted = 0 AND `binary` = %s AND host = %s"
-)
+_SELECT = "SELECT id, host FROM services WHERE deleted = 0 AND `binary` = %s AND host = %s"
 _ENABLE = (
     "UPDATE services SET disabled = 0, disabled_reason = NULL"
     " WHERE id = %s AND deleted = 0 AND disabled = 1 AND disabled_reason = %s"
+)
+# The rights that check() and enable() need, and no others.
+GRANT = (
+    "GRANT SELECT (id, host, `binary`, deleted, disabled, disabled_reason), UPDATE (disabled, disabled_reason)"
+    " ON cinder.services TO 'drain'@'%';"
 )
 
 
@@ -34,10 +32,6 @@ class WritingDatabase(Database):
     def _guard(self) -> None:
         """Leave the session writable."""
 
-    def commit(self) -> None:
-        """Commit the transaction."""
-        self._query("COMMIT")
-
 
 class ServicesTable:
     """The table ``services`` of Cinder's database."""
@@ -48,44 +42,31 @@ class ServicesTable:
 
     def check(self, services: Sequence[Service]) -> None:
         """Check that the services have rows and that the account may enable them. Raises DisableError."""
-
-        def missing(query: Query) -> list[str]:
-            hosts = [service.host for service in services if not _rows(query, service)]
+        with self._transaction() as query:
+            hosts = [service.host for service in services if not _ids(query, service)]
             # No row has this id: the server checks the rights to the columns, and changes nothing.
             query(_ENABLE, [-1, ""])
-            return hosts
-
-        hosts = self._transaction(missing)
         if hosts:
             raise DisableError(
                 f"the database {self._where} has no {services[0].binary} on {', '.join(hosts)}: check that database "
                 "and API belong to the same cloud"
             )
 
-    def enable(self, service: Service) -> bool:
+    def enable(self, service: Service) -> None:
         """Enable the service if its row still holds this reason. Raises DisableError."""
+        with self._transaction() as query:
+            for number in _ids(query, service):
+                query(_ENABLE, [number, service.reason])
 
-        def enabled(query: Query) -> bool:
-            held = [
-                row
-                for row in _rows(query, service)
-                if row["disabled"] and row["disabled_reason"] == service.reason
-            ]
-            for row in held:
-                query(_ENABLE, [row["id"], service.reason])
-            return bool(held)
-
-        return self._transaction(enabled)
-
-    def _transaction(self, work: Callable[[Query], _T]) -> _T:
+    @contextmanager
+    def _transaction(self) -> Iterator[Query]:
         try:
             with self._database.snapshot() as query:
-                result = work(query)
-                self._database.commit()
-                return result
+                yield query
+                query("COMMIT")
         except EvidenceUnavailable as exc:
             raise DisableError(
-                f"a service cannot be enabled in the database: {exc} (the account needs: {grant()})"
+                f"a service cannot be enabled in the database: {exc} (the account needs: {GRANT})"
             ) from None
         finally:
             self._database.close()
@@ -109,28 +90,19 @@ def services_table(service: str, database: Mapping[str, Any], files: Sequence[st
     return ServicesTable(WritingDatabase(where), where.where)
 
 
-def _rows(query: Query, service: Service) -> list[dict[str, object]]:
+def _ids(query: Query, service: Service) -> list[object]:
     rows = query(_SELECT, [service.binary, service.host])
     # The database ignores case, accents and trailing blanks where it compares; host names are exact.
-    return [row for row in rows if row["host"] == service.host]
+    return [row["id"] for row in rows if row["host"] == service.host]
 
 
 def statement(service: Service) -> str:
     """Return the SQL with which a person enables the service in the database."""
+    binary, host, reason = (
+        "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+        for text in (service.binary, service.host, f"{MARKER}%")
+    )
     return (
         "UPDATE services SET disabled = 0, disabled_reason = NULL WHERE deleted = 0 AND"
-        f" `binary` = {_quoted(service.binary)} AND host = {_quoted(service.host)}"
-        f" AND disabled_reason LIKE {_quoted(MARKER + '%')};"
+        f" `binary` = {binary} AND host = {host} AND disabled_reason LIKE {reason};"
     )
-
-
-def grant(user: str = "'drain'@'%'", database: str = "cinder") -> str:
-    """Return the SQL that grants the rights which check() and enable() need, and no others."""
-    return (
-        f"GRANT SELECT ({', '.join(COLUMNS_READ)}), UPDATE ({', '.join(COLUMNS_WRITTEN)})"
-        f" ON {database}.services TO {user};"
-    )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"

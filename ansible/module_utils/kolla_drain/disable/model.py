@@ -1,10 +1,9 @@
-"""Services as their API lists them, requests, outcomes, and the ports to the API and to the database."""
+"""Services as their API lists them, and the request and outcome of one run of kolla_service."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..errors import KollaDrainError
 
@@ -19,10 +18,6 @@ class DisableError(KollaDrainError):
 
 class NoAnswer(DisableError):
     """The API did not answer a request, so whether it took effect is unknown."""
-
-
-class NoSuchService(DisableError):
-    """The API lists no such service."""
 
 
 @dataclass(frozen=True)
@@ -60,42 +55,18 @@ class Service:
         """Whether the scheduler can give the service work now."""
         return self.enabled and self.up and not self.frozen and not self.forced_down
 
+    def __str__(self) -> str:
+        """Say how the service is, and by whose hand."""
+        if self.enabled:
+            return f"{self.name} is enabled"
+        if self.disabled_by_us:
+            return f"{self.name} is disabled already, with the reason '{self.reason}'"
+        why = f"with the reason '{self.reason}'" if self.reason else "without a reason"
+        return f"{self.name} was disabled by somebody else, {why}, and stays disabled"
+
 
 # By backend: the values of volume_backend_name that its pools report.
 Pools = Mapping[str, "frozenset[str]"]
-
-
-class Api(Protocol):
-    """Cinder's or Nova's API. Every method raises DisableError."""
-
-    @property
-    def name(self) -> str:
-        """The API as messages name it."""
-
-    def services(self, binary: str) -> list[Service]:
-        """Return every service of that binary."""
-
-    def pools(self) -> Pools | None:
-        """Return the pools that the scheduler offers now; None if it has none or does not answer."""
-
-    def disable(self, service: Service, reason: str) -> None:
-        """Disable the service, with a reason."""
-
-    def disable_without_reason(self, service: Service) -> None:
-        """Disable the service, without a reason."""
-
-    def enable(self, service: Service) -> None:
-        """Enable the service."""
-
-
-class Fallback(Protocol):
-    """The database of the services, used where the API cannot enable. Every method raises DisableError."""
-
-    def check(self, services: Sequence[Service]) -> None:
-        """Check that the account may enable these services; change nothing."""
-
-    def enable(self, service: Service) -> bool:
-        """Enable the service if it is disabled with this very reason; return whether it was."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +81,6 @@ class Request:
     timeout: float = 30.0  # seconds
     ignore_missing: bool = False
     check_mode: bool = False
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, passed in so that tests need none."""
-
-    now: Callable[[], float]  # monotonic seconds
-    sleep: Callable[[float], None]
-    utc: Callable[[], str]  # 2026-11-21T17:44:39Z
 
 
 @dataclass(frozen=True)
@@ -139,14 +101,6 @@ class Outcome:
         return bool(self.services) and not any(service.enabled for service in self.services)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The services to disable, and a sentence for each of the others."""
-
-    services: tuple[Service, ...]
-    refusals: tuple[str, ...] = ()
-
-
 def disabled_reason(moment: str, text: str) -> str:
     """Return a disabled reason with the marker, the time and the text, which every API and database accepts."""
     # One line, and no character beyond the three bytes of MySQL's utf8.
@@ -156,8 +110,4 @@ def disabled_reason(moment: str, text: str) -> str:
 
 def services_of(services: Iterable[Service], host: str) -> tuple[Service, ...]:
     """Return the services of a host with all its backends or, for host@backend, of that backend alone."""
-    return tuple(
-        service
-        for service in services
-        if service.host == host or ("@" not in host and service.host.split("@")[0] == host)
-    )
+    return tuple(service for service in services if host in (service.host, service.host.split("@")[0]))

@@ -20,7 +20,7 @@ settings.register_profile("deep", max_examples=4_000, **_COMMON)
 # To see that a core broken on purpose is found out (mutants.py): the same worlds each time, and nothing is shrunk.
 settings.register_profile(
     "mutant",
-    max_examples=80,
+    max_examples=60,
     derandomize=True,
     **{**_COMMON, "phases": (Phase.explicit, Phase.generate), "database": None},
 )

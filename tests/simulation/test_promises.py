@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from . import promises
 from .world import NEVER, Run, Scene, World
-from .worlds import gaps, scenes, seconds, services
+from .worlds import gaps, scenes, seconds, services, unseen_work
 
 
 def tell(world, *runs):
@@ -89,7 +89,10 @@ def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scen
         promises.hold(world, run)
 
 
-@given(scenes(most=1), st.lists(gaps(60), min_size=1, max_size=2))
+@given(
+    st.one_of(scenes(most=1), scenes(unseen_work(), most=1)),
+    st.one_of(st.lists(gaps(60), min_size=1, max_size=2), seconds(20, 90).map(lambda end: [(0.0, end)])),
+)
 def test_an_outage_that_passes_costs_no_work_that_a_lasting_one_would_not(scene: Scene, away: list) -> None:
     calm = replace(scene.services[0], by_hand=NEVER)  # what somebody else cuts is nobody's promise
     worlds = []

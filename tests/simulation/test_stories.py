@@ -201,6 +201,15 @@ def test_an_outage_in_the_middle_is_told_and_ends_well():
     assert "could not be read from" in result.evidence_why
 
 
+@pytest.mark.parametrize("passing", [True, False])
+def test_work_that_was_seen_is_waited_for_through_an_outage(passing):
+    """Longer than the patience with a service of which nothing was seen."""
+    service = Service(jobs=(Job(takes=50.0),), request=asked(90.0))
+    world, result = stop(service, outages=((5.0, 45.0, passing),))
+    assert only(world).life.signals[0].at - BEGINNING >= 50.0
+    assert result.verdict is Verdict.DRAINED
+
+
 def test_never_readable_it_falls_back_to_exit_and_deadline():
     world, result = stop(Service(jobs=(Job(takes=50.0),)), outages=((0.0, 1e6, True),))
     sent_at = only(world).life.signals[0][0] - world.now + world.age
@@ -644,6 +653,16 @@ def test_a_shorter_budget_does_not_signal_work_that_a_longer_one_waits_for():
         promises.hold(world, *runs)
         assert only(world).works[0].state == "finished"
         assert [run.results[0].verdict for run in runs] == [Verdict.LEFT_RUNNING, Verdict.UNVERIFIED]
+
+
+def test_the_budget_of_a_joined_stop_counts_from_its_start():
+    service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(40.0))
+    with World(Scene(services=(service,))) as world:
+        runs = (Run(dies_at_step=40), Run(starts_at=20.0))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert only(world).life.kills[0][0] - BEGINNING == pytest.approx(40.0, abs=0.1)
+        assert runs[1].results[0].joined
 
 
 def test_a_longer_budget_of_a_run_that_died_is_nobodys():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
@@ -82,6 +84,20 @@ def services(draw, ways=("drains", "drops", "ignores")):
 
 def gaps(most):
     return st.tuples(seconds(0, most), seconds(0.25, 60)).map(lambda gap: (gap[0], gap[0] + gap[1]))
+
+
+@st.composite
+def unseen_work(draw):
+    """A service that drops its work, has some, and is to wait for it."""
+    service = draw(services(ways=("drops",)))
+    return replace(
+        service,
+        jobs=tuple(draw(st.lists(st.builds(Job, seconds(0, 20), seconds(5, 60)), min_size=1, max_size=2))),
+        profile=replace(service.profile, name="cinder-volume", quiesce=True, exit_seconds=15.0),
+        request=StopRequest(timeout=draw(seconds(60, 90)), poll_interval=service.request.poll_interval),
+        status="running",
+        dies_at=NEVER,
+    )
 
 
 @st.composite

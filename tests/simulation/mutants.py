@@ -1,0 +1,494 @@
+"""Faults that are put into the core by hand, one at a time, to see that a test finds each of them.
+
+The table is data: a file of the core, a text that occurs in it once, the text in its place, what that breaks, and the
+test that is run first because it is the most likely to fail. ``tools/mutants`` runs them all; it tells of a fault that
+no test finds, and ends with an error then.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One fault."""
+
+    name: str
+    file: str  # below the core
+    old: str
+    new: str
+    breaks: str  # a clause
+    test: str  # of test_stories, or a file or test with its path
+
+    def put_into(self, source: str) -> str:
+        """The source with the fault in it. Raises ValueError where its place is not there, or there twice."""
+        if source.count(self.old) != 1:
+            raise ValueError(f"{self.name}: its text occurs {source.count(self.old)} times in {self.file}")
+        return source.replace(self.old, self.new)
+
+
+PROMISE = "tests/simulation/test_promises.py::test_"
+POLICY, HISTORY, LEDGER = (
+    "tests/unit/drain/test_policy.py",
+    "tests/unit/drain/test_history.py",
+    "tests/unit/host/test_ledger.py",
+)
+
+MUTANTS = (
+    # --- policy
+    Mutant(
+        "the deadline comes early",
+        "drain/policy.py",
+        "late = elapsed >= plan.timeout\n",
+        "late = elapsed >= plan.timeout - 5.0\n",
+        "SIGKILL goes out 5 s before the deadline",
+        PROMISE + "one_run",
+    ),
+    Mutant(
+        "the deadline comes late",
+        "drain/policy.py",
+        "late = elapsed >= plan.timeout\n",
+        "late = elapsed >= plan.timeout + 60.0\n",
+        "a run takes a minute more than it may",
+        PROMISE + "one_run",
+    ),
+    Mutant(
+        "a fault that passes is less patient",
+        "drain/policy.py",
+        "    if not profile.keeps_work:\n",
+        "    if not profile.keeps_work and not (seen.reading and seen.reading.passing):\n",
+        "work that nobody sees is dropped after PATIENCE where the database only restarts",
+        PROMISE + "an_outage_that_passes_costs_no_work_that_a_lasting_one_would_not",
+    ),
+    Mutant(
+        "a fault that lasts is less patient",
+        "drain/policy.py",
+        "    if not profile.keeps_work:\n",
+        "    if not profile.keeps_work and (seen.reading is None or seen.reading.passing):\n",
+        "a wrong password drops work that nobody sees",
+        PROMISE + "a_database_that_never_answers",
+    ),
+    Mutant(
+        "no reading at all is less patient",
+        "drain/policy.py",
+        "    if not profile.keeps_work:\n",
+        "    if not profile.keeps_work and seen.reading is not None:\n",
+        "a database that hangs drops work that nobody sees",
+        "no_answer_at_all_holds_what_would_drop_its_work_until_an_exit_needs_the_rest",
+    ),
+    Mutant(
+        "nothing is kept for an unseen exit",
+        "drain/policy.py",
+        "    if elapsed >= last_call:\n",
+        "    if elapsed >= plan.timeout:\n",
+        "a service whose database is away is killed without a signal",
+        "of_a_short_budget_half_is_kept_for_the_exit_where_nothing_can_be_read",
+    ),
+    Mutant(
+        "an outage hides work that was seen",
+        "drain/policy.py",
+        '    if seen.waiting_for:\n        return Decision(Action.WAIT, "quiescing; its evidence cannot be',
+        '    if False:\n        return Decision(Action.WAIT, "quiescing; its evidence cannot be',
+        "an outage ends the wait for work that was in flight as it began",
+        "work_that_was_seen_is_waited_for_through_an_outage",
+    ),
+    Mutant(
+        "one empty reading is enough",
+        "drain/policy.py",
+        "EMPTY_READINGS = 2\n",
+        "EMPTY_READINGS = 1\n",
+        "the signal falls between two steps of one request",
+        "one_empty_reading_may_fall_between_two_steps_of_a_request",
+    ),
+    Mutant(
+        "a longer budget does not count",
+        "drain/policy.py",
+        "    elapsed -= seen.given_more ",
+        "    elapsed -= 0.0 ",
+        "a run with a short budget signals over work that another run waits for",
+        "a_shorter_budget_does_not_signal_work_that_a_longer_one_waits_for",
+    ),
+    Mutant(
+        "nobody unpauses",
+        "drain/policy.py",
+        "Decision(Action.UNPAUSE,",
+        "Decision(Action.WAIT,",
+        "a paused container stays paused up to its deadline",
+        "a_paused_container_is_unpaused_once_and_then_stopped",
+    ),
+    Mutant(
+        "nobody cancels a restart",
+        "drain/policy.py",
+        "Decision(Action.CANCEL_RESTART,",
+        "Decision(Action.WAIT,",
+        "the engine starts again what is being stopped",
+        "a_restart_is_cancelled_again_when_the_first_call_was_lost",
+    ),
+    Mutant(
+        "on_timeout is always kill",
+        "drain/policy.py",
+        "Action.LEAVE if request.on_timeout is OnTimeout.LEAVE else Action.KILL",
+        "Action.KILL",
+        "a container that was to be left running is killed",
+        "left_running_it_goes_on_and_a_second_call_joins",
+    ),
+    Mutant(
+        "no first look",
+        "drain/policy.py",
+        "if seen.reads and seen.reading is None and elapsed",
+        "if not seen.reads and seen.reading is None and elapsed",
+        "what was in flight at the signal is not known",
+        "what_needs_no_quiesce_is_looked_at_once_before_its_signal",
+    ),
+    # --- plan
+    Mutant(
+        "a drain for a service without one",
+        "drain/plan.py",
+        "return Plan(signal, timeout, timeout, 0.0, reason)",
+        "return Plan(signal, timeout, timeout / 2, timeout / 2, reason)",
+        "a service that drops its work is signalled with work in flight",
+        PROMISE + "a_service_that_drops_its_work_is_signalled_when_it_has_none",
+    ),
+    Mutant(
+        "nothing is kept for the drain",
+        "drain/plan.py",
+        "signal, timeout, timeout - drain, drain,",
+        "signal, timeout, timeout, 0.0,",
+        "a service that keeps its work is killed with it, unsignalled",
+        "the_deadline_counts_from_the_start_of_quiesce",
+    ),
+    Mutant(
+        "the exit may take all of the budget",
+        "drain/plan.py",
+        "drain = min(profile.exit_seconds, timeout / 2)",
+        "drain = min(profile.exit_seconds, timeout)",
+        "a short budget has no quiesce",
+        POLICY,
+    ),
+    # --- one signal
+    Mutant(
+        "the intent is not kept",
+        "drain/one_signal.py",
+        "intended = context.ledger.intend(replace(entry, signal=context.plan.signal))",
+        "intended = replace(entry, signal=context.plan.signal)",
+        "a run that dies in the middle of the signal leaves no trace of it, and the next one sends a second",
+        PROMISE + "killed_at_any_step_and_run_again",
+    ),
+    Mutant(
+        "the engine's events do not count",
+        "drain/one_signal.py",
+        "            if signal in known:\n",
+        "            if signal in known and entry.intent is not None:\n",
+        "a process that somebody else has signalled is signalled again",
+        "somebody_else_sent_it_already",
+    ),
+    Mutant(
+        "no question right before the signal",
+        "drain/one_signal.py",
+        'if entry is None or self._had(entry) != "":',
+        "if entry is None:",
+        "what was signalled since the last look is signalled again",
+        "somebody_else_sent_it_while_it_was_quiesced",
+    ),
+    Mutant(
+        "the signal takes no lock",
+        "drain/one_signal.py",
+        "        with context.ledger.held(context.container.id):\n            entry = self._unsignalled()\n",
+        "        with contextlib.nullcontext():\n            entry = self._unsignalled()\n",
+        "two runs side by side send one signal each",
+        "two_runs_that_see_a_new_life_signal_it_once",
+    ),
+    Mutant(
+        "no doubt",
+        "drain/one_signal.py",
+        "DOUBT = 20.0\n",
+        "DOUBT = 0.0\n",
+        "a call that comes late is made again meanwhile",
+        "a_restart_is_not_cancelled_twice_while_the_first_call_may_come_late",
+    ),
+    Mutant(
+        "doubt without an end",
+        "drain/one_signal.py",
+        'return None if context.clock() - self._doubt_from < DOUBT else ""',
+        "return None",
+        "a signal that was lost is never sent",
+        "a_signal_that_a_run_was_about_to_send_as_it_died_is_sent_by_the_next",
+    ),
+    Mutant(
+        "a call under way does not count",
+        "drain/one_signal.py",
+        "if sent.pending or context.ledger.on_its_way(entry):",
+        "if sent.pending:",
+        "a signal is sent beside the slow one of another run",
+        "a_slow_signal_of_a_run_beside_this_one_is_waited_for",
+    ),
+    Mutant(
+        "what the engine forgot was not there",
+        "drain/one_signal.py",
+        " or sent.covers_from > entry.intent_wall:",
+        ":",
+        "a signal that nobody can confirm any more is sent again",
+        "a_signal_whose_call_broke_off_is_not_sent_twice",
+    ),
+    Mutant(
+        "an intent that nobody took stays",
+        "drain/one_signal.py",
+        'context.entry = replace(intended, intent=None, intent_wall=None, sender="")',
+        "context.entry = intended",
+        "a signal that no engine was there to take counts as under way",
+        "a_signal_that_nobody_was_there_to_take_is_sent_at_the_next_look",
+    ),
+    Mutant(
+        "a cancelled restart counts as nothing",
+        "drain/one_signal.py",
+        "if entry.intent is not None and entry.intent in (self._own_intent, self._cancel_intent):",
+        "if entry.intent is not None and entry.intent == self._own_intent:",
+        "our own signal is taken for somebody else's, and the stop is called drained unseen",
+        "a_cancelled_restart_that_comes_late_is_our_own_signal",
+    ),
+    Mutant(
+        "a deadline is written over",
+        "drain/one_signal.py",
+        "entry = current  # another run may have made its deadline longer just now",
+        "pass",
+        "a run is killed before the deadline that another was promised",
+        "a_deadline_made_longer_while_a_signal_is_learnt_of_is_kept",
+    ),
+    # --- kill
+    Mutant(
+        "a kill whoever waits",
+        "drain/kill.py",
+        '            if longer:\n                return f"{reason}, but {longer}"\n',
+        "",
+        "a run with a short budget kills what another run waits for",
+        "a_longer_deadline_is_kept_by_both",
+    ),
+    Mutant(
+        "a kill again whoever waits",
+        "drain/kill.py",
+        '                    if longer:\n                        return f"SIGKILL failed',
+        '                    if False:\n                        return f"SIGKILL failed',
+        "a SIGKILL that failed is repeated although another run waits for longer",
+        "a_kill_that_failed_is_not_tried_again_where_another_run_gave_it_longer",
+    ),
+    Mutant(
+        "a kill is tried once",
+        "drain/kill.py",
+        "                    context.engine.kill(found.id)\n",
+        "                    pass\n",
+        "a SIGKILL that the engine could not take is the end",
+        "a_kill_that_the_engine_could_not_take_is_tried_again",
+    ),
+    Mutant(
+        "a kill without an end",
+        "drain/kill.py",
+        "if context.clock() < context.deadline + KILL_BOUND:",
+        "if context.clock() < context.deadline + 1e6:",
+        "a process that hangs in the kernel is waited for without end",
+        "a_kill_that_the_engine_never_takes_is_told_of",
+    ),
+    Mutant(
+        "a kill for each life",
+        "drain/kill.py",
+        "            if self._sent_before:\n",
+        "            if self._sent_before and self.at is not None:\n",
+        "what is started again after its SIGKILL is killed without end",
+        "what_is_started_again_after_its_kill_is_left_and_told_of",
+    ),
+    # --- settle and verdict
+    Mutant(
+        "any reading is the last",
+        "drain/settle.py",
+        "return self._first_final is not None and answer.number >= self._first_final",
+        "return self._first_final is not None",
+        "a reading from before the exit tells how the work ended",
+        "a_late_reading_from_before_the_exit_does_not_tell_how_it_ended",
+    ),
+    Mutant(
+        "a look afterwards will do",
+        "drain/settle.py",
+        "        if not self._signal.ours:\n",
+        "        if True:\n",
+        "work whose row has gone at our signal is called drained",
+        "what_nobody_could_look_at_before_our_signal_is_not_verified",
+    ),
+    Mutant(
+        "unread is verified",
+        "drain/settle.py",
+        "return None if answer.reading.passing else self.judge(verified=False)",
+        "return None if answer.reading.passing else self.judge(verified=True)",
+        "a stop is called drained although nothing could be read after it",
+        PROMISE + "one_run",
+    ),
+    Mutant(
+        "our SIGKILL was the cause",
+        "drain/settle.py",
+        "if self._kill.at is not None and self._context.container.exit_code in (None, KILLED_CODE):",
+        "if self._kill.at is not None:",
+        "a container that exited by itself is called killed",
+        "one_that_exits_by_itself_while_sigkill_is_on_its_way_was_not_killed",
+    ),
+    Mutant(
+        "asked about once",
+        "drain/settle.py",
+        "        if not self._asked_twice:\n",
+        "        if self._asked_twice:\n",
+        "the end of an operation that only a late reading showed stays unknown",
+        "what_only_a_late_reading_shows_is_told",
+    ),
+    Mutant(
+        "another's SIGKILL is nobody's",
+        "drain/settle.py",
+        "return Killer.ANOTHER if self._killed_by_another else Killer.NOBODY",
+        "return Killer.NOBODY",
+        "a container that another run killed is called cut or drained",
+        PROMISE + "side_by_side",
+    ),
+    Mutant(
+        "cut is drained",
+        "drain/verdict.py",
+        "    if interrupted:\n        return Verdict.CUT, how\n",
+        "",
+        "lost work is called drained",
+        "every_state_has_its_answer",
+    ),
+    Mutant(
+        "rows that tell nothing verify",
+        "drain/verdict.py",
+        "    if not profile.sees_work:\n",
+        "    if False:\n",
+        "a conductor is called drained although no row shows its work",
+        "rows_that_tell_of_no_work_verify_nothing",
+    ),
+    # --- history
+    Mutant(
+        "a late request was there before",
+        "drain/history.py",
+        "self._operations(working, late=moment is not Moment.BEFORE_SIGNAL)",
+        "self._operations(working, late=False)",
+        "a request that still waits in the queue is called interrupted",
+        HISTORY,
+    ),
+    Mutant(
+        "every error is an end of its own",
+        "drain/history.py",
+        "            if failed and moment is Moment.BEFORE_SIGNAL:\n",
+        "            if failed:\n",
+        "what failed of the signal is called finished",
+        "a_signal_of_a_run_beside_this_one_counts_from_when_it_was_sent",
+    ),
+    Mutant(
+        "an error is never taken back",
+        "drain/history.py",
+        "        self._ended.update((key, ending) for key, ending in self._failed.items() if key in self._ended)\n",
+        "",
+        "what failed of somebody else's signal is called finished",
+        "what_failed_after_a_signal_that_nobody_noticed_did_not_finish",
+    ),
+    Mutant(
+        "unread is standing still",
+        "drain/history.py",
+        "        self._freshness.blind(now)\n",
+        "",
+        "an outage makes slow work dead, and nobody waits for it",
+        "a_slow_operation_is_not_called_dead_because_nobody_could_read_its_row",
+    ),
+    Mutant(
+        "the dead are waited for",
+        "drain/history.py",
+        "if op.key not in self.dead)",
+        "if op.key)",
+        "work that hangs uses up the budget",
+        "a_row_that_stands_still_where_rows_are_refreshed_is_not_waited_for",
+    ),
+    # --- the stop and its loop
+    Mutant(
+        "a joined stop begins anew",
+        "drain/stop.py",
+        "context.begun, context.deadline = context.entry.begun, context.entry.deadline",
+        "context.begun, context.deadline = context.started, context.started + context.plan.timeout",
+        "each run that joins a stop makes it longer",
+        "the_budget_of_a_joined_stop_counts_from_its_start",
+    ),
+    Mutant(
+        "a signal lasts for all lives",
+        "drain/stop.py",
+        "        self._signal.new_life()\n",
+        "",
+        "what was started again is never signalled, and killed at the deadline",
+        "two_runs_that_see_a_new_life_signal_it_once",
+    ),
+    Mutant(
+        "the last look has no bound",
+        "drain/stop.py",
+        "if now - self._settlement.exited_at >= policy.VERIFY_BOUND:",
+        "if now - self._settlement.exited_at >= 1e6:",
+        "a database that is away after the exit is waited for without end",
+        "what_nobody_could_look_at_after_the_exit_is_not_verified",
+    ),
+    Mutant(
+        "a silent engine has no bound",
+        "drain/stop.py",
+        "if context.clock() >= context.deadline + policy.KILL_BOUND:",
+        "if context.clock() >= context.deadline + 1e6:",
+        "an engine that does not answer is asked without end",
+        "a_silent_engine_costs_one_call_a_round_and_not_one_a_container",
+    ),
+    Mutant(
+        "a lock has no bound",
+        "drain/stop.py",
+        "if now - self._locked_out_since >= bound:",
+        "if now - self._locked_out_since >= 1e6:",
+        "a run that hangs with the lock makes all others hang",
+        "a_lock_that_another_does_not_let_go_of_is_told_of",
+    ),
+    Mutant(
+        "a silent engine is asked for each",
+        "drain/loop.py",
+        "silence = stop.step(silence) or silence",
+        "stop.step(silence)",
+        "ten containers wait ten times as long for an engine that hangs",
+        "a_silent_engine_costs_one_call_a_round_and_not_one_a_container",
+    ),
+    # --- the ledger
+    Mutant(
+        "a shorter deadline wins",
+        "host/ledger.py",
+        "return replace(old, deadline=max(old.deadline, longer), owners=owners), True",
+        "return replace(old, deadline=longer, owners=owners), True",
+        "a run that joins cuts the budget of the first one",
+        LEDGER,
+    ),
+    Mutant(
+        "a new budget forgets the signal",
+        "host/ledger.py",
+        "        intent=old.intent,\n        intent_wall=old.intent_wall,\n        signalled=old.signalled,\n",
+        "",
+        "what was signalled before the deadline is signalled again after it",
+        "a_signal_of_somebody_else_is_kept_where_the_engine_forgets_it",
+    ),
+    Mutant(
+        "the dead wait, too",
+        "host/ledger.py",
+        "return [owner for owner in owners.splitlines() if lives(owner)]",
+        "return owners.splitlines()",
+        "the budget of a run that died is waited for",
+        "a_longer_budget_of_a_run_that_died_is_nobodys",
+    ),
+    Mutant(
+        "a later life's entry goes, too",
+        "host/ledger.py",
+        "if entry is not None and entry.life == life:",
+        "if entry is not None:",
+        "the end of one life makes the ledger forget the signal of the next",
+        LEDGER,
+    ),
+    Mutant(
+        "a signal in a later life",
+        "model.py",
+        'return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")',
+        "return replace(self, started_at=started_at)",
+        "what was started again counts as signalled, and is killed at the deadline",
+        LEDGER,
+    ),
+)

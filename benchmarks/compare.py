@@ -2,6 +2,7 @@
 
 .venv/bin/python -m benchmarks compare --stops 40
 .venv/bin/python -m benchmarks compare --stops 40 --continue     # after an interruption
+.venv/bin/python -m benchmarks compare --operation 5 --rate 0.1 --continue    # add another stream
 .venv/bin/python -m benchmarks compare --page                    # only make the page anew
 """
 
@@ -20,7 +21,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ from testbed.waiting import wait_until
 
 SERVICES = ("cinder-volume", "cinder-backup", "cinder-scheduler")
 MODES = ("eventlet", "threads")
-OPERATION = 0.3  # seconds that every operation takes
 GAP = (1.0, 3.0)  # seconds between two stops, at random
-# A request that met a stop and has not ended so many seconds after the service came back is lost.
+# A request that met a stop is lost if it has not ended so many seconds after the service came back, beyond the time
+# that an operation takes.
 PATIENCE = {"cinder-volume": 20.0, "cinder-backup": 45.0, "cinder-scheduler": 20.0}
-BETWEEN = 8.0  # seconds; an operation that does not end in this time is stuck
+BETWEEN = 8.0  # the same, to tell that an operation is stuck and need not be waited for
 KINDS = {
     # No retype: it migrates, and looks after 1, 5, 14 and 30 s whether the new volume is there. Nothing short.
     "cinder-volume": {**traffic.VOLUME_KINDS, **traffic.ATTACH_KINDS},
@@ -69,11 +70,13 @@ def commit() -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One way to stop one service."""
+    """One way to stop one service under one stream."""
 
     service: str
     mode: str
     way: str
+    operation: float  # seconds that every operation of the stream takes
+    rate: float  # requests a second, on average
 
 
 @dataclass
@@ -108,17 +111,19 @@ class Stop:
 # -- one round: a stream of its own, and some stops in it
 
 
-def measure(subject: Subject, cell: Cell, stops: int, seed: int, rate: float) -> dict[str, Any]:
+def measure(subject: Subject, cell: Cell, stops: int, seed: int) -> dict[str, Any]:
     """Stop the service so many times under one stream of requests, and return what came of it.
 
     A stop that breaks ends the round; those before it count, and ``failed`` says why it broke.
     """
     dice = random.Random(seed)
-    stream = Traffic(subject.stack, subject.lane.backends, seed=seed, rate=rate, kinds=KINDS[cell.service])
+    stream = Traffic(
+        subject.stack, subject.lane.backends, seed=seed, rate=cell.rate, kinds=KINDS[cell.service]
+    )
     recorder = Recorder(subject.stack.client, lambda event: event.name == subject.container_name)
     done: list[Stop] = []
     failed = ""
-    _set_pauses(subject)
+    _set_pauses(subject, cell.operation)
     stream.start()
     try:
         wait_until(
@@ -134,16 +139,14 @@ def measure(subject: Subject, cell: Cell, stops: int, seed: int, rate: float) ->
         subject.ensure_running()
     finally:
         stream.pause()
-        outcome = stream.finish(still=PATIENCE[cell.service])
+        outcome = stream.finish(still=PATIENCE[cell.service] + cell.operation)
         recorder.close()
         subject.lane.clear_pauses()
         stream.clean()
     lost = [one for one in outcome.lost if "connection broken" not in one.why]  # the API itself went away
     count(done, stream.requests, lost)
     return {
-        "service": cell.service,
-        "mode": cell.mode,
-        "way": cell.way,
+        **asdict(cell),
         "seed": seed,
         "made": pages.now(),
         "load": pages.load(),
@@ -177,8 +180,8 @@ def _let_end(stream: Traffic, cell: Cell, served: Sequence[float]) -> None:
     kolla_docker would wait for an operation that an earlier stop has lost, so for that way such operations are given
     up before the next stop. The others look at nothing: for them it is enough that no operation meets two stops.
     """
-    patience = PATIENCE[cell.service]
-    limit = patience if cell.way == ways_page.PRODUCT else BETWEEN
+    patience = PATIENCE[cell.service] + cell.operation
+    limit = patience if cell.way == ways_page.PRODUCT else BETWEEN + cell.operation
     since = served[-1] if served else 0.0
     while time.time() < since + limit and any(one.sent < since for one in stream.pending()):
         time.sleep(0.2)
@@ -242,11 +245,11 @@ def _moment(at: float, stop: Stop) -> str:
     return f"{at - stop.started:.2f} s after the start"
 
 
-def _set_pauses(subject: Subject) -> None:
+def _set_pauses(subject: Subject, seconds: float) -> None:
     for name in traffic.PAUSES:
-        subject.lane.set_pause(name, OPERATION)
+        subject.lane.set_pause(name, seconds)
     for name in traffic.CHUNK_PAUSES:
-        subject.lane.set_pause(name, OPERATION / traffic.CHUNKS)
+        subject.lane.set_pause(name, seconds / traffic.CHUNKS)
 
 
 # -- all rounds
@@ -275,7 +278,7 @@ class Results:
 
 
 def _cell(one: dict[str, Any]) -> Cell:
-    return Cell(one["service"], one["mode"], one["way"])
+    return Cell(*(one[each.name] for each in fields(Cell)))
 
 
 def keep(data: dict[str, Any], path: Path) -> None:
@@ -333,18 +336,16 @@ def run(stack: Stack, chosen: argparse.Namespace, results: Results) -> None:
         with ThreadPoolExecutor(max_workers=len(modes) * chosen.lanes) as pool:
             futures = []
             for mode in modes:
-                cells = [Cell(service, mode, way) for way in chosen.ways]
+                cells = [Cell(service, mode, way, chosen.operation, chosen.rate) for way in chosen.ways]
                 todo = deque(tasks(results, cells, chosen.stops, chosen.round, chosen.seed))
                 for number in range(1 if alone else chosen.lanes):
                     name = f"{mode[0]}{number + 1}"
-                    futures.append(pool.submit(_work, stack, name, mode, service, todo, chosen.rate, results))
+                    futures.append(pool.submit(_work, stack, name, mode, service, todo, results))
             for future in futures:
                 future.result()
 
 
-def _work(
-    stack: Stack, name: str, mode: str, service: str, todo: deque[Task], rate: float, results: Results
-) -> None:
+def _work(stack: Stack, name: str, mode: str, service: str, todo: deque[Task], results: Results) -> None:
     """Do rounds on one lane until none is left."""
     if not todo:
         return
@@ -359,7 +360,7 @@ def _work(
                     task = todo.popleft()
                 except IndexError:
                     return
-                _do(subject, task, rate, results)
+                _do(subject, task, results)
     finally:
         lane.down()
 
@@ -373,11 +374,11 @@ def _subject(lane: Lane, service: str) -> Iterator[Subject]:
         yield subjects.scheduler(lane)
 
 
-def _do(subject: Subject, task: Task, rate: float, results: Results) -> None:
+def _do(subject: Subject, task: Task, results: Results) -> None:
     left = task.stops
     for _ in range(TRIES):
         seed = task.seed + task.stops - left
-        found = measure(subject, task.cell, left, seed, rate)
+        found = measure(subject, task.cell, left, seed)
         results.add(found)
         print(line(found), flush=True)
         left -= len(found["stops"])
@@ -393,7 +394,8 @@ def line(one: dict[str, Any]) -> str:
     away = [each["away"] for each in stops]
     waited = [each["waited"] for each in stops]
     return (
-        f"{time.strftime('%H:%M:%S')} {one['service']} {one['mode']} {one['way']}: {len(stops)} stops, "
+        f"{time.strftime('%H:%M:%S')} {one['service']} {one['mode']} {one['way']} {one['operation']:g} s: "
+        f"{len(stops)} stops, "
         f"{sum(bool(each['lost']) for each in stops)} with a loss, {one['accepted']} requests, "
         f"{sum(each['met'] for each in stops)} met a stop, lost {dict(lost) or 0}, "
         f"waited {min(waited, default=0):.1f}-{max(waited, default=0):.1f} s, "
@@ -417,9 +419,7 @@ def main(arguments: list[str]) -> int:
     about = {
         "versions": pages.versions(stack),
         "machine": pages.machine(),
-        "rate": chosen.rate,
         "lanes": chosen.lanes,
-        "operation": OPERATION,
         "service_timeout": SERVICE_TIMEOUT,
     }
     rounds: list[dict[str, Any]] = json.loads(path.read_text())["rounds"] if chosen.go_on else []
@@ -435,6 +435,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--round", type=int, default=10, help="stops under one stream (default 10)")
     parser.add_argument("--lanes", type=int, default=1, help="of each mode side by side (default 1)")
     parser.add_argument("--rate", type=float, default=0.5, help="requests a second in a lane (default 0.5)")
+    parser.add_argument("--operation", type=float, default=0.3, help="seconds that each takes (default 0.3)")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--services", nargs="+", choices=SERVICES, default=["cinder-volume"])
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))

@@ -47,27 +47,39 @@ class Sum:
     service: str
     mode: str
     way: str
+    operation: float
+    rate: float
     stops: list[dict[str, Any]] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
     quota: int = 0
     broken: int = 0
 
     @property
+    def stream(self) -> tuple[str, str, float, float]:
+        """Return what the compared ways have in common."""
+        return self.service, self.mode, self.operation, self.rate
+
+    @property
+    def title(self) -> str:
+        """Name what the compared ways have in common."""
+        return f"{self.service} on {MODES[self.mode]}, operations of {self.operation:g} s"
+
+    @property
     def met(self) -> int:
-        """Requests that met a stop."""
+        """Count the requests that met a stop."""
         return sum(one["met"] for one in self.stops)
 
     @property
     def lossy(self) -> int:
-        """Stops with at least one lost request."""
+        """Count the stops with at least one lost request."""
         return sum(bool(one["lost"]) for one in self.stops)
 
 
 def sums(rounds: Iterable[dict[str, Any]]) -> list[Sum]:
     """Add the rounds up by cell, in the order of the page."""
-    found: dict[tuple[str, str, str], Sum] = {}
+    found: dict[tuple[str, str, str, float, float], Sum] = {}
     for one in rounds:
-        key = one["service"], one["mode"], one["way"]
+        key = one["service"], one["mode"], one["way"], one["operation"], one["rate"]
         cell = found.setdefault(key, Sum(*key))
         cell.stops += one["stops"]
         cell.lost += one["lost"]
@@ -75,7 +87,10 @@ def sums(rounds: Iterable[dict[str, Any]]) -> list[Sum]:
         cell.broken += bool(one["failed"])
     places = list(WORDS)
     order = {"cinder-volume": 0, "cinder-backup": 1, "cinder-scheduler": 2}
-    return sorted(found.values(), key=lambda one: (order[one.service], one.mode, places.index(one.way)))
+    return sorted(
+        found.values(),
+        key=lambda one: (order[one.service], one.operation, one.rate, one.mode, places.index(one.way)),
+    )
 
 
 def share(hits: int, trials: int) -> str:
@@ -109,8 +124,8 @@ def page(data: dict[str, Any]) -> str:
     found = sums(rounds)
     text = pages.NOTE.format(command=COMMAND) + pages.title("Ways to stop a service")
     text += _about(data, rounds) + _method(data)
-    for service, mode in dict.fromkeys((one.service, one.mode) for one in found):
-        text += _section(service, mode, [one for one in found if (one.service, one.mode) == (service, mode)])
+    for stream in dict.fromkeys(one.stream for one in found):
+        text += _section([one for one in found if one.stream == stream])
     text += _what_was_lost(found)
     return text.rstrip() + "\n"
 
@@ -130,12 +145,11 @@ def _about(data: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> str:
 
 def _method(data: dict[str, Any]) -> str:
     lanes = "one lane each" if data["lanes"] == 1 else f"{data['lanes']} lanes each"
-    return f"""Requests arrive at random all the time, {data["rate"]:g} a second on average, and each is an
-operation that takes {data["operation"]:g} s in the driver. The service is stopped and started
-again and again, 1 to 3 s after everything that met the last stop has ended. The service's own
-``graceful_shutdown_timeout`` is oslo.service's default, {data["service_timeout"]} s, as
-kolla-ansible configures no other. Both modes are measured at the same time, on {lanes}; the ways
-take turns in random order.
+    return f"""Requests arrive at random all the time, and each is an operation that takes a fixed time in the
+driver. The service is stopped and started again and again, 1 to 3 s after everything that met the last
+stop has ended. The service's own ``graceful_shutdown_timeout`` is oslo.service's default,
+{data["service_timeout"]} s, as kolla-ansible configures no other. Both modes are measured at the same
+time, on {lanes}; the ways take turns in random order.
 
 A request *meets* a stop when it is in flight at the signal, or is sent between the signal and the first heartbeat of
 the service that was started again. A request is *lost* when the API accepted it and it did not come to its right end:
@@ -160,8 +174,9 @@ kolla-ansible's way
 """
 
 
-def _section(service: str, mode: str, cells: Sequence[Sum]) -> str:
-    text = pages.title(f"{service} on {MODES[mode]}", "-")
+def _section(cells: Sequence[Sum]) -> str:
+    first = cells[0]
+    text = pages.title(first.title, "-") + f"{first.rate:g} requests a second, on average.\n\n"
     text += pages.table(
         HEADS,
         [_row(one) for one in cells],
@@ -201,10 +216,7 @@ def _what_was_lost(cells: Sequence[Sum]) -> str:
     text = pages.title("When the lost requests came", "-")
     text += pages.table(
         ("service", "way", *PHASES),
-        [
-            (f"{one.service} on {MODES[one.mode]}", SHORT[one.way], *(_kinds(one, phase) for phase in PHASES))
-            for one in cells
-        ],
+        [(one.title, SHORT[one.way], *(_kinds(one, phase) for phase in PHASES)) for one in cells],
     )
     ours = [one for one in cells if one.way == PRODUCT and one.lost]
     if ours:
@@ -212,7 +224,7 @@ def _what_was_lost(cells: Sequence[Sum]) -> str:
         text += pages.table(
             ("service", "request", "what is wrong", "when"),
             [
-                (f"{one.service} on {MODES[one.mode]}", f"``{each['kind']}``", each["why"], each["when"])
+                (one.title, f"``{each['kind']}``", each["why"], each["when"])
                 for one in ours
                 for each in one.lost
             ],

@@ -321,6 +321,12 @@ class Traffic:
                 (thing.id,),
             )
             self.database.rows("DELETE FROM workers WHERE resource_id = %s", (thing.id,))
+        if table == "volumes":
+            # The status of a migration is evidence of work in flight as well.
+            self.database.rows(
+                "UPDATE volumes SET migration_status = NULL WHERE id = %s OR migration_status = %s",
+                (thing.id, f"target:{thing.id}"),
+            )
 
     # -- sending
 

@@ -15,7 +15,7 @@ from benchmarks.interval import difference, wilson
 from testbed import traffic
 from testbed.traffic import Lost, Request, Thing
 
-CELL = Cell("cinder-volume", "threads", "kolla_docker")
+CELL = Cell("cinder-volume", "threads", "kolla_docker", 0.3, 0.5)
 
 
 # The examples of Newcombe, Statistics in Medicine 17 (1998), pages 861 and 877.
@@ -131,7 +131,8 @@ def _round(way: str, stops: list[dict[str, int]], mode: str = "threads") -> dict
         stop.met, stop.lost = 5, Counter(lost)
         figures.append(stop.figures())
     return {
-        "service": "cinder-volume", "mode": mode, "way": way, "seed": 4000, "made": "2026-11-29 10:00 UTC",
+        "service": "cinder-volume", "mode": mode, "way": way, "operation": 0.3, "rate": 0.5,
+        "seed": 4000, "made": "2026-11-29 10:00 UTC",
         "load": 2.5, "commit": "abc", "failed": "", "accepted": 60, "quota": [], "strays": 0, "stops": figures,
         "lost": [
             {"kind": kind, "why": "volume extending", "when": "sent", "phase": ways_page.BEFORE}
@@ -143,9 +144,7 @@ def _round(way: str, stops: list[dict[str, int]], mode: str = "threads") -> dict
 ABOUT = {
     "versions": {"cinder": "29.0.0"},
     "machine": "2 cores",
-    "rate": 1.0,
     "lanes": 1,
-    "operation": 0.3,
     "service_timeout": 60,
 }
 
@@ -156,7 +155,7 @@ def test_an_interrupted_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     results.add(_round("kolla_docker", [{}] * 10))
     results.add(_round("kolla_docker", [{}] * 3))
     again = Results(file, ABOUT, json.loads(file.read_text())["rounds"])
-    other = Cell("cinder-volume", "threads", "docker-stop")
+    other = Cell("cinder-volume", "threads", "docker-stop", 0.3, 0.5)
 
     todo = compare.tasks(again, [CELL, other], stops=25, size=10, seed=4)
 

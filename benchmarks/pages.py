@@ -1,4 +1,4 @@
-"""The pages of docs/results, made from the figures of a run."""
+"""Parts that the pages of docs/results share, and the page of the soak."""
 
 from __future__ import annotations
 
@@ -11,73 +11,67 @@ from typing import Any
 
 from testbed.stack import Stack
 
-CALLS = ("attach", "detach")
-NOTE = ".. Made by {command}; a change by hand is lost with the next run.\n\n"
+NOTE = ".. Made by {command}; a change by hand is lost at the next run.\n\n"
 SOAK_COMMAND = ".venv/bin/python -m benchmarks soak --minutes 10"
-WAYS_COMMAND = ".venv/bin/python -m benchmarks ending"
-WORDS = {
-    "sigterm-quiet": "SIGTERM at a quiet moment",
-    "sigterm-successor": "SIGTERM at a quiet moment, successor started at once",
-    "freeze": "freeze, read again, SIGKILL to every process",
-    "freeze-init": "freeze, read again, the engine's SIGKILL",
-    "sigterm-any": "SIGTERM at any moment",
-    "docker-stop": "``docker stop -t 10``",
-    "module-signal": "``kolla_docker``, ``exit: signal``",
-    "module-freeze": "``kolla_docker``, ``exit: freeze``",
-}
 
-# What no way from outside can save, with its cause in cinder 29.0.0: known by what is wrong in the end, and by
-# whose stop and start it met.
+# Losses that no stop from outside can prevent, with their cause in cinder 29.0.0. A loss is recognised by what is
+# wrong in the end and by the container whose stop and start it met.
 CAUSES = (
     (
         r"volume_extend: volume of ",
         "cinder_scheduler",
-        "The request waited for the scheduler while that was away, and met it just started, without a pool. "
+        "The request waited for the scheduler and met it just started, before it knew a pool. "
         "``SchedulerManager.extend_volume`` is one of the two methods that do not wait until the scheduler is ready "
         "(``_wait_for_scheduler``); it gives the extend up and sets the volume back.",
     ),
     (
         r"backup_create: backup error: (Create backup aborted, expected|incomplete backup reset)",
         "cinder_backup",
-        "The request came after the last look and before cinder-backup's successor had begun. At its start "
-        "``BackupManager`` takes every backup of its host in ``creating`` for one that was cut, sets it to error and "
-        "its volume back, and then finds the request that waits for it impossible.",
+        "The request came between the signal and the start of the next cinder-backup. At its start ``BackupManager`` "
+        "takes every backup of its host in ``creating`` for an interrupted one, sets it to ``error`` and its volume "
+        "back, and then rejects the request that waits for it.",
     ),
     (
         r"backup_restore: (backup error|volume error_restoring)",
         "cinder_backup",
-        "The same for a restore: cinder-backup's start sets the volume of every one in ``restoring`` to "
-        "``error_restoring``, also of one whose request still waits in the queue.",
+        "The same for a restore: at its start cinder-backup sets the volume of every backup in ``restoring`` to "
+        "``error_restoring``, even if the request still waits in the queue.",
     ),
     (
         r"backup_create: backup error: Service not found",
         "cinder_backup",
-        "The scheduler found no cinder-backup that was up and enabled and may have the volume.",
+        "The scheduler found no cinder-backup that was up, enabled and able to take the volume.",
     ),
     (
         r"(attach|detach): the API answered",
         "cinder_volume",
-        "The API waits for the service's answer. No row shows such a call, and the service took it before it ended.",
+        "The API waits for the answer of cinder-volume, which took the request after the signal and did not answer it.",
+    ),
+    (
+        r"(volume|snapshot)_\w+: (volume|snapshot) (creating|deleting|extending|retyping|error|available of type)",
+        "cinder_volume",
+        "The request reached cinder-volume between the signal and its exit. Its listeners are stopped one after the "
+        "other; a message that one of them still takes may be acknowledged and never be done.",
     ),
 )
 
-# The same of a quota's usage that is lower than what is there.
+# The cause of a quota's usage that is lower than the number of resources.
 QUOTA_CAUSE = (
-    "Backups whose delete was asked for while cinder-backup was away or starting: {deletes}. Their usage is given back "
-    "twice, for the start resumes every delete of its host, and the request that waited in the queue is done as well "
-    "(``BackupManager.delete_backup`` does not look the row up again). ``cinder-manage quota sync`` puts it right."
+    "Backups whose delete was requested while cinder-backup was away or starting: {deletes}. Their usage is given back "
+    "twice, because the start resumes every delete of its host and the request in the queue is done as well "
+    "(``BackupManager.delete_backup`` does not look the row up again). ``cinder-manage quota sync`` corrects it."
 )
 
 
-def cause(kind: str, why: str) -> tuple[str, str]:
-    """Why such a request is lost, and by whose stop and start, where that is known."""
+def explanation(kind: str, why: str) -> tuple[str, str]:
+    """Return why such a request is lost and by whose stop and start, where that is known."""
     found = ((text, whose) for pattern, whose, text in CAUSES if re.match(pattern, f"{kind}: {why}"))
     return next(found, ("not known", ""))
 
 
 def causes(lost: Iterable[dict[str, Any]]) -> str:
-    """What was lost, by kind and cause."""
-    rows = Counter((one["kind"], cause(one["kind"], one["why"])[0]) for one in lost)
+    """Return a table of what was lost, by kind and cause."""
+    rows = Counter((one["kind"], explanation(one["kind"], one["why"])[0]) for one in lost)
     return table(
         ("request", "lost", "cause"), [(f"``{kind}``", n, text) for (kind, text), n in sorted(rows.items())]
     )
@@ -88,7 +82,7 @@ def now() -> str:
 
 
 def versions(stack: Stack) -> dict[str, str]:
-    """What the figures are of."""
+    """Return the versions of the software that is measured."""
     code = "from importlib.metadata import version as v; print(*map(v, ('cinder', 'oslo.service', 'oslo.messaging')))"
     _, out = stack.container("cinder_api").exec_run(["/opt/cinder/bin/python", "-c", code])
     found = dict(zip(("cinder", "oslo.service", "oslo.messaging"), out.decode().split(), strict=False))
@@ -102,7 +96,7 @@ def title(text: str, line: str = "=") -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A list-table."""
+    """Return a list-table."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in (heads, *rows):
         lines += [f"   {'*' if at == 0 else ' '} - {cell}".rstrip() for at, cell in enumerate(row)]
@@ -110,19 +104,24 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def counted(kinds: dict[str, int]) -> str:
-    """``3: attach 1, detach 2``, or 0."""
+    """Return ``3: attach 1, detach 2``, or 0."""
     words = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     return f"{sum(kinds.values())}: {words}" if kinds else "0"
 
 
-def load() -> str:
-    """How busy the machine is, for others may work on it."""
-    return f"{os.getloadavg()[1]:.0f} on {os.cpu_count()} cores"
+def load() -> float:
+    """Return the load average of the last five minutes."""
+    return round(os.getloadavg()[1], 1)
+
+
+def machine() -> str:
+    """Name the machine by what matters for a load average."""
+    return f"{os.cpu_count()} cores"
 
 
 def about(data: dict[str, Any]) -> str:
-    """When, what and how."""
-    busy = f"; load of the machine {data['load']}" if data.get("load") else ""
+    """Say when and with which software a page was measured."""
+    busy = f"; load average {data['load']}, {machine()}" if data.get("load") else ""
     return f"{data['made']}; {spelled(data['versions'])}; seed {data['seed']}{busy}.\n\n"
 
 
@@ -131,14 +130,14 @@ def spelled(found: dict[str, str]) -> str:
 
 
 def soak(data: dict[str, Any]) -> str:
-    """The soak's page."""
+    """Return the page of the soak."""
     lost = Counter(one["kind"] for one in data["lost"])
     kinds = sorted(data["accepted"])
     rolls = data["rolls"]
     text = NOTE.format(command=SOAK_COMMAND) + title("The soak") + about(data)
     text += (
         f"For {data['seconds'] / 60:.1f} minutes requests arrived at random, with operations of 0.3 to 2.5 s, "
-        "while ``ansible/upgrade.yml`` rolled cinder-scheduler, cinder-volume and cinder-backup "
+        "while ``ansible/upgrade.yml`` replaced cinder-scheduler, cinder-volume and cinder-backup "
         f"{len(rolls)} times, from one image to another and back. "
         f"Of {sum(data['accepted'].values())} requests that the API accepted "
         f"**{_lost(len(data['lost']))}**. Not accepted: {counted(data['refused'])}.\n\n"
@@ -173,74 +172,3 @@ def _lost(count: int) -> str:
 
 def _or_none(found: Sequence[str]) -> str:
     return "; ".join(found) if found else "none"
-
-
-WAYS_HEADS = (
-    "way", "operations", "stops", "requests", "lost", "calls", "lost", "away, s", "freezes a stop", "quota off",
-    "measured",
-)  # fmt: skip
-
-
-def ways(data: dict[str, Any]) -> str:
-    """The page of the ways to end a service."""
-    text = NOTE.format(command=WAYS_COMMAND) + title("Ways to end a service") + about(data)
-    text += (
-        "Requests arrive at random all the time, and the service is stopped and started again and again. "
-        "A request counts as lost when the API accepted it and it did not come to its right end: in the API, in the "
-        "database, in the file. A call is one that the API waits for (the making and taking back of a connection for "
-        "an attachment); it is lost when the API answers with an error of the server, and not counted where the API "
-        "went away itself. ``away`` is from the signal or the last freeze to the start of the successor.\n\n"
-    )
-    by_service: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for one in data["cells"]:
-        by_service.setdefault((one["cell"]["service"], one["cell"]["mode"]), []).append(one)
-    for (service, mode), found in sorted(by_service.items(), reverse=True):
-        text += title(f"{service} on {mode}", "-")
-        text += table(
-            WAYS_HEADS,
-            [(*_way(one), _measured({**data, **one})) for one in sorted(found, key=_place)],
-        )
-    lost = [
-        each
-        for one in data["cells"]
-        for each in one["lost"]
-        if one["cell"]["way"] in ("freeze", "module-freeze")
-    ]
-    if lost:
-        text += title("What a freeze loses, and why", "-") + causes(lost)
-    return text.rstrip() + "\n"
-
-
-def _measured(one: dict[str, Any]) -> str:
-    """When, and how busy the machine was: several runs may stand on one page."""
-    return f"{one['made'][:10]}, load {one['load']}"
-
-
-def _restless(count: int) -> str:
-    return f", {count} of them by SIGTERM after 150 s without a quiet moment" if count else ""
-
-
-def _place(one: dict[str, Any]) -> tuple[str, int]:
-    return one["cell"]["series"], list(WORDS).index(one["cell"]["way"])
-
-
-def _way(one: dict[str, Any]) -> tuple[object, ...]:
-    # A call whose API went away itself says nothing of the service.
-    lost = Counter(each["kind"] for each in one["lost"] if "connection broken" not in each["why"])
-    stops = one["stops"]
-    restless = sum(not each["quiet"] for each in stops)
-    away = sorted(each["started"] - each["acted"] for each in stops)
-    freezes = [each["freezes"] + each["unfrozen"] for each in stops]
-    asked = one["accepted"]
-    return (
-        WORDS[one["cell"]["way"]],
-        one["cell"]["series"],
-        f"{len(stops)}; {one['failed']}" if one["failed"] else f"{len(stops)}{_restless(restless)}",
-        sum(count for kind, count in asked.items() if kind not in CALLS),
-        counted({kind: count for kind, count in lost.items() if kind not in CALLS}),
-        sum(count for kind, count in asked.items() if kind in CALLS),
-        counted({kind: count for kind, count in lost.items() if kind in CALLS}),
-        f"{away[0]:.1f} to {away[-1]:.1f}" if away else "",
-        f"{sum(freezes) / len(freezes):.1f}" if any(freezes) else "",
-        "; ".join(one["quota"]) or "no",
-    )

@@ -1,4 +1,4 @@
-"""Operations at random all the time, while the upgrade play rolls scheduler, volume and backup again and again.
+"""Send requests at random while the upgrade play replaces scheduler, volume and backup again and again.
 
 .venv/bin/python -m benchmarks soak --minutes 10
 """
@@ -34,32 +34,33 @@ KINDS = {
     **traffic.ATTACH_KINDS,
     **traffic.BACKUP_KINDS,
 }
-# NOTE: the testbed has backup_use_same_host, so no other cinder-backup can take what a fenced one is asked for.
-MORE = ("-e", "fence=never")
-# Longer than all the budgets of a play together.
+# NOTE: the testbed has backup_use_same_host, so no other cinder-backup can take the requests of a disabled one.
+MORE = ("-e", "kolla_drain_disable=never")
+# Seconds; longer than all the budgets of a play together.
 ROLL_LIMIT = 2700.0
-# What met a roll and has not ended so long after it is lost.
+# A request that met a roll and has not ended so many seconds after it is lost.
 PATIENCE = 60.0
 
-# A call that is under way at the freeze was sent before it; and a start is over some time after the engine's.
-BEFORE, STARTING = 10.0, 30.0
+# A reading of the database may be so many seconds old at the signal: a request that was answered since meets the
+# stop. A service needs so many seconds after the engine's start until it serves.
+BEFORE, STARTING = 3.0, 30.0
 
 
 @dataclass
 class Roll:
-    """One run of the play."""
+    """One run of the upgrade play."""
 
     image: str
     begun: float
     ended: float = 0.0
     code: int = -1
-    became: list[str] = field(default_factory=list)  # what the play says of each service
+    became: list[str] = field(default_factory=list)  # the play's line about each service
     output: str = ""
 
 
 @dataclass
 class Result:
-    """What a soak came to."""
+    """The figures of a soak."""
 
     made: str
     versions: dict[str, str]
@@ -70,11 +71,11 @@ class Result:
     refused: dict[str, int]
     lost: list[dict[str, Any]]
     quota: list[str]
-    unexplained_quota: list[str]  # those of them that pages.QUOTA_CAUSE does not explain
-    deletes_met: int  # of backups, which met cinder-backup's stop or start
+    unexplained_quota: list[str]  # those that pages.QUOTA_CAUSE does not explain
+    deletes_met: int  # deletes of backups that met a stop or start of cinder-backup
     strays: list[str]
     trouble: list[str]
-    load: str = ""
+    load: float = 0.0
 
     @property
     def lost_by_kind(self) -> dict[str, int]:
@@ -85,7 +86,7 @@ class Result:
 
     @property
     def unexplained(self) -> list[dict[str, Any]]:
-        """What was lost without one of the causes that are known; see pages.CAUSES."""
+        """Return the lost requests that none of pages.CAUSES explains."""
         return [one for one in self.lost if not one["explained"]]
 
     def __str__(self) -> str:
@@ -99,9 +100,9 @@ class Result:
 
 
 class Recorder(EngineRecorder):
-    """The engine's events of the stack's Cinder containers, and what was away when."""
+    """Record the engine's events of the stack's Cinder containers."""
 
-    ACTIONS = ("create", "start", "kill", "pause", "unpause", "die", "rename", "destroy")
+    ACTIONS = ("create", "start", "kill", "die", "rename", "destroy")
 
     def __init__(self, stack: Stack) -> None:
         names = {service.replace("-", "_") for service in SERVICES}
@@ -110,7 +111,7 @@ class Recorder(EngineRecorder):
         )
 
     def around(self, moment: float) -> str:
-        """What was done just before and just after."""
+        """Return the three events before this moment and the three after it, as text."""
         before = [one for one in self.events if one.at <= moment][-3:]
         after = [one for one in self.events if one.at > moment][:3]
         words = [f"{one.name} {one.action} {one.signal}".strip() for one in (*before, *after)]
@@ -120,20 +121,16 @@ class Recorder(EngineRecorder):
         )  # fmt: skip
 
     def stopped(self, name: str, begun: float, ended: float) -> bool:
-        """Whether in this time it was on its way out, away, or only just started."""
-        out = [
-            one.at
-            for one in self.events
-            if one.name.partition(".")[0] == name and one.action in ("pause", "kill")
-        ]
+        """Return whether the container was stopping, away or only just started in this time."""
+        out = [one.at for one in self.events if one.name.partition(".")[0] == name and one.action == "kill"]
         back = [one.at for one in self.events if one.name == name and one.action == "start"]
         lives = [(left, next((at for at in back if at > left), left)) for left in out]
         return any(left - BEFORE <= ended and begun <= again + STARTING for left, again in lives)
 
 
 def soak(stack: Stack, *, minutes: float = 0.0, rolls: int = 0, seed: int = 4, rate: float = 0.5) -> Result:
-    """Roll for so many minutes, or so many times, whichever is more."""
-    # Else another run's ``up`` makes the rolled containers again by force, with the work that they have.
+    """Run the upgrade play for so many minutes or so many times, whichever takes longer."""
+    # Without the lock the ``up`` of another run would replace the rolled containers by force.
     with locked("stack"):
         return _soak(stack, minutes, rolls, seed, rate)
 
@@ -169,7 +166,7 @@ def _soak(stack: Stack, minutes: float, rolls: int, seed: int, rate: float) -> R
 
 
 def _lost(lost: Lost, recorder: Recorder) -> dict[str, Any]:
-    _, whose = pages.cause(lost.kind, lost.why)
+    _, whose = pages.explanation(lost.kind, lost.why)
     explained = bool(whose) and recorder.stopped(whose, lost.sent, lost.answered)
     return {**asdict(lost), "when": recorder.around(lost.sent), "explained": explained}
 
@@ -177,7 +174,7 @@ def _lost(lost: Lost, recorder: Recorder) -> dict[str, Any]:
 def _quota(
     wrong: Sequence[Usage], requests: Sequence[Request], recorder: Recorder
 ) -> tuple[list[str], list[str], int]:
-    """All of them, those without a known cause, and how many deletes may be that cause."""
+    """Return all wrong usages, those without a known cause, and how many deletes may be that cause."""
     met = [
         one.thing
         for one in requests
@@ -198,7 +195,7 @@ def _warm(stream: Traffic) -> bool:
 
 
 def _sites(stack: Stack, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Two releases in turn, beginning with the one that does not run."""
+    """Yield two images in turn, beginning with the one that does not run."""
     images = {
         "stock": upgrades.cinder_image(stack.client),
         "next": upgrades.cinder_image(stack.client, "next"),
@@ -215,7 +212,7 @@ def _sites(stack: Stack, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def roll(image: str, inventory: Path) -> Roll:
-    """The play, over scheduler, volume and backup."""
+    """Run the upgrade play over scheduler, volume and backup."""
     one = Roll(image, time.time())
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory),
@@ -231,7 +228,7 @@ def roll(image: str, inventory: Path) -> Roll:
     except subprocess.TimeoutExpired as late:
         one.output = f"{(late.stdout or b'')!r}\nthe play did not end"
     one.ended = time.time()
-    # The same line stands in the task's output and in the summary.
+    # The task and the summary print the same line.
     found = re.findall(r'(cinder-\w+: (?:replaced|restarted|nothing)[^"\]\n]*)', one.output)
     one.became = list(dict.fromkeys(found))
     if one.code != 0:
@@ -240,7 +237,7 @@ def roll(image: str, inventory: Path) -> Roll:
 
 
 def _set_pauses(stack: Stack, dice: random.Random) -> None:
-    """Operations of 0.3 to 2.5 s, others for each roll."""
+    """Let operations take 0.3 to 2.5 s, drawn anew for each roll."""
     for name in traffic.PAUSES:
         stack.set_pause(name, round(dice.uniform(0.3, 2.5), 2))
     for name in traffic.CHUNK_PAUSES:
@@ -257,7 +254,7 @@ def _line(number: int, one: Roll, stream: Traffic) -> str:
 
 
 def save(result: Result, folder: Path = RESULTS) -> None:
-    """The figures, and the page that is made of them."""
+    """Write the figures, and the page that is made of them."""
     data = asdict(result)
     for one in data["rolls"]:
         del one["output"]
@@ -267,7 +264,7 @@ def save(result: Result, folder: Path = RESULTS) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Zero when nothing was lost."""
+    """Return zero when nothing was lost."""
     parser = argparse.ArgumentParser(prog="benchmarks soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rolls", type=int, default=0)

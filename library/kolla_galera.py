@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: can a Galera cluster spare the member on this host?"""
+"""Ansible module: report whether a Galera cluster can spare the member on this host."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ module: kolla_galera
 short_description: Ask a Galera cluster whether it can spare the member on this host
 version_added: "0.3.0"
 description:
-  - Asks the MariaDB on this host for C(wsrep_cluster_status), C(wsrep_local_state_comment) and C(wsrep_cluster_size),
-    and every other member that its configuration names for the same. Reads only.
-  - It can be spared where it is Primary and Synced and, without it, more than half of all members are. A member that
-    cannot be asked counts as one that does not serve.
-  - That it cannot be asked is an answer, too, and no error. RV(why) says it.
+  - Reads C(wsrep_cluster_status), C(wsrep_local_state_comment) and C(wsrep_cluster_size) of the MariaDB on this host
+    and of every other member that its configuration names. Changes nothing.
+  - The member can be spared if it is Primary and Synced and more than half of all members still are without it. A
+    member whose status cannot be read counts as one that does not serve.
+  - A status that cannot be read does not fail the task. RV(can_spare) is then false, and RV(why) gives the cause.
 options:
   config_file:
     description:
-      - The configuration file that Kolla writes for MariaDB. From it come the addresses of all members and, where
-        O(database) does not say, the port and the account of C(wsrep_sst_auth).
+      - The configuration file that Kolla writes for MariaDB. It gives the addresses of all members and, where
+        O(database) does not, the port and the account (C(wsrep_sst_auth)).
     type: path
     default: /etc/kolla/mariadb/galera.cnf
   leaving:
-    description: How many members are about to stop together, the one on this host among them.
+    description: Number of members that are about to stop together, including the one on this host.
     type: int
     default: 1
   database:
     description:
-      - How the members are reached, where it is not as in O(config_file). The account needs no right at all but to log
-        in.
+      - How to reach the members, where O(config_file) does not fit. The account needs no privilege but to log in
+        (C(USAGE)).
     type: dict
     suboptions:
       host:
@@ -39,22 +39,22 @@ options:
         description: TCP port of all members.
         type: int
       unix_socket:
-        description: Path of the socket of the member on this host.
+        description: Path of the Unix socket of the member on this host.
         type: path
       user:
-        description: Account to ask with.
+        description: Account to read with.
         type: str
       password:
         description: Password of the account.
         type: str
       ssl_ca:
-        description: Path on the managed host of the certificates that the servers' are checked against.
+        description: Path on the managed host of the CA certificates for the servers.
         type: path
       ssl_cert:
-        description: Path of the client's certificate.
+        description: Path on the managed host of the client's certificate.
         type: path
       ssl_key:
-        description: Path of the client's key.
+        description: Path on the managed host of the client's key.
         type: path
       ssl_verify:
         description: Whether the servers' certificates and host names are checked.
@@ -69,10 +69,10 @@ requirements:
   - On the managed host Python 3.9 or later with PyMySQL.
 attributes:
   check_mode:
-    description: It never changes anything.
+    description: The module never changes anything.
     support: full
   diff_mode:
-    description: There is no difference to show.
+    description: The module never changes anything.
     support: none
 author:
   - The kolla-drain developers
@@ -83,7 +83,7 @@ EXAMPLES = r"""
   kolla_galera: {}
   register: galera
 
-- name: With an account that can do nothing else
+- name: The same with an account that has no other privilege
   kolla_galera:
     database:
       user: drain
@@ -92,17 +92,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 can_spare:
-  description: Whether the cluster can spare it.
+  description: Whether the cluster can spare the members that are about to stop.
   returned: always
   type: bool
 why:
-  description: Why so, in a clause.
+  description: The cause, as a clause.
   returned: always
   type: str
   sample: 3 of 3 members serve, and 2 are left
 members:
   description:
-    - What each said, the one on this host first. The others are asked only if that one is well.
+    - Status of each member, the one on this host first. The others are read only if that one serves.
   returned: always
   type: list
   elements: dict
@@ -114,8 +114,8 @@ members:
       why: ""
 synced:
   description:
-    - Whether the member on this host is Primary and Synced; also where it answers and neither its configuration nor
-      itself knows of a cluster.
+    - Whether the member on this host is Primary and Synced. Also true if it answers and neither its configuration nor
+      its status names a cluster.
   returned: always
   type: bool
 """
@@ -130,7 +130,7 @@ from ansible.module_utils.kolla_drain.errors import KollaDrainError
 
 
 def argument_spec():
-    """The module's options; a test holds that they agree with DOCUMENTATION."""
+    """Return the module's options; a test compares them with DOCUMENTATION."""
     return {
         "config_file": {"type": "path", "default": "/etc/kolla/mariadb/galera.cnf"},
         "leaving": {"type": "int", "default": 1},
@@ -139,39 +139,34 @@ def argument_spec():
 
 
 def look(params):
-    """Ask; what cannot be asked is an answer."""
+    """Ask the cluster and return the result; unusable input is an answer, too."""
     try:
         answer = galera.look(params["config_file"], params["database"] or {}, params["leaving"])
     except KollaDrainError as exc:
-        return {
-            "changed": False,
-            "can_spare": False,
-            "why": f"it cannot be asked: {exc}",
-            "synced": False,
-            "members": [],
-        }
-    members = [
-        {
-            "address": one.address,
-            "size": one.size,
-            "status": one.status,
-            "state": one.state,
-            "why": one.why,
-        }
-        for one in (answer.own, *answer.others)
-    ]
-    alone = not answer.own.why and not answer.own.size and answer.configured < 2
+        why = f"its status cannot be read: {exc}"
+        return {"changed": False, "can_spare": False, "why": why, "synced": False, "members": []}
     return {
         "changed": False,
         "can_spare": answer.can_spare,
         "why": answer.why,
-        "synced": answer.own.serves or alone,
-        "members": members,
+        "synced": answer.synced,
+        "members": [described(member) for member in (answer.own, *answer.others)],
+    }
+
+
+def described(member):
+    """Return one member as the result shows it."""
+    return {
+        "address": member.address,
+        "size": member.size,
+        "status": member.status,
+        "state": member.state,
+        "why": member.why,
     }
 
 
 def main():
-    """Read the options, ask, and answer Ansible."""
+    """Read the options, ask the cluster, and return the result to Ansible."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = look(module.params)

@@ -10,11 +10,11 @@ module: kolla_haproxy
 short_description: Take a server out of HAProxy's backends, and put it back
 version_added: "0.2.0"
 description:
-  - Speaks to HAProxy by its stats socket, on the host that has it. The socket needs the level admin, which Kolla gives
-    it with C(haproxy_socket_level_admin). Before anything is sent, and in check mode, HAProxy is asked which it has.
-  - V(drain) gives the server no new connections, and waits until those that it has have ended. V(ready) puts it back,
-    and waits until HAProxy finds it up. A server whose check fails is shown as DOWN, drained or not, so HAProxy is
-    asked for that, too.
+  - Sends commands to the stats socket of HAProxy, on the host that has it. The socket needs the level admin, which
+    Kolla gives it with C(haproxy_socket_level_admin). Before a change, and in check mode, HAProxy is asked for it.
+  - V(drain) stops new connections to the server and waits until its connections have ended. V(ready) puts it back and
+    waits until HAProxy finds it up. The status of a server whose check fails is DOWN, drained or not; HAProxy is then
+    asked for its administrative state, too.
   - A server that somebody has put into maintenance stays there.
 options:
   socket:
@@ -33,25 +33,25 @@ options:
     type: str
     required: true
   state:
-    description: What it should be.
+    description: The wanted state.
     type: str
     choices: [drain, ready]
     required: true
   timeout:
     description:
-      - Seconds to wait. Over it V(ready) fails; V(drain) does not, since a client may keep a connection open for good,
-        but RV(sessions) tells.
+      - Seconds to wait. After that V(ready) fails. V(drain) does not, because a client may keep a connection open for
+        good; RV(sessions) has the number.
     type: int
     default: 60
   ignore_missing:
-    description: Whether it is no error that the server is in none of them, as of a host without an API.
+    description: Whether a server that is in none of the backends is no error, such as a host without an API.
     type: bool
     default: false
 requirements:
   - On the host Python 3.9 or later.
 attributes:
   check_mode:
-    description: Tells whether the state would be changed, and fails where HAProxy would refuse to.
+    description: Reports whether the state would be changed, and fails where HAProxy would refuse the change.
     support: full
   diff_mode:
     description: Shows the state before and after.
@@ -97,177 +97,29 @@ answered:
   type: bool
 """
 
-import csv
-import socket
-import time
 import traceback
-from fnmatch import fnmatchcase
+from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
-# srv_admin_state of `show servers state`: drained by this socket.
-FORCED_DRAIN = 0x08
-
-
-class HaproxyError(Exception):
-    """A sentence for the person who runs the play."""
-
-
-class Unanswered(HaproxyError):
-    """Nobody is at the socket."""
-
-
-def ask(path, command):
-    """One command over the socket, and all that it answers."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(10)
-            connection.connect(path)
-            connection.sendall(command.encode() + b"\n")
-            answer = b""
-            while part := connection.recv(65536):
-                answer += part
-    except OSError as exc:
-        why = exc.strerror or type(exc).__name__
-        raise Unanswered(
-            f"HAProxy does not answer at {path} ({why}); correct haproxy_socket, or take the host out of haproxy_hosts."
-        ) from exc
-    return answer.decode(errors="replace").strip()
-
-
-def servers(path, backends, server):
-    """The rows of `show stat` for this server, of the backends that there are."""
-    lines = ask(path, "show stat").lstrip("# ").splitlines()
-    if not lines or not lines[0].startswith("pxname,"):
-        said = lines[0] if lines else "nothing"
-        raise HaproxyError(
-            f"HAProxy at {path} did not tell its servers but: {said}; see that haproxy_socket is its."
-        )
-    return [
-        {"backend": row["pxname"], "status": row["status"], "sessions": int(row["scur"] or 0)}
-        for row in csv.DictReader(lines)
-        if row["svname"] == server and is_chosen(row["pxname"], backends)
-    ]
-
-
-def is_chosen(backend, patterns):
-    """Whether it is meant; the last pattern that fits it decides."""
-    fitting = [pattern for pattern in patterns if fnmatchcase(backend, pattern.lstrip("!"))]
-    return bool(fitting) and not fitting[-1].startswith("!")
-
-
-def drained_by_backend(path, server):
-    """Where the server is drained by what HAProxy keeps of it, which its status hides while its check fails."""
-    lines = ask(path, "show servers state").splitlines()
-    header = next((number for number, line in enumerate(lines) if line.startswith("# ")), len(lines))
-    rows = csv.DictReader([line.lstrip("# ") for line in lines[header:]], delimiter=" ")
-    return {
-        row["be_name"]: bool(int(row["srv_admin_state"]) & FORCED_DRAIN)
-        for row in rows
-        if row.get("srv_name") == server and (row.get("srv_admin_state") or "").isdigit()
-    }
-
-
-def due(path, rows, server, state):
-    """The rows that are not as they should be; what a person took out is not ours to move."""
-    drained = {}
-    if any(is_drained(row, {}) is None for row in rows):
-        drained = drained_by_backend(path, server)
-    # NOTE: where it cannot be told it is said again, which does no harm.
-    return [
-        row for row in rows if not in_maintenance(row) and is_drained(row, drained) is not (state == "drain")
-    ]
-
-
-def is_drained(row, drained):
-    """Whether it is, by its status, else by what is known, else None; a status may carry a note behind it."""
-    if row["status"].startswith("DRAIN"):
-        return True
-    if row["status"].startswith(("UP", "no check", "MAINT")):
-        return False
-    return drained.get(row["backend"])
-
-
-def in_maintenance(row):
-    """Whether a person took it out."""
-    return row["status"].startswith("MAINT")
-
-
-def see_that_it_may(path, server, state):
-    """A socket of a lower level than admin only looks on. A HAProxy that does not know the question is tried."""
-    level = ask(path, "show cli level")
-    if level in ("operator", "user"):
-        raise refused(path, server, state, f"its stats socket has the level {level}, not admin")
-
-
-def refused(path, server, state, why):
-    """What a person can do about it."""
-    return HaproxyError(
-        f"HAProxy at {path} refuses to set {server} to {state}: {why}. Set haproxy_socket_level_admin: true in Kolla's "
-        "globals.yml and reconfigure the load balancer, or take its host out of haproxy_hosts."
-    )
-
-
-def set_state(path, rows, server, state):
-    """HAProxy answers nothing when it has done it."""
-    for row in rows:
-        said = ask(path, f"set server {row['backend']}/{server} state {state}")
-        if said.startswith("Permission denied"):
-            raise refused(path, f"{row['backend']}/{server}", state, said)
-        if said:
-            raise HaproxyError(f"HAProxy refused to set {row['backend']}/{server} to {state}: {said}")
-
-
-def settled(rows, state):
-    """Whether nothing is left to wait for."""
-    if state == "drain":
-        return all(row["sessions"] == 0 for row in rows)
-    return all(row["status"].startswith(("UP", "no check", "MAINT")) for row in rows)
-
-
-def wait(params):
-    """Look every second until it is so, or the time is over; returns the last look."""
-    until = time.monotonic() + params["timeout"]
-    while True:
-        rows = servers(params["socket"], params["backends"], params["server"])
-        if settled(rows, params["state"]) or time.monotonic() >= until:
-            return rows
-        time.sleep(1)
+from ansible.module_utils.kolla_drain import haproxy
 
 
 def act(params, check_mode):
-    """Look, set, wait."""
-    path, server, state = params["socket"], params["server"], params["state"]
-    before = servers(path, params["backends"], server)
-    if not before and not params["ignore_missing"]:
-        raise HaproxyError(
-            f"HAProxy at {path} has no server {server} in {' or '.join(params['backends'])}; correct haproxy_server."
-        )
-    moved = due(path, before, server, state)
-    now = before
-    if moved:
-        see_that_it_may(path, server, state)
-    if not check_mode:
-        set_state(path, moved, server, state)
-        now = wait(params)
-        if state == "ready" and not settled(now, state):
-            raise HaproxyError(
-                f"{server} is back in HAProxy but not up after {params['timeout']} s "
-                f"({', '.join(row['backend'] + ' ' + row['status'] for row in now)}); see why its check fails."
-            )
+    """Change the server's state and return the module's result."""
+    state = params["state"]
+    found = haproxy.Haproxy(params["socket"], params["backends"], params["server"]).change(
+        state, params["timeout"], check=check_mode, missing_is_fine=params["ignore_missing"]
+    )
+    names = [f"{one.backend}/{params['server']}" for one in found.changed]
     return {
-        "changed": bool(moved),
+        "changed": bool(found.changed),
         "answered": True,
-        "servers": before,
-        "sessions": sum(row["sessions"] for row in now),
+        "servers": [asdict(one) for one in found.before],
+        "sessions": sum(one.sessions for one in found.now),
         "diff": [
-            {
-                "before_header": f"{row['backend']}/{server}",
-                "after_header": f"{row['backend']}/{server}",
-                "before": f"{row['status']}\n",
-                "after": f"{state}\n",
-            }
-            for row in moved
+            {"before_header": name, "after_header": name, "before": f"{one.status}\n", "after": f"{state}\n"}
+            for name, one in zip(names, found.changed)
         ],
     }
 
@@ -285,12 +137,12 @@ def argument_spec():
 
 
 def main():
-    """Read the options, act, and answer Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = act(module.params, module.check_mode)
-    except HaproxyError as exc:
-        answered = not isinstance(exc, Unanswered)
+    except haproxy.HaproxyError as exc:
+        answered = not isinstance(exc, haproxy.Unanswered)
         module.fail_json(msg=str(exc), answered=answered, exception=traceback.format_exc())
     module.exit_json(**result)
 

@@ -1,28 +1,28 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: take a Cinder or Nova service out of the scheduler's choice, and put it back."""
+"""Ansible module: take a Cinder or Nova service out of scheduling, and put it back."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: kolla_service
-short_description: Fence a Cinder or Nova service from new work, and unfence what was fenced
+short_description: Disable a Cinder or Nova service before a stop, and enable it afterwards
 version_added: "0.2.0"
 description:
-  - Disables a service in Cinder's or Nova's API, so that it is given no new work while it is emptied and stopped, and
+  - Disables a service in Cinder's or Nova's API, so that it is given no new work while it is drained and stopped, and
     enables it again.
-  - The disabled reason carries a mark, V(kolla-drain:), with when and why. What somebody else disabled is never enabled
-    and its reason never touched.
-  - What the API answers is never taken for the truth, the service is read back. cinder 29.0.0 answers a request to
-    enable with 200 and changes nothing; for it there are second ways, see O(second_way).
-  - Runs where openstacksdk is and the API can be reached, which may be the controller, by C(delegate_to).
+  - The disabled reason begins with the marker V(kolla-drain:) and gives time and cause. A service that somebody else
+    disabled is never enabled, and its reason never changed.
+  - The module does not rely on the answer of the API but reads the service back. In cinder 29.0.0 a request to enable
+    is answered with 200 and changes nothing; O(fallback) handles that.
+  - Runs where openstacksdk is installed and the API can be reached, which may be the controller, with C(delegate_to).
 options:
   service:
     description:
-      - The service's binary.
-      - Fencing makes a difference for V(cinder-volume), V(cinder-backup) and V(nova-compute). Nothing reads the flag of
-        the others; they are never fenced, and can be looked at.
+      - Binary of the service.
+      - Disabling has an effect on V(cinder-volume), V(cinder-backup) and V(nova-compute). Nothing reads the flag of the
+        others, so the module never disables them and only reports their state.
     type: str
     required: true
     choices:
@@ -34,54 +34,53 @@ options:
       - nova-scheduler
   host:
     description:
-      - The service's host as the API lists it, which is C([DEFAULT]/host) of the service's configuration.
-      - For V(cinder-volume) it means all backends of that host; V(host@backend) means one of them.
+      - Host of the service as the API lists it, which is C([DEFAULT]/host) of the service's configuration.
+      - For V(cinder-volume), a bare host selects all of its backends, and V(host@backend) selects one of them.
     type: str
     required: true
   state:
     description:
-      - V(fenced) disables what is enabled, as O(fence) allows. V(unfenced) enables what this module has disabled.
-      - V(status) looks, and changes nothing.
+      - V(disabled) disables services that are enabled, as far as O(disable) allows.
+      - V(enabled) enables services that this module has disabled.
+      - V(status) reports the state and changes nothing.
     type: str
     required: true
-    choices: [fenced, unfenced, status]
-  fence:
+    choices: [disabled, enabled, status]
+  disable:
     description:
-      - Whether O(state=fenced) fences.
-      - V(auto) fences only where another service that is enabled and up, in the same availability zone, can take the
-        work; of V(cinder-volume) one whose pools the scheduler offers now with the same C(volume_backend_name), for
-        with the only backend of a volume type fenced its new volumes end in V(error). Where the service could not be
-        unfenced, it is not fenced either. When nothing is fenced the task does not fail, and RV(reason) says why.
-      - V(always) fences in any case. V(never) does not, and leaves a fence that is there.
-      - Neither has a say in O(state=unfenced).
+      - Which services O(state=disabled) disables. No effect on the other states.
+      - V(auto) disables a service only if another one that is enabled, up and in the same availability zone can take
+        its work. For V(cinder-volume) the scheduler must offer pools of the other one with the same
+        C(volume_backend_name), because new volumes of a type whose only backend is disabled end in V(error). A service
+        that could not be enabled again is not disabled either. If nothing is disabled the task does not fail, and
+        RV(reason) gives the cause.
+      - V(always) disables in any case. V(never) changes nothing.
     type: str
     choices: [auto, always, never]
     default: auto
   reason:
-    description: Text for the disabled reason, after the mark and the time. By default what is stopped.
+    description: Text of the disabled reason, after the marker and the time. By default it names the service.
     type: str
   timeout:
     description:
-      - Seconds to wait until the API and, for V(cinder-volume), the scheduler show what was asked for.
-      - Both read the flag from the database whenever they are asked or choose, so it takes as long as the database
-        does; Nova's API answers only after nova-compute has set its trait in Placement.
+      - Seconds to wait until the API and, for V(cinder-volume), the scheduler show the requested state.
+      - Both read the flag from the database for each request, so this takes no longer than the database does. Nova's
+        API answers only after nova-compute has set its trait in Placement.
     type: int
     default: 30
-  second_way:
+  fallback:
     description:
-      - What to do when the API takes the request to enable and changes nothing. Cinder only.
-      - V(database) enables in Cinder's database, in two columns of a row that still holds our reason; O(database) or
-        O(service_config) says where it is.
-      - V(thaw) freezes cinder-volume's backend through the API and thaws it at once, upon which cinder-volume enables
-        itself. It must be up and in no cluster. For that moment, some hundredths of a second, the API refuses deletes
-        and snapshots on that backend.
-      - V(auto) uses the database where it is given, and then thaws. V(none) fails.
+      - What to do if the API takes the request to enable and changes nothing. Cinder only.
+      - V(database) enables the service in Cinder's database, by two columns of its row, if that still holds the reason
+        this module wrote. Requires O(database) or O(service_config).
+      - V(auto) does so if O(database) or O(service_config) is given.
+      - V(none) fails, and the message holds the SQL statement that enables the service.
     type: str
-    choices: [auto, database, thaw, none]
+    choices: [auto, database, none]
     default: auto
   database:
     description:
-      - Cinder's database for O(second_way), reached from where the module runs. Parts given here go before those of the
+      - Cinder's database for O(fallback), reached from where the module runs. Parts given here override those of the
         URL.
       - 'The account needs: GRANT SELECT (id, host, `binary`, deleted, disabled, disabled_reason), UPDATE (disabled,
         disabled_reason) ON cinder.services.'
@@ -97,7 +96,7 @@ options:
         description: TCP port of the server.
         type: int
       unix_socket:
-        description: Path of the server's socket, instead of host and port.
+        description: Path of the server's Unix socket, instead of host and port.
         type: path
       user:
         description: Account to write with.
@@ -109,7 +108,7 @@ options:
         description: Name of the database.
         type: str
       ssl_ca:
-        description: Path of the certificates that the server's is checked against.
+        description: Path of the CA certificates for the server.
         type: path
       ssl_cert:
         description: Path of the client's certificate.
@@ -128,28 +127,29 @@ options:
         type: float
   service_config:
     description:
-      - Files of Cinder's configuration whose C([database]/connection) is used, where the module runs on a host that has
+      - Configuration files of Cinder whose C([database]/connection) is used, if the module runs on a host that has
         them, such as V(/etc/kolla/cinder-volume/cinder.conf).
     type: list
     elements: path
   ignore_missing:
-    description: Do nothing instead of failing where the API lists no such service.
+    description: Do nothing, instead of failing, if the API lists no such service.
     type: bool
     default: false
   cloud:
     description:
       - Name of a cloud in C(clouds.yaml).
-      - With neither this nor O(auth) nor O(auth_type), openstacksdk takes what the environment says (C(OS_CLOUD)).
+      - Without this, O(auth) and O(auth_type), openstacksdk reads the environment (C(OS_CLOUD)).
     type: str
   auth_type:
     description:
-      - Name of keystoneauth's plugin, V(password) if not set.
-      - V(none) is for an API without Keystone; it needs O(endpoint_override), and O(auth.token) if the API wants one.
+      - Name of the keystoneauth plugin, V(password) if not set.
+      - V(none) is for an API without Keystone. It requires O(endpoint_override), and O(auth.token) if the API needs a
+        token.
     type: str
   auth:
     description:
-      - What the plugin needs. Given without O(cloud), no C(clouds.yaml) and no environment has a say.
-      - The account must be allowed to list and change services, which by default is for administrators.
+      - Parameters of the plugin. If given without O(cloud), neither C(clouds.yaml) nor the environment is read.
+      - The account must be allowed to list and change services, which by default only administrators are.
     type: dict
     suboptions:
       auth_url:
@@ -183,16 +183,16 @@ options:
         description: Domain of the project, by id.
         type: str
       domain_name:
-        description: Domain to be scoped to, by name; with some clients also short for both domains above.
+        description: Domain to be scoped to, by name.
         type: str
       domain_id:
         description: Domain to be scoped to, by id.
         type: str
       default_domain_name:
-        description: Domain of user and project where theirs is not given, by name.
+        description: Domain of user and project if theirs is not given, by name.
         type: str
       default_domain_id:
-        description: Domain of user and project where theirs is not given, by id.
+        description: Domain of user and project if theirs is not given, by id.
         type: str
       system_scope:
         description: V(all) to be scoped to the system.
@@ -208,28 +208,28 @@ options:
         type: str
       token:
         description:
-          - A token. With O(auth_type=none) it is sent as it is, such as V(PROJECT:PROJECT) without Keystone.
+          - A token. With O(auth_type=none) it is sent unchanged, such as V(PROJECT:PROJECT) to an API without Keystone.
         type: str
       endpoint:
         description: Address of the API for the plugins V(none) and V(admin_token).
         type: str
   region_name:
-    description: Region whose endpoints are used.
+    description: Region of the endpoint.
     type: str
   interface:
-    description: Which of the endpoints is used.
+    description: Interface of the endpoint.
     type: str
     choices: [admin, internal, public]
     aliases: [endpoint_type]
   endpoint_override:
-    description: Address of Cinder's or Nova's API, instead of the one in the catalogue.
+    description: URL of Cinder's or Nova's API, instead of the one in the catalogue.
     type: str
   validate_certs:
-    description: Whether the API's certificate is checked, which it is if not set.
+    description: Whether the API's certificate is verified, V(true) if not set.
     type: bool
     aliases: [verify]
   ca_cert:
-    description: Path of the certificates that the API's is checked against.
+    description: Path of the CA certificates for the API.
     type: path
     aliases: [cacert]
   client_cert:
@@ -245,11 +245,11 @@ options:
     type: int
     default: 60
 requirements:
-  - Where the module runs, Python 3.9 or later with openstacksdk; for O(database) PyMySQL, for O(service_config)
-    oslo.config as well.
+  - Python 3.9 or later with openstacksdk, where the module runs. Also PyMySQL for O(database), and oslo.config for
+    O(service_config).
 attributes:
   check_mode:
-    description: Changes nothing, and says what would be.
+    description: Changes nothing, and reports the changes it would make.
     support: full
   diff_mode:
     description: Shows status and disabled reason before and after.
@@ -259,35 +259,35 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Give this host's backends no new volumes while they are emptied, where others can take them
+- name: Place no new volumes on this host's backends while they are drained, if others can take them
   kolla_service:
     service: cinder-volume
     host: "{{ ansible_facts.nodename }}"
-    state: fenced
+    state: disabled
     reason: upgrade to 2026.1
     cloud: kolla-admin
-  delegate_to: localhost
-  register: fence
-
-- name: Give them new volumes again, whatever version of Cinder it is
-  kolla_service:
-    service: cinder-volume
-    host: "{{ ansible_facts.nodename }}"
-    state: unfenced
-    cloud: kolla-admin
-    database:
+    database: &cinder_database
       host: 192.0.2.10
       name: cinder
       user: drain
       password: "{{ drain_database_password }}"
   delegate_to: localhost
 
-- name: Fence nova-compute with an account given here
+- name: Enable them again, with any version of Cinder
+  kolla_service:
+    service: cinder-volume
+    host: "{{ ansible_facts.nodename }}"
+    state: enabled
+    cloud: kolla-admin
+    database: *cinder_database
+  delegate_to: localhost
+
+- name: Disable nova-compute in any case, with the credentials given here
   kolla_service:
     service: nova-compute
     host: compute-1
-    state: fenced
-    fence: always
+    state: disabled
+    disable: always
     auth:
       auth_url: https://192.0.2.1:5000
       username: admin
@@ -298,7 +298,7 @@ EXAMPLES = r"""
     interface: internal
     ca_cert: /etc/ssl/certs/ca-certificates.crt
 
-- name: Look at cinder-backup of a Cinder without Keystone
+- name: Report the state of cinder-backup in a Cinder without Keystone
   kolla_service:
     service: cinder-backup
     host: storage-1
@@ -310,37 +310,38 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-fenced:
-  description: Whether none of the services asked for is given new work, whoever saw to that.
+disabled:
+  description: Whether all of the selected services are disabled, by whomever.
   returned: always
   type: bool
 reason:
-  description: What was done or not done with each service, and why.
+  description: What was done or not done with each service, and the cause.
   returned: always
   type: str
   sample: >-
-    cinder-volume on storage-1@ceph is not fenced: no other enabled and living cinder-volume has its backend name ceph
+    cinder-volume on storage-1@ceph stays enabled: no other cinder-volume in zone nova that is enabled and up has its
+    backend name ceph
 services:
-  description: The services asked for as they are now; in check mode as they would be.
+  description: The selected services as they are now or, in check mode, as they would be.
   returned: always
   type: list
   elements: dict
   contains:
     id:
-      description: Nova's id of the service, empty for Cinder, whose API tells none.
+      description: UUID of a Nova service. Empty for Cinder, whose API lists none.
       returned: always
       type: str
     host:
-      description: The service's host.
+      description: Host of the service.
       returned: always
       type: str
       sample: storage-1@ceph
     binary:
-      description: The service's binary.
+      description: Binary of the service.
       returned: always
       type: str
     zone:
-      description: Its availability zone.
+      description: Availability zone of the service.
       returned: always
       type: str
     status:
@@ -352,29 +353,28 @@ services:
       returned: always
       type: str
     up:
-      description: Whether it is up.
+      description: Whether the service is up.
       returned: always
       type: bool
     disabled_reason:
-      description: As it stands there.
+      description: The disabled reason in the API.
       returned: always
       type: str
-      sample: "kolla-drain: fenced 2026-11-21T17:44:39Z upgrade to 2026.1"
-    fenced_by_us:
-      description: Whether it was disabled by this module.
+      sample: "kolla-drain: disabled 2026-11-21T17:44:39Z upgrade to 2026.1"
+    disabled_by_us:
+      description: Whether this module disabled the service.
       returned: always
       type: bool
     cluster:
-      description: The cluster that it belongs to, empty if none.
+      description: Cluster of the service, empty if none.
       returned: always
       type: str
 method:
-  description:
-    - How it was done, V(api), V(database) or V(thaw), or more than one of them, empty if nothing was done.
+  description: V(api), V(database) or V(api, database), by where the change was made. Empty if nothing was changed.
   returned: always
   type: str
 undo:
-  description: What a person can do to enable each service that is fenced by this module.
+  description: For each service that this module has disabled, the command that enables it.
   returned: always
   type: list
   elements: str
@@ -388,34 +388,24 @@ import traceback
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
-from ansible.module_utils.kolla_drain.disable import apis as fence_api
-from ansible.module_utils.kolla_drain.disable import client, model
-from ansible.module_utils.kolla_drain.disable import database as fence_database
-from ansible.module_utils.kolla_drain.disable import disabling as fence
+from ansible.module_utils.kolla_drain.disable.apis import api_for
+from ansible.module_utils.kolla_drain.disable.client import Access
+from ansible.module_utils.kolla_drain.disable.database import services_table, statement
+from ansible.module_utils.kolla_drain.disable.disabling import SERVICES, Run
+from ansible.module_utils.kolla_drain.disable.model import Clock, DisableError, Request
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
 
 
 def argument_spec():
-    """The module's options; a test holds that they agree with DOCUMENTATION."""
+    """Return the module's options; a test compares them with DOCUMENTATION."""
     return {
-        "service": {
-            "type": "str",
-            "required": True,
-            "choices": [
-                "cinder-backup",
-                "cinder-scheduler",
-                "cinder-volume",
-                "nova-compute",
-                "nova-conductor",
-                "nova-scheduler",
-            ],
-        },
+        "service": {"type": "str", "required": True, "choices": list(SERVICES)},
         "host": {"type": "str", "required": True},
-        "state": {"type": "str", "required": True, "choices": ["fenced", "unfenced", "status"]},
-        "fence": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+        "state": {"type": "str", "required": True, "choices": ["disabled", "enabled", "status"]},
+        "disable": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
         "reason": {"type": "str"},
         "timeout": {"type": "int", "default": 30},
-        "second_way": {"type": "str", "choices": ["auto", "database", "thaw", "none"], "default": "auto"},
+        "fallback": {"type": "str", "choices": ["auto", "database", "none"], "default": "auto"},
         "database": {"type": "dict", "options": DATABASE_OPTIONS},
         "service_config": {"type": "list", "elements": "path"},
         "ignore_missing": {"type": "bool", "default": False},
@@ -423,7 +413,7 @@ def argument_spec():
         "auth_type": {"type": "str"},
         "auth": {
             "type": "dict",
-            # no_log on the secrets alone: on the whole it would mask "admin" and "cinder" in every sentence.
+            # no_log on the secrets alone: on the dictionary it would mask "admin" and "cinder" in every message.
             "options": {
                 "auth_url": {"type": "str"},
                 "username": {"type": "str"},
@@ -462,24 +452,23 @@ def argument_spec():
     }
 
 
-def wish_of(params, check_mode):
-    """What is asked for, as the core knows it."""
-    return model.Wish(
+def request_of(params, check_mode):
+    """Return the request."""
+    return Request(
         service=params["service"],
         host=params["host"],
         state=params["state"],
-        fence=params["fence"],
+        disable=params["disable"],
         reason=params["reason"] or "",
         timeout=float(params["timeout"]),
-        second_way=params["second_way"],
         ignore_missing=params["ignore_missing"],
         check_mode=check_mode,
     )
 
 
 def access_of(params):
-    """The way to the API, as its adapter knows it."""
-    return client.Access(
+    """Return how to reach the API."""
+    return Access(
         cloud=params["cloud"],
         auth_type=params["auth_type"],
         auth=_given(params["auth"]),
@@ -494,16 +483,14 @@ def access_of(params):
     )
 
 
-def second_way_of(params):
-    """Cinder's database, or None."""
-    if params["second_way"] not in ("auto", "database"):
+def fallback_of(params):
+    """Return the table of services in Cinder's database, or None. Raises KollaDrainError."""
+    if params["fallback"] == "none":
         return None
-    way = fence_database.database_way(
-        params["service"], _given(params["database"]), params["service_config"] or ()
-    )
-    if way is None and params["second_way"] == "database":
-        raise model.FenceError("second_way is database, and there is none: give database or service_config")
-    return way
+    table = services_table(params["service"], _given(params["database"]), params["service_config"] or ())
+    if table is None and params["fallback"] == "database":
+        raise DisableError("fallback is database, and no database is given: give database or service_config")
+    return table
 
 
 def _given(suboptions):
@@ -515,62 +502,62 @@ def _utc():
 
 
 def act(params, check_mode):
-    """Do it, and return the outcome."""
-    run = fence.Run(
-        api=fence_api.api_for(params["service"], access_of(params)),
-        wish=wish_of(params, check_mode),
-        clock=model.Clock(time.monotonic, time.sleep, _utc),
-        database=second_way_of(params),
-        by_hand=fence_database.by_hand,
+    """Carry out the request and return the outcome. Raises KollaDrainError."""
+    run = Run(
+        api=api_for(params["service"], access_of(params)),
+        request=request_of(params, check_mode),
+        clock=Clock(time.monotonic, time.sleep, _utc),
+        database=fallback_of(params),
+        statement=statement,
     )
-    return run.go()
+    return run.execute()
 
 
-def described(row):
-    """One service in the result."""
+def described(service):
+    """Return one service as the result shows it."""
     return {
-        "id": row.id,
-        "host": row.host,
-        "binary": row.binary,
-        "zone": row.zone,
-        "status": "enabled" if row.enabled else "disabled",
-        "state": "up" if row.up else "down",
-        "up": row.up,
-        "disabled_reason": row.reason,
-        "fenced_by_us": row.ours,
-        "cluster": row.cluster,
+        "id": service.id,
+        "host": service.host,
+        "binary": service.binary,
+        "zone": service.zone,
+        "status": "enabled" if service.enabled else "disabled",
+        "state": "up" if service.up else "down",
+        "up": service.up,
+        "disabled_reason": service.reason,
+        "disabled_by_us": service.disabled_by_us,
+        "cluster": service.cluster,
     }
 
 
 def result_of(outcome):
-    """The whole result."""
+    """Return the module's result."""
     return {
         "changed": outcome.changed,
-        "fenced": outcome.fenced,
+        "disabled": outcome.disabled,
         "reason": outcome.reason,
         "msg": outcome.reason,
-        "services": [described(row) for row in outcome.rows],
+        "services": [described(service) for service in outcome.services],
         "method": outcome.method,
         "undo": list(outcome.undo),
     }
 
 
 def diff_of(outcome):
-    """Status and reason of each service, before and after."""
-    return {"before": _lines(outcome.before), "after": _lines(outcome.rows)}
+    """Return status and disabled reason of each service, before and after."""
+    return {"before": _lines(outcome.before), "after": _lines(outcome.services)}
 
 
-def _lines(rows):
+def _lines(services):
     return "".join(
-        f"{row.binary} on {row.host}: {'enabled' if row.enabled else 'disabled'}"
-        + (f" ({row.reason})" if row.reason else "")
+        f"{service.name}: {'enabled' if service.enabled else 'disabled'}"
+        + (f" ({service.reason})" if service.reason else "")
         + "\n"
-        for row in rows
+        for service in services
     )
 
 
 def main():
-    """Read the options, act, and answer Ansible."""
+    """Read the options, carry out the request, and return the result to Ansible."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         outcome = act(module.params, module.check_mode)

@@ -1,26 +1,26 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: a service's own shutdown time-outs, in order below ours."""
+"""Ansible module: report where a service's own shutdown time-outs are not below ours."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: kolla_timeouts
-short_description: Put a service's own shutdown time-outs in order
+short_description: Report where a service's own shutdown time-outs are out of order
 version_added: "0.1.0"
 description:
-  - Looks into the configuration files of an OpenStack service whether its manager_shutdown_timeout is below its
-    graceful_shutdown_timeout, and that below ours. If not, the service is cut by SIGKILL in the middle of its own
+  - Reads the configuration files of an OpenStack service and reports where manager_shutdown_timeout is not below
+    graceful_shutdown_timeout, or that is not below ours. Such a service is cut by SIGKILL in the middle of its own
     shutdown, or gives up long before it must.
-  - Tells, or with O(write=true) puts it right in the last of the files. The service reads its files at its start.
+  - Changes nothing. Set the options in Kolla's configuration overrides.
 options:
   service:
     description: The service's binary, such as V(cinder-volume).
     type: str
     required: true
   files:
-    description: The service's configuration files on the managed host, later ones win.
+    description: The service's configuration files on the managed host; later ones win.
     type: list
     elements: path
     required: true
@@ -29,49 +29,40 @@ options:
     type: int
     required: true
   margin:
-    description: Seconds that the service's is put below ours.
+    description: Seconds that the service's time-out should be below ours.
     type: int
     default: 30
-  write:
-    description: Whether to change the file, or only to tell.
-    type: bool
-    default: false
   started_at:
-    description: When the service's process started, as the engine gives it, to tell whether it has read the files.
+    description: When the service's process started, in the engine's format, to report whether it has read the files.
     type: str
     default: ""
 requirements:
   - On the managed host Python 3.9 or later with oslo.config.
 attributes:
   check_mode:
-    description: Tells what would be changed.
+    description: Only reads, with and without it.
     support: full
   diff_mode:
-    description: Shows the options before and after.
-    support: full
+    description: There is nothing to show.
+    support: none
 author:
   - The kolla-drain developers
 """
 
 EXAMPLES = r"""
-- name: See to it that cinder-volume gives up before it is killed
+- name: Does cinder-volume give up before it is killed
   kolla_timeouts:
     service: cinder-volume
     files: [/etc/kolla/cinder-volume/cinder.conf]
     graceful_shutdown_timeout: 900
-    write: true
 """
 
 RETURN = r"""
 findings:
-  description: One sentence an option that should be changed, or was.
+  description: One sentence for each option that should have another value.
   returned: always
   type: list
   elements: str
-wrong:
-  description: Whether the order is wrong, and not only shorter than it might be.
-  returned: always
-  type: bool
 newer:
   description: Whether a file was written after the service's process started, so that it runs on older settings.
   returned: always
@@ -96,24 +87,17 @@ def argument_spec():
         "files": {"type": "list", "elements": "path", "required": True},
         "graceful_shutdown_timeout": {"type": "int", "required": True},
         "margin": {"type": "int", "default": 30},
-        "write": {"type": "bool", "default": False},
         "started_at": {"type": "str", "default": ""},
     }
 
 
-def look(params, check_mode):
-    """Read, compare, and write if asked."""
-    files, service = params["files"], params["service"]
-    config = service_config.load(files, service)
-    changes = timeouts.wanted(config, params["graceful_shutdown_timeout"], params["margin"])
-    write = params["write"]
-    path = timeouts.apply(files, changes, write=write and not check_mode) if changes else ""
+def look(params):
+    """Read the files and return the module's result."""
+    config = service_config.load(params["files"], params["service"])
     return {
-        "changed": bool(write and changes),
-        "findings": [change.text(service) for change in changes],
-        "wrong": any(change.wrong for change in changes),
-        "newer": _newer(files, params["started_at"]),
-        "diff": [_difference(path, change) for change in changes] if write else [],
+        "changed": False,
+        "findings": timeouts.findings(config, params["graceful_shutdown_timeout"], params["margin"]),
+        "newer": _newer(params["files"], params["started_at"]),
     }
 
 
@@ -122,20 +106,11 @@ def _newer(files, started_at):
     return bool(started) and any(os.stat(path).st_mtime > started for path in files)
 
 
-def _difference(path, change):
-    return {
-        "before_header": path,
-        "after_header": path,
-        "before": f"{change.option} = {change.now}\n",
-        "after": f"{change.option} = {change.wanted}\n",
-    }
-
-
 def main():
-    """Read the options, act, and answer Ansible."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
-        result = look(module.params, module.check_mode)
+        result = look(module.params)
     except (KollaDrainError, OSError) as exc:
         module.fail_json(msg=str(exc), exception=traceback.format_exc())
     module.exit_json(**result)

@@ -1,4 +1,4 @@
-"""What the clients of the stack's APIs have in common."""
+"""The common part of the clients of the stack's APIs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Resource = dict[str, Any]
 
 
 class ApiClient:
-    """An API of this machine. Every method returns what the API calls the resource: a plain dictionary."""
+    """An API on this machine. Every method returns the resource as a plain dictionary."""
 
     def __init__(self, root: str, base: str, token: str, microversion: str) -> None:
         self.root, self.base = root, base
@@ -21,13 +21,13 @@ class ApiClient:
         self.session.headers.update({"X-Auth-Token": token, "OpenStack-API-Version": microversion})
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One request; an error of the API is a TestbedError with its text."""
+        """Send one request. Raises TestbedError with the API's text."""
         answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
         if answer.status_code >= 400:
             raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
         return answer.json() if answer.content else {}
 
     def services(self) -> list[Resource]:
-        """The API's list of services."""
+        """Return the API's list of services."""
         found: list[Resource] = self.call("GET", "os-services")["services"]
         return found

@@ -32,7 +32,7 @@ class CinderApi(ApiClient):
         self.session.headers["X-Service-Roles"] = "service"
 
     def healthy(self) -> bool:
-        """Whether the API answers its health check."""
+        """Return whether the API answers its health check."""
         return self.session.get(f"{self.root}/healthcheck", timeout=5).status_code == 200
 
     # -- volumes
@@ -71,7 +71,7 @@ class CinderApi(ApiClient):
         self.volume_action(volume_id, "os-extend", new_size=new_size)
 
     def volume_action(self, volume_id: str, action: str, **arguments: Any) -> Resource:
-        """Any volume action by its name in the API."""
+        """Send a volume action by its name in the API."""
         answer: Resource = self.call("POST", f"volumes/{volume_id}/action", {action: arguments})
         return answer
 
@@ -97,17 +97,17 @@ class CinderApi(ApiClient):
         return found
 
     def update_attachment(self, attachment_id: str, connector: dict[str, Any] | None = None) -> Resource:
-        """Connect: cinder-volume exports the volume, and the answer comes when it has."""
+        """Have cinder-volume export the volume; the answer comes once it has."""
         body = {"attachment": {"connector": connector or CONNECTOR}}
         found: Resource = self.call("PUT", f"attachments/{attachment_id}", body)["attachment"]
         return found
 
     def complete_attachment(self, attachment_id: str) -> None:
-        """The volume is in use from now on."""
+        """Mark the volume as in use."""
         self.call("POST", f"attachments/{attachment_id}/action", {"os-complete": None})
 
     def delete_attachment(self, attachment_id: str) -> None:
-        """Disconnect; the answer comes when cinder-volume has."""
+        """Have cinder-volume disconnect the volume; the answer comes once it has."""
         self.call("DELETE", f"attachments/{attachment_id}")
 
     # -- snapshots
@@ -143,7 +143,7 @@ class CinderApi(ApiClient):
     # -- looking
 
     def get(self, resource: str, resource_id: str) -> Resource:
-        """One volume, snapshot or backup; its status is ``gone`` when it is not there."""
+        """Return a volume, snapshot or backup; the status is ``gone`` when there is none."""
         path = f"{self.base}/{PLURALS[resource]}/{resource_id}"
         answer = self.session.get(path, timeout=60)
         if answer.status_code == 404:
@@ -154,7 +154,7 @@ class CinderApi(ApiClient):
         return found
 
     def status(self, resource: str, resource_id: str) -> str:
-        """The status, or ``gone``."""
+        """Return the status, or ``gone``."""
         return str(self.get(resource, resource_id)["status"])
 
     def wait_status(
@@ -165,7 +165,7 @@ class CinderApi(ApiClient):
         timeout: float = 180,
         fail_on_error: bool = True,
     ) -> str:
-        """Wait for one of the statuses; an error status that nobody wants ends the wait."""
+        """Wait for one of the statuses. Raises TestbedError at an unwanted error status."""
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
 
         def reached() -> str | None:
@@ -181,12 +181,12 @@ class CinderApi(ApiClient):
         return found
 
     def pools(self) -> set[str]:
-        """The backends that the scheduler knows and may place volumes on, as ``host@backend``."""
+        """Return the backends that the scheduler may place volumes on, as ``host@backend``."""
         found = self.call("GET", "scheduler-stats/get_pools")["pools"]
         return {str(pool["name"]).partition("#")[0] for pool in found}
 
     def list(self, resource: str) -> list[Resource]:
-        """All volumes, snapshots or backups with their details."""
+        """Return all volumes, snapshots or backups with their details."""
         plural = PLURALS[resource]
         found: list[Resource] = self.call("GET", f"{plural}/detail")[plural]
         return found
@@ -194,7 +194,7 @@ class CinderApi(ApiClient):
     # -- set-up
 
     def ensure_types(self, backends: Iterable[str]) -> None:
-        """A volume type of the backend's name for each backend."""
+        """Make a volume type for each backend, named by it."""
         there = {one["name"] for one in self.call("GET", "types")["volume_types"]}
         for backend in backends:
             if backend not in there:

@@ -1,4 +1,4 @@
-"""The configuration that the stack's containers are given, as Kolla lays it out on a host."""
+"""The configuration of the stack's containers, laid out as Kolla does on a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BACKENDS = ("file-1", "file-2")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person may choose of the Cinder services."""
+    """The settings of the Cinder services that a person may choose."""
 
     mode: str = "eventlet"
     service_timeout: int = 600
@@ -27,19 +27,17 @@ class Settings:
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the parts of the stack find each other, and by which passwords."""
+    """Addresses, ports and passwords of the stack's parts."""
 
     mariadb_port: int
     rabbitmq_port: int
     epmd_port: int
     rabbitmq_dist_port: int
     api_port: int
+    images_port: int
     root_password: str
     database_password: str
     rabbitmq_password: str
-    # 0: a state that was kept before there was such a port; the next ``up`` gives it one.
-    rabbitmq_management_port: int = 0
-    images_port: int = 0
     # Where MariaDB and RabbitMQ are, and where the API listens: all on this machine, or on managed hosts.
     address: str = "127.0.0.1"
     listen: str = "127.0.0.1"
@@ -118,7 +116,7 @@ def folder_of(service: str) -> Path:
 
 
 def refuse_strangers(service: str) -> None:
-    """A folder that is not ours stays untouched, and we say so."""
+    """Refuse a folder that the testbed did not make."""
     folder = folder_of(service)
     if folder.exists() and not (folder / MARKER).exists():
         raise Collision(
@@ -128,7 +126,7 @@ def refuse_strangers(service: str) -> None:
 
 
 def write(service: str, file_name: str, text: str) -> str:
-    """Write one file of a service, for root alone; returns a fingerprint of it."""
+    """Write a service's file for root alone, and return its fingerprint."""
     folder = folder_of(service)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -70,7 +70,7 @@ def _add_hosts(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what was asked; errors are sentences."""
+    """Run a command, and print an error as one sentence."""
     chosen = parser().parse_args(arguments)
     try:
         if chosen.command != "up" and engine_client() is None and not _engine_installed():
@@ -116,7 +116,7 @@ def _hosts(chosen: argparse.Namespace) -> int:
 
 
 def _print_hosts(hosts: Hosts) -> int:
-    """The table; 0 when there are some and all run, else 3."""
+    """Print the table; return 0 when there are hosts and all run, else 3."""
     found = list(hosts.values())
     for host in found:
         print(f"{host.name:<22} {host.container.status:<10} {host.address}")
@@ -128,7 +128,7 @@ def _engine_installed() -> bool:
 
 
 def _without_engine(chosen: argparse.Namespace) -> int:
-    """Where no engine is installed nothing can run; down still removes files."""
+    """Without an engine nothing can run, but ``down`` still removes files."""
     if chosen.command == "down":
         remove_nova_files()
         remove_files(everything=chosen.images)
@@ -161,7 +161,7 @@ def _inventory(stack: Stack, chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_status(stack: Stack) -> int:
-    """The table; 0 when all of the stack runs (of Nova too, when it is up), else 3."""
+    """Print the table; return 0 when all of the stack runs (and of Nova, when it is up), else 3."""
     nova = NovaStack(stack)
     nova_state = NovaState.load()
     rows = stack.status() + (nova.status() if nova_state else [])

@@ -1,4 +1,4 @@
-"""One line a step, with the seconds since the start."""
+"""Print one line a step, with the seconds since the start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-# The tools export when they began, so that the seconds of all that they call go on from there.
+# The tools export their start, so that the programs that they call count from there.
 _started = time.monotonic() - max(
     0.0, time.time() - float(os.environ.get("KOLLA_DRAIN_STARTED") or time.time())
 )
@@ -18,7 +18,7 @@ _quiet = False
 
 
 def quiet(on: bool = True) -> None:
-    """Say nothing (for tests) or speak again."""
+    """Switch the output off (for tests) or on."""
     global _quiet
     _quiet = on
 
@@ -33,7 +33,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[None]:
-    """Say what begins, and how long it took once it is done."""
+    """Print that a step begins, and at its end how long it took."""
     say(f"{text} ...")
     began = time.monotonic()
     yield

@@ -13,14 +13,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from testbed.console import say
 from testbed.errors import TestbedError
-from testbed.stack import Stack
+from testbed.stack import EngineEvent, Stack
 from testbed.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ class Watch:
         self._said = 0.0
 
     def look(self) -> None:
-        """One line when something changed, or every five seconds."""
+        """Print a line when something has changed, and every five seconds."""
         volume = self._stack.api.status("volume", self._volume)
         line = f"container {self._stack.container(CONTAINER).status:8s}  volume {volume:10s}  {self._phase()}".rstrip()
         if line != self._last or time.monotonic() - self._said >= 5:
@@ -58,15 +58,13 @@ class Watch:
             self._last, self._said = line, time.monotonic()
 
     def _phase(self) -> str:
-        """What the module is about, by its own record on the host; empty under the plain stop."""
+        """Return the module's phase, by its record on the host; empty under the plain stop."""
         record = LEDGER / f"{self._stack.container(CONTAINER).id}.json"
         try:
             entry = json.loads(record.read_text())
         except FileNotFoundError:
             return ""
-        if entry["signalled"]:
-            return "draining: SIGTERM is sent"
-        return "frozen: read once more" if entry["frozen"] else "quiescing: no signal yet"
+        return "draining: SIGTERM is sent" if entry["signalled"] else "quiescing: no signal yet"
 
     def until(self, done: Callable[[], bool], limit: float) -> None:
         """Look until ``done``; TestbedError after ``limit`` seconds."""
@@ -80,7 +78,7 @@ class Watch:
 
 
 def in_flight(stack: Stack, seconds: float) -> str:
-    """A volume that is being created and will be for ``seconds``; returns its id once the service works on it."""
+    """Create a volume that takes ``seconds``; return its id once the service works on it."""
     stack.set_pause("volume_create", seconds)
     volume = str(stack.api.create_volume(1, "kolla-drain-demo")["id"])
     wait_until(lambda: claimed(stack, volume), 60, f"cinder-volume taking volume {volume}")
@@ -90,7 +88,7 @@ def in_flight(stack: Stack, seconds: float) -> str:
 
 
 def claimed(stack: Stack, volume: str) -> bool:
-    """Whether cinder-volume has taken the creation of this volume."""
+    """Return whether cinder-volume has taken the creation of this volume."""
     rows = stack.mariadb.execute(
         "SELECT s.`binary` FROM workers w JOIN services s ON s.id = w.service_id"
         " WHERE w.resource_id = %s AND w.deleted = 0",
@@ -100,20 +98,15 @@ def claimed(stack: Stack, volume: str) -> bool:
     return any(row[0] == "cinder-volume" for row in rows)
 
 
-def signals(stack: Stack, since: float) -> str:
-    """What the engine sent to the container from then on."""
+def signals(events: Iterable[EngineEvent]) -> str:
+    """Name the signals that the engine sent, oldest first."""
     names = {15: "SIGTERM", 9: "SIGKILL"}
-    sent, frozen = [], False
-    for event in stack.engine_events(CONTAINER, since):
-        frozen = event.action == "pause" or (frozen and event.action != "unpause")
-        if event.action == "kill":
-            name = names.get(event.signal or 0, f"signal {event.signal}")
-            sent.append(f"{name} while frozen" if frozen else name)
-    return ", ".join(sent) or "none"
+    kills = [event for event in events if event.action == "kill"]
+    return ", ".join(names.get(event.signal or 0, f"signal {event.signal}") for event in kills) or "none"
 
 
 def again(stack: Stack, volume: str) -> str:
-    """Start the service again; what it then makes of the volume."""
+    """Start the service again; return the volume's status after that."""
     say("starting cinder_volume again")
     stack.clear_pauses()
     stack.restart_service(CONTAINER)
@@ -126,7 +119,7 @@ def again(stack: Stack, volume: str) -> str:
 
 
 def plain_stop(stack: Stack, seconds: float) -> Row:
-    """``docker stop``, ten seconds, as anybody would."""
+    """Stop by ``docker stop`` with ten seconds."""
     say("--- first, the engine's plain stop: docker stop --time 10")
     volume = in_flight(stack, seconds)
     since = begun = time.time()
@@ -134,17 +127,18 @@ def plain_stop(stack: Stack, seconds: float) -> Row:
     Watch(stack, volume).until(lambda: process.poll() is not None, 120)
     took = time.time() - begun
     at_exit = stack.api.status("volume", volume)
-    verdict = (
-        "none: docker stop says ok"
-        if process.returncode == 0
-        else f"docker stop failed ({process.returncode})"
-    )
-    sent = signals(stack, since)
-    return Row("docker stop -t 10", verdict, took, sent, at_exit, again(stack, volume))
+    events = stack.engine_events(CONTAINER, since)
+    return plain_row(process.returncode, took, events, at_exit, again(stack, volume))
+
+
+def plain_row(code: int, took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str) -> Row:
+    """Return the line of the engine's plain stop, which ended with this exit code after ``took`` seconds."""
+    verdict = "none: docker stop says ok" if code == 0 else f"docker stop failed ({code})"
+    return Row("docker stop -t 10", verdict, took, signals(events), at_exit, in_the_end)
 
 
 def graceful_stop(stack: Stack, seconds: float) -> Row:
-    """The module, by the ad hoc call of the README."""
+    """Stop by the module, with the ad hoc call of the README."""
     arguments = f"action=stop_container name={CONTAINER} graceful_shutdown_timeout=120"
     say(f"--- now the same with: ansible localhost -m kolla_docker -a '{arguments}'")
     volume = in_flight(stack, seconds)
@@ -154,12 +148,24 @@ def graceful_stop(stack: Stack, seconds: float) -> Row:
     for event in result.get("timeline", []):
         say(f"    told by the module: {event['at']:5.1f} s  {event['event']}")
     at_exit = stack.api.status("volume", volume)
-    sent = signals(stack, since)
-    return Row("kolla_docker", str(result.get("verdict")), took, sent, at_exit, again(stack, volume))
+    events = stack.engine_events(CONTAINER, since)
+    return graceful_row(result, took, events, at_exit, again(stack, volume))
+
+
+def graceful_row(
+    result: Mapping[str, Any], took: float, events: Iterable[EngineEvent], at_exit: str, in_the_end: str
+) -> Row:
+    """Return the line of the module's stop, which returned this result after ``took`` seconds."""
+    return Row("kolla_docker", str(result.get("verdict")), took, signals(events), at_exit, in_the_end)
+
+
+def is_good(row: Row) -> bool:
+    """Return whether the module's stop went well: one stop signal, no SIGKILL, and nothing lost."""
+    return (row.verdict, row.signals, row.in_the_end) == ("drained", "SIGTERM", "available")
 
 
 def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
-    """Run the module as a person would, and look on; its result."""
+    """Run the module as a person would, print what changes meanwhile, and return its result."""
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -187,7 +193,7 @@ def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
 
 
 def table(rows: list[Row], seconds: float) -> str:
-    """The rows as a person reads them."""
+    """Format the rows as a table."""
     head = ("way to stop", "it says", "seconds", "signals sent", "volume at exit", "volume in the end")
     lines = [
         (row.way, row.verdict, f"{row.seconds:.1f}", row.signals, row.at_exit, row.in_the_end) for row in rows
@@ -202,19 +208,18 @@ def table(rows: list[Row], seconds: float) -> str:
 
 
 def show(mode: str, seconds: float) -> int:
-    """Both ways, one after the other, and the table."""
+    """Show both ways, one after the other, and the table."""
     say("bringing the test stack up: MariaDB, RabbitMQ, cinder-api, -scheduler, -volume, -backup")
     stack = Stack()
     stack.up(mode=mode, service_timeout=100)  # below the 120 s that the demo gives, as it should be
     rows = [plain_stop(stack, seconds), graceful_stop(stack, seconds)]
     print(f"\n{table(rows, seconds)}\n")
     say("done; the stack stays up for the next run, 'tools/demo --down' removes all of it")
-    good = rows[1].verdict == "drained" and rows[1].in_the_end == "available"
-    return 0 if good else 1
+    return 0 if is_good(rows[1]) else 1
 
 
 def main() -> int:
-    """Read the arguments and act; 1 with a sentence when it did not work."""
+    """Run the command line; return 1 after an error."""
     parser = argparse.ArgumentParser(
         prog="tools/demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What the testbed raises; the message is one sentence a person can act on."""
+"""The testbed's errors; each message is one sentence that a person can act on."""
 
 from __future__ import annotations
 

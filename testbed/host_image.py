@@ -25,7 +25,7 @@ PACKAGES = (
     "ca-certificates,containernetworking-plugins,curl,dbus,docker.io,iproute2,iptables,openssh-server,podman,procps,"
     "python3,python3-dbus,python3-docker,python3-oslo.config,python3-pymysql,sudo,systemd,systemd-sysv"
 )
-# Debian 12 has no package of it.
+# Debian 12 has no package of podman-py.
 PODMAN_PY = "podman>=4.9,<6"
 FILES = HERE / "host_files"
 CHANGES = (
@@ -33,7 +33,7 @@ CHANGES = (
     "ENV container=docker",
     f"LABEL {LABEL}=image",
 )
-# Nothing of these has a meaning in a container, and each takes its time.
+# None of these units does anything useful in a container, and each takes time.
 MASKED = (
     "apt-daily.timer apt-daily-upgrade.timer console-getty.service dpkg-db-backup.timer e2scrub_all.timer "
     "e2scrub_reap.service fstrim.timer getty.target systemd-firstboot.service systemd-logind.service "
@@ -65,7 +65,7 @@ def _files() -> list[Path]:
 
 
 def ensure(client: docker.DockerClient) -> Image:
-    """Build the image where it is not there; returns it."""
+    """Build the image if it is missing, and return it."""
     image = host_image()
     if not images.present(client, image):
         with locked("images"):
@@ -87,7 +87,7 @@ def _build(client: docker.DockerClient, image: Image) -> None:
 
 @contextlib.contextmanager
 def _podman_py() -> Iterator[Path]:
-    """podman-py in a folder; what it depends on, the distribution has."""
+    """Return a folder with podman-py; its dependencies come from the distribution."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
         ran = subprocess.run(

@@ -46,17 +46,17 @@ FIRST_ADDRESS = 11
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 # Shares of the machine's processors for each host, against the 1024 that others have.
 CPU_SHARES = "TESTBED_CPU_SHARES"
-# All that a host's own engine asks for. The one that is left out some machines do not have themselves, and
-# no container can be started with it there.
+# The rights that a host's own engine needs. Some machines do not have CAP_SYS_RESOURCE themselves, and with it
+# no container could be started there.
 PRIVILEGES: dict[str, Any] = {
     "cap_add": ["ALL"],
     "cap_drop": ["SYS_RESOURCE"],
     "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
     "device_cgroup_rules": ["a *:* rwm"],
-    # All that runs in a host is under the host's own control group: its shares hold, and it goes with it.
+    # Everything in a host is below the host's control group, so the host's shares hold and nothing outlives it.
     "cgroupns": "private",
 }
-# What systemd takes for the order to stop all units and end.
+# systemd stops all units and exits at this signal.
 SHUT_DOWN = "SIGRTMIN+3"
 # On the machine's disk: an overlay does not stand on an overlay.
 DISKS = ("/var/lib/docker", "/var/lib/containers")
@@ -64,7 +64,7 @@ DISKS = ("/var/lib/docker", "/var/lib/containers")
 
 @dataclass(frozen=True)
 class Host:
-    """One managed host that is there."""
+    """One managed host."""
 
     name: str
     address: str
@@ -73,19 +73,19 @@ class Host:
 
     @property
     def engine(self) -> docker.DockerClient:
-        """The host's own Docker Engine; the caller closes it."""
+        """Return a client of the host's own Docker Engine; the caller closes it."""
         return docker.DockerClient(base_url=f"unix://{self.folder}/docker.sock", version="auto", timeout=120)
 
     def run(self, *command: str, **options: Any) -> str:
-        """Run a command as root on the host; returns what it printed, and raises where it failed."""
+        """Run a command as root on the host, and return its output. Raises TestbedError."""
         return containers.run_inside(self.container, list(command), f"'{' '.join(command)}'", **options)
 
     def put(self, path: str, data: str | bytes, mode: int = 0o600) -> None:
-        """Write a file there; its folder is made when it is missing."""
+        """Write a file on the host, and make its folder if that is missing."""
         _put(self.container, {path: (data if isinstance(data, bytes) else data.encode(), mode)})
 
     def load(self, *references: str) -> None:
-        """Bring images of this machine's engine into the host's."""
+        """Copy images of this machine's engine into the host's."""
         if not references:
             return
         with step(f"loading {', '.join(references)} into {self.name}"):
@@ -95,14 +95,14 @@ class Host:
             )
 
     def wait_ready(self, timeout: float) -> None:
-        """Until systemd has started what is enabled, the engine answers and SSH does."""
+        """Wait until systemd has started what is enabled, and the engine and SSH answer."""
         wait_until(self._ready, timeout, f"the host {self.name}", on_timeout=self._why_not)
 
     def _ready(self) -> bool:
         self.container.reload()
         if self.container.status != "running":
             raise NotReady(f"{self.name} is {self.container.status}.\n{self._why_not()}")
-        said = self.container.exec_run(["systemctl", "is-system-running"]).output.decode().strip()
+        said = containers.execute(self.container, ["systemctl", "is-system-running"]).output.decode().strip()
         if said == "degraded":
             raise NotReady(f"On {self.name} not all that is enabled could be started.\n{self._why_not()}")
         if said != "running":
@@ -114,11 +114,11 @@ class Host:
 
     def _why_not(self) -> str:
         try:
-            shown = self.container.exec_run(
-                ["sh", "-c", "systemctl --failed --no-legend; journalctl -n 30 -p 5"]
+            shown = containers.execute(
+                self.container, ["sh", "-c", "systemctl --failed --no-legend; journalctl -n 30 -p 5"]
             )
-            return str(shown.output.decode(errors="replace")).strip()
-        except APIError:
+            return shown.output.decode(errors="replace").strip()
+        except (APIError, TestbedError):
             return self.container.logs(tail=20).decode(errors="replace")
 
     def stop(self, timeout: int = 120) -> None:
@@ -161,7 +161,7 @@ class Hosts(Mapping[str, Host]):
     # -- coming and going
 
     def up(self, images: Sequence[str] = (), timeout: float = 180) -> Hosts:
-        """Make the hosts be there and ready, with these images in their engines; what is there is left alone."""
+        """Create and start the hosts that are missing, with these images in their engines."""
         ensure_packages(["openssh-client"])
         image = host_image.ensure(self.client)
         with step(f"hosts {', '.join(self._full(name) for name in self.names)}"):
@@ -221,7 +221,7 @@ class Hosts(Mapping[str, Host]):
         return {"all": {"hosts": {host.name: self.variables(host) for host in self.values()}}}
 
     def variables(self, host: Host) -> dict[str, Any]:
-        """What Ansible must know to reach one host."""
+        """Return the variables by which Ansible reaches a host."""
         return {
             "ansible_host": host.address,
             "ansible_user": "root",
@@ -282,7 +282,7 @@ class Hosts(Mapping[str, Host]):
         return self._host(there)
 
     def _ensure_store(self, host_image_reference: str, images: Sequence[str]) -> Path | None:
-        """Where the images are that new hosts begin with; a host is made and gone again to load them first."""
+        """Return the store of the images that new hosts begin with; a temporary host loads them first."""
         name = image_store.name_of(self.client, host_image_reference, images)
         with locked("host-images"):
             if image_store.find(self.client, name) is None and not all(one in self for one in self.names):
@@ -344,7 +344,7 @@ class Hosts(Mapping[str, Host]):
         return next(str(one) for one in list(subnet)[FIRST_ADDRESS:-1] if str(one) not in taken)
 
     def _placed(self) -> list[Host]:
-        """Those that have their address."""
+        """Return the hosts that have their address."""
         found = []
         for container in self._containers():
             with contextlib.suppress(KeyError, TypeError):
@@ -354,7 +354,7 @@ class Hosts(Mapping[str, Host]):
     # -- keys
 
     def _make_keys(self) -> None:
-        """The testbed's own, and one that all the hosts show."""
+        """Make the testbed's own key, and the host key that all hosts share."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("id_ed25519", "host_ed25519"):
             file = self.folder / name
@@ -389,7 +389,7 @@ class Hosts(Mapping[str, Host]):
 
 
 def remove_everything(client: docker.DockerClient) -> None:
-    """All hosts of all prefixes, and the images that are kept for new ones."""
+    """Remove all hosts of all prefixes, and the images kept for new hosts."""
     networks = client.networks.list(filters={"label": PREFIX_LABEL})
     for prefix in sorted({network.attrs["Labels"][PREFIX_LABEL] for network in networks}):
         Hosts(prefix=prefix).down()
@@ -417,7 +417,7 @@ def _put(container: Container, files: Mapping[str, tuple[bytes, int]]) -> None:
 
 
 def _pipe(first: list[str], second: list[str]) -> None:
-    """first | second, and raise where either fails."""
+    """Run first | second. Raises TestbedError when either fails."""
     with subprocess.Popen(first, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as source:
         sink = subprocess.run(second, stdin=source.stdout, capture_output=True, check=False)
         said = (source.stderr.read() if source.stderr else b"") + sink.stderr

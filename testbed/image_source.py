@@ -28,16 +28,16 @@ class ImageSource:
         self._session.trust_env = False  # no proxy for our own machine
 
     def healthy(self) -> bool:
-        """Whether it answers."""
+        """Return whether the API answers."""
         return self._session.get(f"{self.base}/schemas/image", timeout=5).status_code == 200
 
     @staticmethod
     def new() -> str:
-        """The id of an image that nobody has asked for yet."""
+        """Return the id of an image that nobody has asked for yet."""
         return str(uuid.uuid4())
 
     def get(self, image_id: str) -> dict[str, Any]:
-        """What the API tells of the image."""
+        """Return the API's record of the image."""
         answer = self._session.get(f"{self.base}/images/{image_id}", timeout=30)
         if answer.status_code >= 400:
             raise TestbedError(f"GET image {image_id}: {answer.status_code} {answer.text[:400]}")
@@ -45,7 +45,7 @@ class ImageSource:
         return found
 
     def is_in(self, file: Path, image_id: str) -> bool:
-        """Whether the volume's file begins with the whole image."""
+        """Return whether the volume's file begins with the whole image."""
         image = self.get(image_id)
         with file.open("rb") as stream:
             begin = stream.read(image["size"])

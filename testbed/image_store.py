@@ -26,7 +26,7 @@ WHOLE = ".whole"
 
 
 def name_of(client: docker.DockerClient, host_image: str, references: Sequence[str]) -> str:
-    """The store's volume for these images: other images have another."""
+    """Name the store's volume for these images."""
     ids = [_id(client, reference) for reference in sorted(references)]
     return VOLUME + images.digest_of(host_image, *sorted(references), *ids)
 
@@ -41,7 +41,7 @@ def _id(client: docker.DockerClient, reference: str) -> str:
 
 
 def find(client: docker.DockerClient, name: str) -> Path | None:
-    """The store's folder, or None where it is not there or not whole."""
+    """Return the store's folder, or None when it is missing or incomplete."""
     try:
         folder = Path(client.volumes.get(name).attrs["Mountpoint"])
     except NotFound:
@@ -65,7 +65,7 @@ def link_into(folder: Path, host: Container) -> None:
 
 
 def remove_all(client: docker.DockerClient) -> None:
-    """Every store."""
+    """Remove every store."""
     for volume in client.volumes.list(filters={"label": STORE_LABEL}):
         volume.remove(force=True)
 

@@ -55,7 +55,7 @@ done
 [ ! -d /opt/{project}/etc/{project} ] || cp -a /opt/{project}/etc/{project} /etc/{project}
 mkdir -p /etc/{project} /var/lib/{project} /var/log/kolla
 """
-# What stands beside a project in its image. Placement lives in Nova's venv, for it needs nothing that Nova does not.
+# Further packages in a project's image. Placement lives in Nova's venv, because it needs nothing else.
 BESIDE = {"nova": ("openstack-placement",)}
 # NOTE: Nova loads compute drivers from nova.virt only, and the testbed's are mounted at /opt/testbed.
 INSTALL_BESIDE = {
@@ -73,7 +73,7 @@ python3 -m compileall -q /opt/nova/lib/python3*/site-packages/placement || true
 
 @dataclass(frozen=True)
 class Image:
-    """A name and a tag; the tag says what is inside."""
+    """The name and the tag of an image; the tag is a hash of its contents."""
 
     name: str
     tag: str
@@ -109,7 +109,7 @@ def image_named(name: str) -> Image:
 
 
 def present(client: docker.DockerClient, image: Image) -> bool:
-    """Whether the image is there already."""
+    """Return whether the image exists."""
     try:
         client.images.get(image.reference)
         return True
@@ -118,7 +118,7 @@ def present(client: docker.DockerClient, image: Image) -> bool:
 
 
 def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
-    """Build what is missing of base, cinder, nova; returns the images by name."""
+    """Build the missing ones of base, cinder and nova; return the images by name."""
     wanted = {name: image_named(name) for name in dict.fromkeys(("base", *names))}
     if not all(present(client, image) for image in wanted.values()):
         with locked("images"):
@@ -127,7 +127,7 @@ def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
 
 
 def _build(client: docker.DockerClient, wanted: dict[str, Image]) -> None:
-    """Build those that are still missing once it is our turn."""
+    """Build the images that are still missing once the lock is held."""
     missing = [name for name, image in wanted.items() if not present(client, image)]
     projects = [name for name in missing if name != "base"]
     ensure_packages(["mmdebstrap", "python3-venv"])
@@ -141,7 +141,7 @@ def _build(client: docker.DockerClient, wanted: dict[str, Image]) -> None:
 
 
 def _side_by_side(jobs: list[Callable[[], None]]) -> None:
-    """Run the jobs in threads; the first error is raised once all have ended."""
+    """Run the jobs in threads. Raises the first error once all have ended."""
     errors: list[BaseException] = []
 
     def run(job: Callable[[], None]) -> None:
@@ -224,7 +224,7 @@ def import_root(
                 stream_src=True,
             )
         except APIError as error:
-            # NOTE: nobody reads what it writes any more, so it would never end by itself.
+            # NOTE: nobody reads its output any more, so it would never end by itself.
             maker.terminate()
             raise TestbedError(
                 f"The engine would not import {image.reference}: {error.explanation}"
@@ -239,7 +239,7 @@ def import_root(
 
 
 def _give_final_tag(client: docker.DockerClient, image: Image) -> None:
-    """Only a whole image gets its real tag; one cut half way is never taken for it."""
+    """Give the image its tag only once it is complete, so that a partial one is never used."""
     half = f"{REPOSITORY}/{image.name}:half-built"
     client.images.get(half).tag(f"{REPOSITORY}/{image.name}", image.tag)
     client.images.remove(half, noprune=True)
@@ -299,7 +299,7 @@ def _build_project(client: docker.DockerClient, base: Image, image: Image) -> No
 
 
 def remove_all(client: docker.DockerClient) -> int:
-    """Remove every image of ours, of any tag; returns how many."""
+    """Remove every image of the testbed, of any tag; return their number."""
     names = [tag for image in client.images.list() for tag in image.tags if tag.startswith(f"{REPOSITORY}/")]
     # The base goes last: the others are layers on top of it.
     for name in sorted(names, key=lambda tag: tag.startswith(f"{REPOSITORY}/base")):

@@ -1,6 +1,6 @@
-"""The systemd unit of a container in kolla-ansible's own form (FACTS 6).
+"""The systemd unit of a container in kolla-ansible's own form (module_utils/kolla_systemd_worker.py there).
 
-Its ``Restart=always`` is what makes a bare kill come undone.
+Because of its ``Restart=always`` systemd starts a container again that was only killed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WantedBy=multi-user.target
 
 
 def name_of(container: str) -> str:
-    """What the unit of a container is called."""
+    """Return the name of a container's unit."""
     return f"kolla-{container}-container.service"
 
 

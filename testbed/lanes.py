@@ -37,7 +37,7 @@ TOUCH_EVERY = 1  # seconds
 
 
 class Lane(Slowed):
-    """One cinder-volume and one cinder-backup more; every object of one name is the same lane."""
+    """A further cinder-volume and cinder-backup; all objects of one name are the same lane."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Lane(Slowed):
     # -- coming and going
 
     def up(self, timeout: float = 240) -> Lane:
-        """Make the lane be there and ready; what is there and right is left alone."""
+        """Create and start what is missing of the lane, and wait until it serves."""
         names = [self.container_name(kind) for kind in self.kinds]
         for name in names:
             containers.refuse_strangers(self.stack.client, name)
@@ -98,7 +98,7 @@ class Lane(Slowed):
         return self
 
     def start(self, kind: str, timeout: float = 240) -> str:
-        """Start a stopped ``volume`` or ``backup``, make it again when it is gone, and wait until it serves."""
+        """Start a stopped ``volume`` or ``backup``, create a missing one, and wait until it serves."""
         done = self._ensure(kind)
         self.wait_ready([kind], timeout)
         return done
@@ -122,7 +122,7 @@ class Lane(Slowed):
         self._forget_services()
 
     def _forget_services(self) -> None:
-        """As ``cinder-manage service remove`` does: a service that is gone for good is not one that is down."""
+        """Delete the services' rows, as ``cinder-manage service remove`` does: they are gone, not down."""
         server = containers.find(self.stack.client, MARIADB)
         if server is None or server.status != "running":
             return
@@ -161,21 +161,21 @@ class Lane(Slowed):
         )
 
     def container_name(self, kind: str) -> str:
-        """The container of the ``volume`` or the ``backup``."""
+        """Return the name of the container of the ``volume`` or the ``backup``."""
         if kind not in KINDS:
             raise TestbedError(f"A lane has {' and '.join(KINDS)}, not {kind}.")
         return {"volume": self.volume, "backup": self.backup}[kind]
 
     def container(self, kind: str) -> Container:
-        """The engine's object of it."""
+        """Return the engine's object of the container."""
         return self.stack.container(self.container_name(kind))
 
     def config(self, kind: str) -> str:
-        """The path of its cinder.conf."""
+        """Return the path of the service's cinder.conf."""
         return str(cinder_config.folder_of(self.container_name(kind)) / "cinder.conf")
 
     def module_arguments(self, kind: str) -> str:
-        """What kolla_docker is told of it, but for the action."""
+        """Return kolla_docker's arguments for the service, without the action."""
         return f"name={self.container_name(kind)} service=cinder-{kind} service_config={self.config(kind)}"
 
     @property
@@ -189,11 +189,11 @@ class Lane(Slowed):
         return CINDER_DIR / "volumes" / folder / f"volume-{volume['id']}"
 
     def engine_events(self, kind: str, since: float) -> list[EngineEvent]:
-        """What the engine recorded of it from then until now."""
+        """Return the engine's events of the service's container since then."""
         return self.stack.engine_events(self.container_name(kind), since)
 
     def kill_operation(self, resource_id: str, timeout: float = 180) -> None:
-        """The operation that sleeps on this resource neither goes on nor ends any more, while its service lives."""
+        """Make the operation that sleeps on this resource hang for good, while its service lives."""
         dying = self._folder / "dying"
         dying.mkdir(exist_ok=True)
         told = dying / resource_id
@@ -205,7 +205,7 @@ class Lane(Slowed):
 
 
 def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:
-    """All of them side by side; the first error is raised once all have ended."""
+    """Bring all lanes up side by side. Raises the first error once all have ended."""
     lanes = list(lanes)
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
         futures = [pool.submit(lane.up, timeout) for lane in lanes]
@@ -213,7 +213,7 @@ def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:
 
 
 def down_together(lanes: Iterable[Lane]) -> None:
-    """All of them, side by side; the first error is raised once all have ended."""
+    """Remove all lanes side by side. Raises the first error once all have ended."""
     lanes = list(lanes)
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:
         futures = [pool.submit(lane.down) for lane in lanes]
@@ -223,7 +223,7 @@ def down_together(lanes: Iterable[Lane]) -> None:
 
 @contextlib.contextmanager
 def lanes_up(*lanes: Lane) -> Iterator[list[Lane]]:
-    """All of them up together, and removed in the end."""
+    """Bring the lanes up together, and remove them at the end."""
     try:
         yield up_together(lanes)
     finally:

@@ -1,4 +1,4 @@
-"""One at a time, over all processes on this machine: builds, and the choice of ports."""
+"""Locks between all processes on this machine, for builds and the choice of ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.paths import LOCK_DIR
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold the lock of this name; the kernel gives it back when a process dies."""
+    """Hold the lock of this name; the kernel releases it when the process dies."""
     LOCK_DIR.mkdir(parents=True, exist_ok=True)
     with (LOCK_DIR / name).open("w") as file:
         try:

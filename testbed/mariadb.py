@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import docker
 import pymysql
@@ -32,7 +32,7 @@ from testbed.paths import CACHE_DIR, LABEL, STATE_DIR
 from testbed.setup_host import ensure_host
 from testbed.waiting import wait_until
 
-# Which project makes a schema, and by what command.
+# The project and the command that make each schema.
 SCHEMAS = {
     "cinder": ("cinder", ("cinder-manage", "db", "sync")),
     "nova_api": ("nova", ("nova-manage", "api_db", "sync")),
@@ -40,8 +40,8 @@ SCHEMAS = {
     "nova_cell0": ("nova", ("nova-manage", "db", "sync", "--local_cell")),
 }
 SOCKET = "/var/lib/mysql/mysqld.sock"
-# Nothing here outlives the machine, so nothing needs to reach the disk. But what was committed outlives the
-# server, which tests kill: 2 hands it to the kernel at once, 0 would keep it for up to a second.
+# Nothing needs to survive a crash of the machine, so nothing has to reach the disk. But commits must survive the
+# server, which tests kill: 2 hands them to the kernel at once, 0 would keep them for up to a second.
 SPEED = (
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-buffer-pool-size=128M",
@@ -64,7 +64,7 @@ chmod 0644 *.pem
 
 @dataclass
 class MariaDB:
-    """One running (or stopped) server."""
+    """One server, running or stopped."""
 
     client: docker.DockerClient
     name: str
@@ -108,7 +108,7 @@ class MariaDB:
         )
 
     def up(self, image: str) -> str:
-        """Make the container be there and answer."""
+        """Create or start the container, and wait until the server answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         CACHE_DIR.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ class MariaDB:
         )
 
     def wait(self, timeout: float = 180) -> None:
-        """Until the server lets us in."""
+        """Wait until the server accepts a connection."""
 
         def answers() -> bool:
             self._still_running()
@@ -179,13 +179,13 @@ class MariaDB:
     def execute(
         self, statement: str, parameters: tuple[Any, ...] = (), database: str | None = None
     ) -> list[Any]:
-        """One statement, all its rows."""
+        """Run one statement, and return all rows."""
         with self.connect(database) as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return list(cursor.fetchall())
 
     def create_user(self, user: str, password: str, grants: str = "ALL", on: str = "*.*") -> None:
-        """A user from anywhere, with these rights."""
+        """Create a user who may connect from anywhere, with these rights."""
         self.execute(f"CREATE OR REPLACE USER `{user}`@`%%` IDENTIFIED BY %s", (password,))
         self.execute(f"GRANT {grants} ON {on} TO `{user}`@`%`")
 
@@ -204,21 +204,21 @@ class MariaDB:
         return f"mysql+pymysql://root:{self.root_password}@127.0.0.1:{self.port}/{database}"
 
     def stop(self, timeout: int = 10) -> None:
-        """Stop the server; its data stay."""
+        """Stop the server, and keep its data."""
         self.client.containers.get(self.name).stop(timeout=timeout)
 
     def kill(self) -> None:
-        """End the server as a crash does; its data stay."""
+        """Kill the server, and keep its data."""
         self.client.containers.get(self.name).kill()
 
     def start(self, wait: bool = True) -> None:
-        """Start it again after stop() or kill()."""
+        """Start the server again after stop() or kill()."""
         self.client.containers.get(self.name).start()
         if wait:
             self.wait()
 
     def remove(self) -> None:
-        """The container, its data and its folder."""
+        """Remove the container, its data and its folder."""
         containers.remove(self.client, self.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -343,12 +343,13 @@ def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, d
 
 def _dump(server: MariaDB, database: str, dump: Path) -> None:
     command = ["mariadb-dump", "-S", SOCKET, "--single-transaction", "--skip-comments", database]
-    code, streams = server.client.containers.get(server.name).exec_run(command, demux=True)
-    output, errors = cast("tuple[bytes | None, bytes | None]", streams)
-    if code or not output:
-        raise TestbedError(f"mariadb-dump of {database} failed: {(errors or b'').decode(errors='replace')}")
+    ran = containers.execute(server.client.containers.get(server.name), command)
+    if ran.code or not ran.stdout:
+        raise TestbedError(
+            f"mariadb-dump of {database} failed: {ran.output.decode(errors='replace')[-1200:]}"
+        )
     half = dump.with_suffix(f".half-{os.getpid()}")
-    half.write_bytes(output)
+    half.write_bytes(ran.stdout)
     half.rename(dump)
 
 

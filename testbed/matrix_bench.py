@@ -1,4 +1,4 @@
-"""What the rows of the matrix need of a lane: volumes of known content, and slow operations that are in flight."""
+"""Volumes of known content and slow operations in flight, for the rows of the matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from testbed.lanes import Lane
-from testbed.matrix import BACKUP, GONE, VOLUME, Operation, State
+from testbed.matrix_terms import GONE, VOLUME, Operation, State
 from testbed.paths import CINDER_DIR
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -23,17 +23,17 @@ GIB = 1024**3
 CHUNKS = 16  # of a backup of 1 GiB
 BLOCK = 64 * 1024
 MIB = 1024**2
-# Where a volume's content is: the first and the last bytes, and some that no copying in large pieces starts at.
+# Places of a volume's content: its first and last bytes, and an odd offset at which no large copy starts.
 OFFSETS = (0, 300 * MIB + 7, GIB - MIB)
 POLL = 0.4
 
 
 class Bench:
-    """One lane, and how long operations take on it."""
+    """A lane, and how long its operations take."""
 
     def __init__(self, stack: Stack, lane: Lane, seconds: float) -> None:
         self.stack, self.lane, self.seconds = stack, lane, seconds
-        self._frozen: list[Container] = []
+        self._paused: list[Container] = []
         self.api = stack.api
         self.first, self.second = lane.backends
         self._begun = time.time()
@@ -41,7 +41,7 @@ class Bench:
     # -- things with known content
 
     def volumes(self, number: int) -> list[str]:
-        """Volumes of 1 GiB with content on the first backend; their ids."""
+        """Create volumes of 1 GiB with content on the first backend; return their ids."""
         made = [str(self.api.create_volume(1, "matrix", backend=self.first)["id"]) for _ in range(number)]
         for volume in made:
             self.api.wait_status("volume", volume, "available")
@@ -59,14 +59,14 @@ class Bench:
         return backup
 
     def file_of(self, volume: str, backend: str | None = None) -> Path:
-        """Where the driver keeps it; the file's name is not the volume's id once it was migrated."""
+        """Return the volume's file, whose name is not the volume's id once it was migrated."""
         found = self.api.get("volume", volume)
         backend = backend or self._backend(found)
         name = found.get("os-vol-mig-status-attr:name_id") or volume
         return self.folder(backend) / f"volume-{name}"
 
     def host_of(self, volume: str) -> str:
-        """host@backend#pool of a volume."""
+        """Return host@backend#pool of a volume."""
         return str(self.api.get("volume", volume).get("os-vol-host-attr:host"))
 
     @staticmethod
@@ -75,14 +75,14 @@ class Bench:
         return host.partition("@")[2].partition("#")[0]
 
     def folder(self, backend: str | None = None) -> Path:
-        """Of a backend's volumes and snapshots."""
+        """Return the folder of a backend's volumes and snapshots."""
         return CINDER_DIR / "volumes" / (backend or self.first)
 
     def snapshot_file(self, snapshot: str) -> Path:
         return self.folder() / f"snapshot-{snapshot}"
 
     def backup_files(self, backup: str) -> list[Path]:
-        """The chunks of a backup, in order."""
+        """Return the chunks of a backup, in order."""
         return sorted(
             file
             for file in (CINDER_DIR / "backup").rglob(f"*_backup_{backup}-*")
@@ -92,30 +92,30 @@ class Bench:
     # -- slow operations, in flight
 
     def slow(self, operation: str, share: float = 1.0) -> None:
-        """From now on it takes as long as the operations of this matrix do, counted from ``go_on``."""
+        """Make the operation take as long as the matrix wants, counted from ``go_on``."""
         self._begun = time.time() - 1
         self.lane.hold()
         self.lane.set_pause(operation, self.seconds * share)
 
-    def freeze(self, of: str) -> None:
-        """What is asked of this service waits, until half of an operation's time after ``go_on``."""
+    def pause(self, of: str) -> None:
+        """Pause a service's container; what is asked of it waits until half of an operation's time after ``go_on``."""
         container = self.lane.container(of)
         container.pause()
-        self._frozen.append(container)
+        self._paused.append(container)
 
     def go_on(self) -> None:
-        """What is in flight takes its time from now on."""
+        """Let the operations in flight take their time."""
         self.lane.go_on()
-        while self._frozen:
+        while self._paused:
             time.sleep(self.seconds / 2)
-            self._frozen.pop().unpause()
+            self._paused.pop().unpause()
 
     def begun(self, operation: str, resource: str, of: str = VOLUME) -> None:
-        """Wait until the service has begun it: its driver says so before it pauses."""
+        """Wait until the service has begun the operation: its driver logs it before it pauses."""
         self.logged(rf"testbed: {operation} of \S*{resource}\S* takes", of)
 
     def logged(self, words: str, of: str = VOLUME) -> None:
-        """Wait until the service has said so since the operations were made slow."""
+        """Wait until the service has logged these words since the operations were made slow."""
         container = self.lane.container(of)
 
         def seen() -> bool:
@@ -127,7 +127,7 @@ class Bench:
     # -- the end
 
     def available(self, volume: str, size: int = 1, content: str | None = None) -> str:
-        """What is wrong with a volume that should be there, with this content if one is given."""
+        """Return what is wrong with a volume that should exist, with this content if one is given."""
         found = self.api.get("volume", volume)
         if found["size"] != size:
             return f"the row says {found['size']} GiB and not {size}"
@@ -150,7 +150,7 @@ class Bench:
         wait_until(named, 180, f"backup {backup} asking for its volume", interval=POLL)
 
     def clean(self) -> None:
-        """Nothing of the cell before is left, neither rows nor files, whatever became of it."""
+        """Remove all rows and files of the cell before."""
         self.go_on()
         self.lane.clear_pauses()
         ours = tuple(f"{self.lane.host}@{one}%" for one in (self.first, self.second))
@@ -181,7 +181,7 @@ class Bench:
 
 
 def fill(file: Path) -> str:
-    """Write a MiB of random bytes here and there; returns what content_of will say."""
+    """Write a MiB of random bytes at each of OFFSETS; return the file's checksum."""
     with open(file, "r+b") as stream:
         for offset in OFFSETS:
             stream.seek(offset)
@@ -190,7 +190,7 @@ def fill(file: Path) -> str:
 
 
 def content_of(files: Iterable[Path]) -> str:
-    """A checksum of what the files hold one after the other, where it is not zero; holes are not read."""
+    """Return a checksum of the files' contents, one after the other; holes are not read."""
     digest, start = hashlib.sha256(), 0
     nothing = bytes(BLOCK)
     for file in files:
@@ -207,7 +207,7 @@ def content_of(files: Iterable[Path]) -> str:
 
 
 def _next_data(descriptor: int, offset: int, size: int) -> int:
-    """The block that holds the next byte that is no hole."""
+    """Return the block of the next byte that is not in a hole."""
     try:
         found = os.lseek(descriptor, offset, os.SEEK_DATA)
     except OSError:  # ENXIO: nothing but a hole up to the end
@@ -216,9 +216,6 @@ def _next_data(descriptor: int, offset: int, size: int) -> int:
 
 
 def gone(what: str, resource: str, resource_id: str, file: Path, **more: Any) -> Operation:
-    """The operation that ends with the resource and its file away."""
+    """Return the operation that ends when the resource and its file are gone."""
     check = lambda: f"{file.name} is still there" if file.exists() else ""  # noqa: E731
     return Operation(what, (State(resource, resource_id, GONE),), check, **more)
-
-
-__all__ = ["BACKUP", "VOLUME", "Bench", "content_of", "fill", "gone"]

@@ -1,4 +1,4 @@
-"""The page of the matrix's results, made of the JSON that tools/matrix wrote, and of nothing else."""
+"""The page of the matrix's results, made of the JSON file that tools/matrix wrote, and of nothing else."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from testbed.matrix import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
 from testbed.matrix_results import COMMIT
 from testbed.matrix_rows import BY_NAME, HONEST
+from testbed.matrix_terms import KOLLA_ANSIBLE, NOT_RUN, OURS, PLAIN, STOP, UPGRADE, WAYS, Cell
 
 TITLES = {
     STOP: "kolla_docker: stop",
@@ -24,7 +24,7 @@ HEAD = """\
 The matrix
 ==========
 
-.. This page is made by tools/matrix, of matrix.json beside it. What it says is changed in testbed/matrix_page.py.
+.. This page is made by tools/matrix. Its words are in testbed/matrix_page.py.
 
 Each kind of operation of a real, stock Cinder is in flight, about {seconds:g} s from its end, while the service that
 works on it is ended and started again, in four ways:
@@ -69,16 +69,14 @@ What it says when work is lost
 """
 
 HONEST_WORDS = """
-A verdict must not claim more than the database shows. In each cell above, ``drained`` was held against the rows {when},
-and what the module says of each operation against what became of it. These stops are meant not to drain, to see that
-they say so{patience}:
+A verdict must not claim more than the database shows. In each cell above, ``drained`` was compared with the rows at the
+moment that the engine told of the exit, and what the module says of each operation with what became of it. These stops
+are meant not to drain, to see that they say so{patience}:
 """
-AT_THE_END = "at the moment that the engine told of the exit"
-OLDER = ", but in the upgrades of an older run ({number}) only once the new container served"
 
 
 def made_of(results: dict[str, Any]) -> str:
-    """The page in reStructuredText."""
+    """Return the page in reStructuredText."""
     cells = [Cell.from_dict(one) for one in results["cells"]]
     rows = [cell for cell in cells if not _is_honesty(cell)]
     honesty = [cell for cell in cells if _is_honesty(cell)]
@@ -89,21 +87,18 @@ def made_of(results: dict[str, Any]) -> str:
     )
     parts = [head, _gain(rows), NOTES.lstrip("\n")]
     parts += [_table(mode, [cell for cell in rows if cell.mode == mode]) for mode in MODE_TITLES]
-    parts += [_honest_head(rows, honesty), _honesty(honesty), _problems(cells)]
+    parts += [_honest_head(honesty), _honesty(honesty), _problems(cells)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
 
 
-def _honest_head(rows: Sequence[Cell], honesty: Sequence[Cell]) -> str:
-    # NOTE: of a stop the states were those at the exit at all times.
-    older = sum(cell.way == UPGRADE and not all(one.ended for one in cell.stops) for cell in rows)
-    when = AT_THE_END + (OLDER.format(number=older) if older else "")
+def _honest_head(honesty: Sequence[Cell]) -> str:
     patience = f"; what was not right was given {_patience(honesty)}" if honesty else ""
-    words = _wrapped(HONEST_WORDS.format(when=when, patience=patience))
+    words = _wrapped(HONEST_WORDS.format(patience=patience))
     return f"{HONEST_TITLE.lstrip()}{words}\n\n"
 
 
 def _patience(cells: Sequence[Cell]) -> str:
-    """How long was waited; by ways where it was not the same."""
+    """Tell how long losses were waited for, by ways where that differs."""
     found: dict[float, list[str]] = {}
     for way in WAYS:
         for patience in sorted({cell.patience for cell in cells if cell.way == way}):
@@ -118,7 +113,7 @@ def _is_honesty(cell: Cell) -> bool:
 
 
 def _runs(runs: Sequence[dict[str, Any]], cells: Sequence[Cell]) -> str:
-    """How often each cell was run, and which are of which run."""
+    """Tell how often each cell was run, and in which run."""
     most = max((cell.attempt for cell in cells if cell.way in OURS), default=1)
     times = "once" if most == 1 else f"{most} times under kolla_docker and once in the other ways"
     lines = []
@@ -156,7 +151,7 @@ def _list_table(widths: Sequence[int], head: Sequence[str], body: Iterable[Seque
 
 
 def _gain(cells: Sequence[Cell]) -> str:
-    """A line for each way: how many were done and lost, in each mode."""
+    """Return a line for each way: operations done and lost in each mode."""
     body = []
     for way in WAYS:
         ours = [cell for cell in cells if cell.way == way]
@@ -195,7 +190,7 @@ def _table(mode: str, cells: Sequence[Cell]) -> str:
 
 
 def _cell(cells: Sequence[Cell]) -> str:
-    """Words and seconds; where a cell was run several times, how often each came out."""
+    """Return words and seconds; of a cell that was run several times, how often each came out."""
     if not cells:
         return "–"
     words = Counter(_words(cell) for cell in cells)
@@ -208,7 +203,7 @@ def _cell(cells: Sequence[Cell]) -> str:
 
 
 def _words(cell: Cell) -> str:
-    """What was lost stands out; of what was done nothing need."""
+    """Set losses in bold."""
     text = cell.word
     if cell.lost:
         text = f"**{text}**"
@@ -240,24 +235,34 @@ def _honesty(cells: Sequence[Cell]) -> str:
 
 
 def _problems(cells: Sequence[Cell]) -> str:
-    """What kolla_docker got wrong, if anything, in the open; and what could not be tried."""
+    """List what kolla_docker got wrong, and what could not be tried."""
     stops = [one for cell in cells if cell.way in OURS and not _is_honesty(cell) for one in cell.stops]
     verdicts = Counter(one.verdict for one in stops)
     said = ", ".join(f"{number} ``{verdict}``" for verdict, number in verdicts.items())
-    frozen = sum(one.exit == "freeze" for one in stops)
     parts = [
         f"\nThe verdicts of the {len(stops)} stops and upgrades by kolla_docker above: {said or 'none'}.\n"
-        f"{frozen} of them ended frozen.\n"
     ]
     wrong = [(cell.name, problem) for cell in cells for problem in cell.problems if cell.word != NOT_RUN]
     if wrong:
         parts.append(_section("What went wrong", (f"* {name}: {problem}" for name, problem in wrong)))
     else:
-        parts.append("Nothing was lost in them, and nothing was said that is not so.\n")
+        parts.append(_lost_late(cells) + "In none of them did a verdict claim what is not so.\n")
     missing = [f"* {cell.name}" for cell in cells if cell.word == NOT_RUN]
     if missing:
         parts.append(_section("What could not be tried, for the test stack was disturbed", missing))
     return "".join(parts)
+
+
+def _lost_late(cells: Sequence[Cell]) -> str:
+    """Tell how many requests were lost that came while the service exited."""
+    ours = [cell for cell in cells if cell.way in OURS and not _is_honesty(cell)]
+    lost = [fate for cell in ours for fate in cell.lost]
+    if not lost:
+        return "Nothing was lost in them.\n"
+    sent = sum(fate.sent is not None for cell in ours for fate in cell.fates)
+    return (
+        f"Of {sent} requests sent during a stop, {len(lost)} were lost: they came while the service exited.\n"
+    )
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

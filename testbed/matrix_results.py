@@ -1,4 +1,4 @@
-"""What tools/matrix has seen, in matrix.json: the cells, each with the date and the commit of the run that it is of."""
+"""What tools/matrix has seen, as a JSON file: cells, each with the date and the commit of its run."""
 
 from __future__ import annotations
 
@@ -10,35 +10,16 @@ from typing import Any
 
 from testbed.console import say
 from testbed.errors import TestbedError
-from testbed.matrix import NOT_RUN, OURS, Cell, Job
+from testbed.matrix import Job
+from testbed.matrix_terms import NOT_RUN, Cell
 
 COMMIT = "kolla-drain"  # among the versions
 
 
-def current(results: dict[str, Any]) -> dict[str, Any]:
-    """In today's form: older ones have one date and one commit for all, and no runs."""
-    if "runs" in results:
-        return results
-    made, commit = results["made"], results["versions"][COMMIT]
-    cells = [
-        {**cell, "made": made, "commit": commit, "patience": results["seconds"] + _patience_then(cell)}
-        for cell in results["cells"]
-    ]
-    run = {"made": made, "versions": results["versions"]}
-    return {"seconds": results["seconds"], "runs": [run], "cells": cells}
-
-
-def _patience_then(cell: dict[str, Any]) -> float:
-    """How long the matrix waited beside an operation's own length, when this was not kept."""
-    if not cell["name"].startswith(f"{cell['row']}-{cell['way']}-"):
-        return 10.0  # a stop that was meant not to drain
-    return 60.0 if cell["way"] in OURS else 20.0
-
-
 def read(file: Path) -> dict[str, Any]:
-    """The results, in today's form."""
+    """The results of the runs so far. Raises TestbedError when there are none."""
     try:
-        return current(json.loads(file.read_text()))
+        return dict(json.loads(file.read_text()))
     except FileNotFoundError as error:
         raise TestbedError(f"There is no {file} yet: run all of the matrix first.") from error
 
@@ -49,7 +30,7 @@ def nothing(seconds: float) -> dict[str, Any]:
 
 
 def kept(results: dict[str, Any], seconds: float, again: Iterable[Job] = ()) -> dict[str, Any]:
-    """Without the cells that could not be run, and without those that are run again."""
+    """Drop the cells that could not be run, and those that are run again."""
     if results["seconds"] != seconds:
         raise TestbedError(
             f"The results are of operations of {results['seconds']:g} s: go on with --seconds of that."
@@ -65,7 +46,7 @@ def kept(results: dict[str, Any], seconds: float, again: Iterable[Job] = ()) -> 
 
 @dataclass
 class Record:
-    """A run's cells added to what there is."""
+    """Adds a run's cells to the results."""
 
     file: Path | None
     results: dict[str, Any]
@@ -79,8 +60,8 @@ class Record:
             self.results["runs"].append(run)
 
     def add(self, cell: Cell) -> None:
-        """One more; a line for whoever looks on."""
-        # Tracebacks are for whoever looks on, not for the page.
+        """Add a cell, and print a line."""
+        # Tracebacks are printed and do not belong on the page.
         brief = tuple(problem.splitlines()[0][:200] for problem in cell.problems)
         cell_of_run = replace(cell, problems=brief, made=self.made, commit=self.versions[COMMIT])
         cells = self.results["cells"]
@@ -89,10 +70,9 @@ class Record:
         shown = lines[:1] if not cell.problems else lines
         say(f"{len(cells)}/{self.expected} " + "\n".join([*shown, *_ended(cell)]))
         if self.file:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(json.dumps(self.results, indent=1) + "\n")
 
 
 def _ended(cell: Cell) -> list[str]:
-    return [
-        f"      {one.verdict} {one.exit} {one.seconds:.1f} s".rstrip() for one in cell.stops if one.verdict
-    ]
+    return [f"      {one.verdict} {one.seconds:.1f} s" for one in cell.stops if one.verdict]

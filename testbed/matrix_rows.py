@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from testbed.image_source import CHUNKS as IMAGE_CHUNKS
-from testbed.matrix import BACKUP, GONE, OURS, STOP, VOLUME, Honesty, Job, Operation, Row, State
+from testbed.matrix import Honesty, Job, Row
 from testbed.matrix_bench import CHUNKS, Bench, content_of, gone
+from testbed.matrix_terms import BACKUP, GONE, OURS, STOP, VOLUME, Operation, State
 from testbed.stack import MODES
 
 
@@ -139,9 +140,9 @@ def backup_create(bench: Bench, had: Known) -> list[Operation]:
 
 
 def backup_create_first_hop(bench: Bench, had: Known) -> list[Operation]:
-    """cinder-volume is frozen, so that cinder-backup waits for it; then the backup comes back for its second hop."""
+    """cinder-volume is paused, so that cinder-backup waits for it; then the backup comes back for its second hop."""
     bench.slow("backup_chunk", 0.5 / CHUNKS)
-    bench.freeze(VOLUME)
+    bench.pause(VOLUME)
     backup = str(bench.api.create_backup(had.volume)["id"])
     bench.waits_for_the_volume(backup)
     return [_backup(bench, had, backup)]
@@ -232,7 +233,7 @@ def busy(bench: Bench, _: object) -> list[Operation]:
 
 
 def requests(bench: Bench, had: list[list[Known]]) -> Iterator[Callable[[], Operation]]:
-    """Creates, extends, deletes and snapshots in turn, and a backup; what the API takes must be done. It has no end."""
+    """Yield creates, extends, deletes and snapshots in turn, and a backup, without end."""
     to_extend, to_delete, to_snapshot, (to_back_up,) = had
     kinds: list[Iterator[Callable[[], Operation]]] = [
         (lambda: _asked_create(bench) for _ in range(REQUESTS_OF_A_KIND)),
@@ -241,9 +242,9 @@ def requests(bench: Bench, had: list[list[Known]]) -> Iterator[Callable[[], Oper
         (lambda one=one: _asked_snapshot(bench, one) for one in to_snapshot),
     ]
     in_turn = [make for four_of_them in zip(*kinds) for make in four_of_them]
-    # While the stop waits for the slow operation, as a rule.
+    # The backup comes while the stop waits for the slow operation, as a rule.
     yield from (*in_turn[:2], lambda: _asked_backup(bench, to_back_up), *in_turn[2:])
-    # What no volume has to be prepared for.
+    # Creates need no volume that was prepared.
     yield from itertools.repeat(lambda: _asked_create(bench))
 
 
@@ -302,11 +303,15 @@ ROWS: Sequence[Row] = (
     Row("backup-restore", "backup restore (stopping backup)", BACKUP, backup_restore, with_backup),
     Row("backup-delete", "backup delete (stopping backup)", BACKUP, backup_delete, with_backup),
     Row("migrate", "retype with migration", VOLUME, migrate, known),
-    Row("four", "four at once", VOLUME, four, four_prepared),
+    Row("four", "four at once", VOLUME, four, four_prepared, only_full=True),
     Row("requests", "new requests during the drain", VOLUME, busy, for_requests, requests),
     replace(CREATE, name="create-twice", title="volume create, two stops in a row", in_a_row=True),
     replace(
-        FROM_IMAGE, name="from-image-twice", title="create from image, two stops in a row", in_a_row=True
+        FROM_IMAGE,
+        name="from-image-twice",
+        title="create from image, two stops in a row",
+        in_a_row=True,
+        only_full=True,
     ),
 )
 BY_NAME = {row.name: row for row in ROWS}
@@ -322,11 +327,11 @@ LONG = (
     "four",
 )
 
-# What a stop says that is meant to lose work, or to leave it alone. Only the first of the arguments may decide.
+# Stops that are meant to lose work, or to leave it alone, and the verdict that each must have.
 HONEST = (
     Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed", held=True),
     Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed", held=True),
-    Honesty("cut", "create", "threads", "quiesce=never exit=signal", "cut", held=True),
+    Honesty("cut", "create", "threads", "quiesce=never", "cut", held=True),
     Honesty(
         "left-running",
         "extend",
@@ -340,7 +345,7 @@ HONEST = (
 
 
 def job_of(one: Honesty) -> Job:
-    """A stop that is meant not to drain."""
+    """Return the job of a stop that is meant not to drain."""
     return Job(
         BY_NAME[one.row],
         STOP,
@@ -353,19 +358,19 @@ def job_of(one: Honesty) -> Job:
 
 
 def every_row_once() -> list[Job]:
-    """Each row in one mode and one of our two ways, which alternate; and the verdicts that are no ``drained``."""
+    """Return most rows in one mode and one of our two ways, which alternate, and the stops of HONEST."""
     turns = list(itertools.product(OURS, MODES))
-    rows = [Job(row, *turns[number % len(turns)]) for number, row in enumerate(ROWS)]
+    rows = [Job(row, *turns[number % len(turns)]) for number, row in enumerate(ROWS) if not row.only_full]
     return longest_first([*rows, *(job_of(one) for one in HONEST)])
 
 
 def every_cell(rows: Sequence[str], ways: Sequence[str], modes: Sequence[str], times: int = 1) -> list[Job]:
-    """Each of these rows under each of the ways in each of the modes; what is compared to is run once."""
+    """Return these rows under these ways in these modes; the ways of others are run once."""
     found = itertools.product(range(1, times + 1), rows, ways, modes)
     return [Job(BY_NAME[row], way, mode, one) for one, row, way, mode in found if one == 1 or way in OURS]
 
 
 def longest_first(jobs: Sequence[Job]) -> list[Job]:
-    """Side by side the whole then takes least."""
+    """Sort the jobs so that the whole takes least time side by side."""
     rank = {name: number for number, name in enumerate(LONG)}
     return sorted(jobs, key=lambda job: rank.get(job.row.name, len(rank)))

@@ -16,13 +16,14 @@ from testbed import containers
 from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.lanes import Lane, down_together, up_together
-from testbed.matrix import NOT_RUN, Cell, Fate, Job, Operation, Row, State, Stopped, judge
+from testbed.matrix import Job, Row, judge
 from testbed.matrix_bench import POLL, Bench
+from testbed.matrix_terms import NOT_RUN, Cell, Fate, Operation, State, Stopped
 from testbed.matrix_ways import WAYS, Stopping, spec_for
 from testbed.stack import Stack
 
 LANES = {"eventlet": ("m1", "m2"), "threads": ("m3", "m4")}
-# Once it serves again, beside an operation's own length: what is resumed or waits in the queue is done by then.
+# Seconds beside an operation's own length, once the service serves again, until a loss counts.
 PATIENCE = 60.0
 # The same where work is meant to be lost.
 SHORT_PATIENCE = 10.0
@@ -42,7 +43,7 @@ class CellRun:
         self.patience = bench.seconds + (PATIENCE if meant else SHORT_PATIENCE)
 
     def run(self, is_ready: bool = False) -> Cell:
-        """The cell; what could not be run says so in ``problems``, and loses nothing of the others.
+        """Run the cell; an error goes into ``problems``, so that the other cells go on.
 
         ``is_ready``: both services served at the end of the cell before.
         """
@@ -64,7 +65,7 @@ class CellRun:
         return replace(cell, seconds=round(time.monotonic() - began, 1))
 
     def _make_ready(self, is_ready: bool) -> None:
-        """Both containers serve, and nothing of the cell before is left."""
+        """Have both containers serve, without anything of the cell before."""
         self.bench.clean()
         for kind in self.bench.lane.kinds:
             container = self.bench.lane.container(kind)
@@ -77,7 +78,7 @@ class CellRun:
             self.bench.lane.wait_ready()
 
     def _once(self, cell: Cell) -> Cell:
-        """One stop with its operations; a row of two in a row comes here twice."""
+        """Do one stop with its operations; a row of two stops comes here twice."""
         row = self.job.row
         self.at_exit, self.refused = {}, []
         spec = spec_for(self.job.way, self.bench, row.stops)
@@ -113,18 +114,18 @@ class CellRun:
         )
 
     def _look(self) -> None:
-        """What is over before the stop begins cannot show what the stop does to it."""
+        """Refuse operations that ended before the stop began: they show nothing of it."""
         over = [one for one in self.operations if self._has_ended(one)]
         if over:
             raise TestbedError(f"{over[0].kind} {over[0].id} was over before the stop began")
 
     def _note_exit(self) -> None:
-        """The states at the exit."""
+        """Note the states at the exit."""
         for one in (state for operation in self.operations for state in operation.states):
             self.at_exit[(one.resource, one.id)] = self.bench.api.status(one.resource, one.id)
 
     def _status(self, operation: Operation) -> str:
-        """The first state that is not yet right, else that of the resource itself."""
+        """Return the first state that is not right yet, else that of the resource itself."""
         return _first_wrong(
             operation.states, [self.bench.api.status(one.resource, one.id) for one in operation.states]
         )
@@ -162,7 +163,7 @@ class CellRun:
         )
 
     def _status_at_exit(self, operation: Operation, stopped: Stopped) -> str:
-        """Of what the module tells of: cinder-volume's part of a backup is over when the volume's row is right."""
+        """Return the status of the resource that the module reported; a backup is of two services and two resources."""
         told = {str(one["id"]) for one in stopped.told}
         states = [one for one in operation.states if one.id in told] or list(operation.states)
         return _first_wrong(states, [self.at_exit.get((one.resource, one.id), "") for one in states])
@@ -193,7 +194,7 @@ class Sender:
                 self._refused.append(f"a request was refused {sent} s after the beginning: {error}")
 
     def end(self) -> list[Operation]:
-        """Send no more."""
+        """Send no more requests, and return the accepted ones."""
         self._enough.set()
         self._thread.join()
         return self._taken
@@ -226,13 +227,13 @@ class Runner:
 
     @property
     def cells(self) -> dict[str, Future[Cell]]:
-        """The promise of each cell, by its job's label."""
+        """Return each cell's future, by its job's label."""
         return {job.label: future for job, future in self._cells}
 
     def _run(self) -> None:
         try:
             for lane in self._lanes:
-                # A start resumes what a run that was broken off has left, at the pace that it was told.
+                # A start resumes what an interrupted run has left, with the pauses of that run.
                 with contextlib.suppress(FileNotFoundError):
                     self._bench(lane).clean()
                 for kind, left in itertools.product(lane.kinds, ("old", "new", "failed")):

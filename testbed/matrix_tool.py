@@ -1,10 +1,12 @@
 """Every row of the matrix under every way in every mode, a line a cell, and the page of the results.
 
-tools/matrix                                        all of it, and docs/results/matrix.rst and .json
+tools/matrix                                        all of it, and docs/results/matrix.rst
 tools/matrix --rows extend,clone --modes threads    some of it, which is only printed
-tools/matrix --resume                               go on with a run that was broken off: what matrix.json lacks
+tools/matrix --resume                               go on with a run that was broken off, with the cells it lacks
 tools/matrix --again --ways plain,kolla-ansible     these once more; the others stay, with their date and their commit
 tools/matrix --page                                 the page once more, of the results that are there
+
+The results of each cell are kept in .cache/matrix.json, which is not in the repository.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from testbed import matrix_page, matrix_results
 from testbed.console import say
 from testbed.containers import run_inside
 from testbed.errors import TestbedError
-from testbed.matrix import OURS, WAYS, Cell, Job
+from testbed.matrix import Job
 from testbed.matrix_rows import BY_NAME, HONEST, every_cell, job_of
 from testbed.matrix_run import Runner
+from testbed.matrix_terms import OURS, WAYS, Cell
 from testbed.stack import MODES, Stack
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results"
+RESULTS = ROOT / ".cache" / "matrix.json"
+PAGE = ROOT / "docs" / "results" / "matrix.rst"
 ASK_VERSIONS = (
     "import platform; from importlib.metadata import version as v;"
     " print(v('cinder'), v('oslo.service'), platform.python_version())"
@@ -35,7 +39,7 @@ ASK_VERSIONS = (
 
 
 def versions(stack: Stack) -> dict[str, str]:
-    """What was measured, and with what."""
+    """Return the versions of what was measured."""
     inside = run_inside(
         stack.container("cinder_api"), ["/opt/cinder/bin/python", "-c", ASK_VERSIONS], "versions"
     )
@@ -51,7 +55,7 @@ def versions(stack: Stack) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit that is run, and whether anything but a page of results was changed since."""
+    """Return the commit, and whether anything but docs/results was changed since."""
     git = ["git", "-c", f"safe.directory={ROOT}"]
     commit = subprocess.run(
         [*git, "describe", "--always"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -63,7 +67,7 @@ def _commit() -> str:
 
 
 def jobs_of(chosen: argparse.Namespace) -> list[Job]:
-    """The cells that are asked for; with all of kolla_docker's also the stops that are meant to fail."""
+    """Return the jobs that are asked for; with all of kolla_docker's also the stops of HONEST."""
     found = every_cell(chosen.rows, chosen.ways, chosen.modes, chosen.repeat)
     if set(chosen.rows) == set(BY_NAME) and set(OURS) <= set(chosen.ways):
         found += [job_of(one) for one in HONEST if one.mode in chosen.modes]
@@ -71,11 +75,11 @@ def jobs_of(chosen: argparse.Namespace) -> list[Job]:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """All cells; 1 if kolla_docker lost something or said what is not true."""
+    """Run all cells; return 1 if kolla_docker lost what it must not lose, or said what is not true."""
     whole = (
         set(chosen.rows) == set(BY_NAME) and set(chosen.ways) == set(WAYS) and set(chosen.modes) == set(MODES)
     )
-    file = chosen.output / "matrix.json"
+    file = chosen.results
     jobs, results = jobs_of(chosen), matrix_results.nothing(chosen.seconds)
     if chosen.again or (chosen.resume and (file.exists() or not whole)):
         again = jobs if chosen.again else ()
@@ -83,7 +87,6 @@ def run(chosen: argparse.Namespace) -> int:
     had = {(cell["name"], cell["attempt"]) for cell in results["cells"]}
     jobs = [job for job in jobs if (job.name, job.attempt) not in had]
     stack = Stack().up()
-    chosen.output.mkdir(parents=True, exist_ok=True)
     writes = whole or chosen.resume or chosen.again
     record = matrix_results.Record(
         file if writes else None,
@@ -97,21 +100,20 @@ def run(chosen: argparse.Namespace) -> int:
             future.result()
     cells = [Cell.from_dict(one) for one in results["cells"]]
     if writes:
-        page(file)
+        write_page(file, chosen.output)
     bad = [cell for cell in cells if cell.problems]
     say(f"done: {len(cells)} cells, {len(bad)} of them with something wrong under kolla_docker or not run")
     return 1 if bad else 0
 
 
-def page(file: Path) -> None:
-    """The page beside the results."""
-    target = file.with_suffix(".rst")
-    target.write_text(matrix_page.made_of(matrix_results.read(file)))
-    say(f"{target} is written")
+def write_page(results: Path, page: Path) -> None:
+    """Make the page of the results."""
+    page.write_text(matrix_page.made_of(matrix_results.read(results)))
+    say(f"{page} is written")
 
 
 def main() -> int:
-    """Read the arguments and act; 1 with a sentence when it did not work."""
+    """Run the command line; return 1 after an error."""
     parser = argparse.ArgumentParser(
         prog="tools/matrix", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -122,22 +124,23 @@ def main() -> int:
     parser.add_argument(
         "--repeat", type=int, default=1, help="how often each cell of kolla_docker is run (default: once)"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of matrix.json and matrix.rst")
     parser.add_argument(
-        "--page", action="store_true", help="only write the page, of the matrix.json that is there"
+        "--results", type=Path, default=RESULTS, help="the file of the results (default: .cache/matrix.json)"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="keep the cells of matrix.json, and run those it lacks"
+        "--output", type=Path, default=PAGE, help="the page (default: docs/results/matrix.rst)"
     )
+    parser.add_argument("--page", action="store_true", help="only write the page, of the results there are")
+    parser.add_argument("--resume", action="store_true", help="keep the results, and run the cells they lack")
     parser.add_argument(
         "--again",
         action="store_true",
-        help="run what is chosen once more, and keep the other cells of matrix.json (broken off: --resume)",
+        help="run what is chosen once more, and keep the other cells (after a broken-off run: --resume)",
     )
     chosen = parser.parse_args()
     try:
         if chosen.page:
-            page(chosen.output / "matrix.json")
+            write_page(chosen.results, chosen.output)
             return 0
         return run(chosen)
     except TestbedError as error:
@@ -146,7 +149,7 @@ def main() -> int:
 
 
 def _some(known: Sequence[str] | dict[str, Any]) -> Any:
-    """A list with commas, all of it known."""
+    """Return a parser of a list with commas of known words."""
 
     def parse(text: str) -> list[str]:
         words = text.split(",")

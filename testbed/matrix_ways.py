@@ -20,8 +20,8 @@ from docker.errors import NotFound
 from testbed import containers, upgrades
 from testbed.containers import Spec
 from testbed.errors import TestbedError
-from testbed.matrix import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
 from testbed.matrix_bench import Bench
+from testbed.matrix_terms import KOLLA_ANSIBLE, PLAIN, STOP, UPGRADE, Stopped
 from testbed.recorder import Event, Recorder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ LEDGER = Path("/run/kolla-drain")  # where the module keeps what it has begun
 
 @dataclass(frozen=True)
 class Stopping:
-    """What a way is given."""
+    """The arguments of a way."""
 
     bench: Bench
     kind: str
@@ -42,9 +42,9 @@ class Stopping:
     twice: bool = False
     held: bool = False  # what is in flight stands still until the call is over
     spec: Spec | None = None  # of what comes after, where that is another container
-    # Called at the beginning; raises where there is nothing to stop.
+    # Called at the beginning; raises when there is nothing to stop.
     look: Callable[[], None] = lambda: None
-    # Called as soon as the engine tells that the container ended.
+    # Called as soon as the engine reports the container's exit.
     at_exit: Callable[[], None] = lambda: None
     began: float = field(default_factory=time.time)
 
@@ -54,7 +54,7 @@ class Stopping:
 
     @property
     def options(self) -> str:
-        """The module's, but for the action. What is more comes last and wins."""
+        """Return the module's arguments without the action; later ones override earlier ones."""
         budget = (
             "" if "graceful_shutdown_timeout" in self.arguments else f"graceful_shutdown_timeout={BUDGET} "
         )
@@ -65,7 +65,7 @@ class Stopping:
 
 
 def module(options: str | dict[str, Any]) -> dict[str, Any]:
-    """``ansible localhost -m kolla_docker -a ...``, as a person runs it; what it returned."""
+    """Run ``ansible localhost -m kolla_docker -a ...`` as a person would; return its result."""
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -86,7 +86,7 @@ def module(options: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def twice(stopping: Stopping, call: Callable[[], Any]) -> list[Any]:
-    """What the call said; and when it is to be in a row, what a second one beside it said.
+    """Make the call, and in a row of two a second one beside it; return their results.
 
     On a busy machine the second may be the first to act: the one that did the work comes first.
     """
@@ -165,7 +165,7 @@ class _Ending:
 
 
 class _Begun:
-    """Whether a run of the module has begun its stop of the container: its entry on this host says so."""
+    """Tells from the module's record on this host whether it has begun its stop of the container."""
 
     def __init__(self, stopping: Stopping) -> None:
         self._entry = LEDGER / f"{stopping.bench.stack.container(stopping.name).id}.json"
@@ -180,7 +180,7 @@ class _Begun:
 
 @contextlib.contextmanager
 def _going_on(stopping: Stopping, once: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Within, what is in flight goes on as soon as the stop has begun; what is held, at the end."""
+    """Let the operations go on once the stop has begun; those that are held, at the end."""
     over = threading.Event()
 
     def let_go() -> None:
@@ -208,7 +208,7 @@ def _by_engine(stopping: Stopping, grace: int) -> None:
 
 
 def stop(stopping: Stopping) -> Stopped:
-    """kolla_docker stops it; then it is started."""
+    """Stop the container by kolla_docker, and start it."""
     with _Ending(stopping) as ending:
         result, *more = _by_module(stopping, f"action=stop_container {stopping.options}")
         container = stopping.bench.stack.container(stopping.name)
@@ -222,7 +222,7 @@ def stop(stopping: Stopping) -> Stopped:
 
 
 def upgrade(stopping: Stopping) -> Stopped:
-    """kolla_docker replaces it by one of another image."""
+    """Replace the container by kolla_docker with one of another image."""
     assert stopping.spec
     options = {**_given(stopping.options), **_described(stopping.spec)}
     options |= {"action": "recreate_or_restart_container", "ready_timeout": 120}
@@ -235,7 +235,7 @@ def upgrade(stopping: Stopping) -> Stopped:
 
 
 def plain(stopping: Stopping) -> Stopped:
-    """The engine's plain stop, as anybody would; then a start."""
+    """Stop the container by the engine's plain stop, and start it."""
     stopping.look()
     with _Ending(stopping) as ending, _going_on(stopping):
         _by_engine(stopping, 10)
@@ -245,7 +245,7 @@ def plain(stopping: Stopping) -> Stopped:
 
 
 def kolla_ansible(stopping: Stopping) -> Stopped:
-    """A stop with 60 s of grace, a removal by force, and a new container."""
+    """Stop the container with 60 s of grace, remove it by force, and create a new one."""
     assert stopping.spec
     stopping.look()
     with _Ending(stopping) as ending, _going_on(stopping):
@@ -269,13 +269,12 @@ def _docker(*words: str) -> None:
 
 
 def _told(result: dict[str, Any], *more: dict[str, Any]) -> Stopped:
-    """The module's own words, and of a second call its verdict, or why it claims nothing or refused."""
+    """Return the module's result, and of a second call its verdict or its refusal."""
     return Stopped(
         second="".join(_second(one) for one in more),
         own=round((result.get("quiesced") or 0.0) + (result.get("drained") or 0.0), 1),
         verdict=str(result.get("verdict") or ("failed" if result.get("failed") else "")),
         reason=str(result.get("reason") or result.get("msg") or ""),
-        exit=str(result.get("exit") or ""),
         told=tuple(result.get("operations") or ()),
     )
 
@@ -303,7 +302,7 @@ def spec_for(way: str, bench: Bench, kind: str) -> Spec | None:
 
 
 def _described(spec: Spec) -> dict[str, Any]:
-    """The same in the module's words."""
+    """Return the description in the module's options."""
     return {
         "image": spec.image,
         "command": list(spec.command),

@@ -23,13 +23,13 @@ class NovaApi(ApiClient):
         super().__init__(root, f"{root}/v2.1", token, MICROVERSION)
 
     def healthy(self) -> bool:
-        """Whether the API answers a question that needs its databases."""
+        """Return whether the API answers a question that needs its databases."""
         return self.session.get(f"{self.base}/os-services", timeout=10).status_code == 200
 
     # -- services
 
     def service(self, binary: str) -> Resource:
-        """The one service of this binary."""
+        """Return the only service of this binary."""
         (found,) = [one for one in self.services() if one["binary"] == binary]
         return found
 
@@ -58,12 +58,12 @@ class NovaApi(ApiClient):
         self.call("DELETE", f"servers/{server_id}")
 
     def server_action(self, server_id: str, action: str, argument: Any = None) -> Resource:
-        """Any server action by its name in the API."""
+        """Send a server action by its name in the API."""
         answer: Resource = self.call("POST", f"servers/{server_id}/action", {action: argument})
         return answer
 
     def server(self, server_id: str) -> Resource:
-        """One instance; its status is ``gone`` when it is not there."""
+        """Return an instance; the status is ``gone`` when there is none."""
         answer = self.session.get(f"{self.base}/servers/{server_id}", timeout=60)
         if answer.status_code == 404:
             return {"id": server_id, "status": GONE}
@@ -77,12 +77,12 @@ class NovaApi(ApiClient):
         return str(self.server(server_id)["status"])
 
     def servers(self) -> list[Resource]:
-        """All instances with their details."""
+        """Return all instances with their details."""
         found: list[Resource] = self.call("GET", "servers/detail?all_tenants=1")["servers"]
         return found
 
     def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 180) -> str:
-        """Wait for one of the statuses; an ERROR ends the wait unless it is for a deletion."""
+        """Wait for one of the statuses. Raises TestbedError at ERROR, unless it waits for a deletion."""
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
 
         def reached() -> str | None:

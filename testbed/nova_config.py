@@ -1,4 +1,4 @@
-"""The configuration that Nova's containers are given, as Kolla lays it out on a host."""
+"""The configuration of Nova's containers, laid out as Kolla does on a host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from testbed.cinder_config import Endpoints
 CELL0 = "00000000-0000-0000-0000-000000000000"
 CELL1 = "c0ffee00-0000-4000-8000-000000000001"
 DATABASES = ("nova_api", "nova_cell0", "nova", "placement")
-# Which database Kolla gives as [database] to whom; nova-compute has none.
+# The [database] that Kolla gives to each service; nova-compute has none.
 DATABASE_OF = {
     "nova_conductor": "nova",
     "nova_scheduler": "nova_cell0",
@@ -37,7 +37,7 @@ class NovaSettings:
 
 @dataclass(frozen=True)
 class NovaEndpoints:
-    """Where Nova's parts find each other."""
+    """Ports and passwords of Nova's parts."""
 
     api_port: int
     placement_port: int
@@ -135,7 +135,7 @@ max_retries = -1
 
 
 def api_paste_ini(project_id: str) -> str:
-    """Nova's own pipeline with a filter of ours where Keystone's are."""
+    """Return Nova's own pipeline with the testbed's filter in place of Keystone's."""
     return f"""[composite:osapi_compute]
 use = call:nova.api.openstack.urlmap:urlmap_factory
 /: versions

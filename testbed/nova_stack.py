@@ -93,7 +93,7 @@ def _fresh_endpoints() -> NovaEndpoints:
 
 
 class NovaStack(Slowed):
-    """One Nova on this machine; every object of this class is the same one."""
+    """One Nova on this machine; all objects of this class are the same Nova."""
 
     name = "nova"
 
@@ -105,7 +105,7 @@ class NovaStack(Slowed):
     # -- coming and going
 
     def up(self, *, timeout: float = 240, **settings: Any) -> NovaStack:
-        """Make Nova be there and ready; what is there and right is left alone.
+        """Create and start what is missing of Nova, and wait until it serves.
 
         ``settings`` are fields of NovaSettings; what is not given stays as it was.
         """
@@ -119,7 +119,7 @@ class NovaStack(Slowed):
             self._ensure_databases()
             for name in SERVICES:
                 if name == "nova_compute":
-                    # It asks the conductor first of all, and one that comes too early waits 10 s for its answer.
+                    # nova-compute asks the conductor first, and waits 10 s for the answer if that does not serve yet.
                     self._wait_consumers(["nova_conductor"], timeout)
                 self._ensure(name, image)
             self._wait_ready(NOVA, timeout)
@@ -150,7 +150,7 @@ class NovaStack(Slowed):
 
     @property
     def state(self) -> NovaState:
-        """Ports, passwords and settings; an error when Nova is not up."""
+        """Return ports, passwords and settings. Raises TestbedError when Nova is not up."""
         known = NovaState.load()
         if known is None:
             raise TestbedError("Nova's test stack is not up: run 'tools/testbed up --nova'.")
@@ -188,7 +188,7 @@ class NovaStack(Slowed):
         self._map_cells()
 
     def _forget_before(self) -> None:
-        """Nothing of a Nova whose databases are gone: a new nova-compute refuses guests and an identity of old."""
+        """Remove the files of a Nova whose databases are gone: a new nova-compute refuses old guests."""
         self._remove_containers()
         for file in NOVA_DIR.glob("*"):
             if file.is_file():
@@ -206,7 +206,7 @@ class NovaStack(Slowed):
         return len(self.mariadb.execute("SELECT id FROM nova_api.cell_mappings")) >= 2
 
     def _map_cells(self) -> None:
-        """As ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do, which take seconds each."""
+        """Do what ``nova-manage cell_v2 map_cell0`` and ``create_cell`` do, which take seconds each."""
         own, shared = self.state.ends, self.shared
         for uuid, name, transport, database in (
             (CELL0, "cell0", "none:///", "nova_cell0"),
@@ -219,7 +219,7 @@ class NovaStack(Slowed):
             )
 
     def _map_host(self) -> bool:
-        """As ``nova-manage cell_v2 discover_hosts`` does, once compute has its node."""
+        """Do what ``nova-manage cell_v2 discover_hosts`` does, once compute has its node."""
         nodes = self.mariadb.execute(
             "SELECT id FROM nova.compute_nodes WHERE deleted = 0 AND host = %s", (self.host,)
         )
@@ -242,7 +242,7 @@ class NovaStack(Slowed):
         return containers.ensure(self.client, self.spec(name, image))
 
     def spec(self, name: str, image: str) -> Spec:
-        """What one of the containers is made of, with that image; writes its configuration."""
+        """Describe a container with that image, and write its configuration."""
         files = self._files(name)
         prints = [cinder_config.write(name, file, text) for file, text in files.items()]
         cinder_config.write(name, MARKER, "")
@@ -319,7 +319,7 @@ class NovaStack(Slowed):
             raise NotReady(f"{error}\n{self._tails([RABBITMQ, *SERVICES])}") from error
 
     def _serving(self, names: list[str]) -> bool:
-        """Running, fresh in the database, and the API answers; raises with what is not."""
+        """Check that all run, are fresh in the database, and that the API answers. Raises TestbedError."""
         for name in names:
             container = self.client.containers.get(name)
             if container.status != "running":
@@ -358,7 +358,7 @@ class NovaStack(Slowed):
         return self.mariadb.open(database)
 
     def task_state(self, server_id: str) -> str | None:
-        """What Nova is doing with the instance, or None."""
+        """Return the instance's task state, or None."""
         rows = self.mariadb.execute("SELECT task_state FROM instances WHERE uuid = %s", (server_id,), "nova")
         return str(rows[0][0]) if rows and rows[0][0] else None
 
@@ -372,13 +372,13 @@ class NovaStack(Slowed):
             self.api.wait_status(server, GONE, timeout)
 
     def restart_service(self, name: str, timeout: float = 240) -> str:
-        """Start a stopped service, make it again when it is gone, and wait until it serves."""
+        """Start a stopped service, create a missing one, and wait until it serves."""
         done = self._ensure(name, images.ensure(self.client, "nova")["nova"].reference)
         self._wait_ready([name], timeout)
         return done
 
     def run(self, service: str, *command: str) -> tuple[int, str]:
-        """A one-off container with a service's image and configuration: exit code and what it printed."""
+        """Run a one-off container with a service's image and configuration; return exit code and output."""
         spec = self.spec(service, images.ensure(self.client, "nova")["nova"].reference)
         container = self.client.containers.run(
             spec.image,
@@ -396,11 +396,11 @@ class NovaStack(Slowed):
             container.remove(force=True)
 
     def engine_events(self, container: str, since: float) -> list[EngineEvent]:
-        """What the engine recorded of the container from then until now."""
+        """Return the engine's events of the container since then."""
         return self.stack.engine_events(container, since)
 
     def status(self) -> list[ServiceStatus]:
-        """One entry for each of Nova's containers, there or not."""
+        """Return an entry for each of Nova's containers, present or not."""
         return [self.stack.status_of(name) for name in SERVICES]
 
 

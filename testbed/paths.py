@@ -1,4 +1,4 @@
-"""Where the testbed keeps things, and the names it gives to them."""
+"""The testbed's paths and labels."""
 
 from __future__ import annotations
 

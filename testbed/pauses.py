@@ -20,7 +20,7 @@ class Pauses:
     file: Path
 
     def set(self, operation: str, seconds: float, how: str = "sleep") -> None:
-        """From now on the operation takes that long; see drivers/kolla_drain_testbed/pauses.py."""
+        """Make the operation take that long from now on; see drivers/kolla_drain_testbed/pauses.py."""
         if how not in HOWS:
             raise TestbedError(f"No way to pause called {how}; there are {', '.join(HOWS)}.")
         pauses = self.read()
@@ -28,23 +28,23 @@ class Pauses:
         self._write(pauses)
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """The pauses that are set."""
+        """Return the pauses that are set."""
         try:
             return cast("dict[str, dict[str, Any]]", json.loads(self.file.read_text()))
         except FileNotFoundError:
             return {}
 
     def clear(self) -> None:
-        """Every operation is quick again; those under way keep what they were told, and none is held."""
+        """Make every operation quick again; operations under way keep their time, and none is held."""
         self._write({})
         self.go_on()
 
     def hold(self) -> None:
-        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
+        """Stop the time of slow operations until ``go_on``; each takes its seconds from then on."""
         self.file.with_name(HELD).touch()
 
     def go_on(self) -> None:
-        """What was held takes its seconds now."""
+        """Let the time of slow operations pass again."""
         self.file.with_name(HELD).unlink(missing_ok=True)
 
     def _write(self, pauses: dict[str, Any]) -> None:
@@ -54,26 +54,26 @@ class Pauses:
 
 
 class Slowed:
-    """What a stack or a lane is asked, whose operations take as long as its file of pauses says."""
+    """The part of a stack or a lane that sets how long operations take."""
 
     _pauses: Pauses
 
     def set_pause(self, operation: str, seconds: float, how: str = "sleep") -> None:
-        """From now on the operation takes that long; see drivers/kolla_drain_testbed."""
+        """Make the operation take that long from now on; see drivers/kolla_drain_testbed."""
         self._pauses.set(operation, seconds, how)
 
     def pauses(self) -> dict[str, dict[str, Any]]:
-        """The pauses that are set."""
+        """Return the pauses that are set."""
         return self._pauses.read()
 
     def clear_pauses(self) -> None:
-        """Every operation is quick again; those under way keep what they were told, and none is held."""
+        """Make every operation quick again; operations under way keep their time, and none is held."""
         self._pauses.clear()
 
     def hold(self) -> None:
-        """The time of slow operations does not pass, until ``go_on``: each takes its seconds from then on."""
+        """Stop the time of slow operations until ``go_on``; each takes its seconds from then on."""
         self._pauses.hold()
 
     def go_on(self) -> None:
-        """What was held takes its seconds now."""
+        """Let the time of slow operations pass again."""
         self._pauses.go_on()

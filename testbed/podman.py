@@ -18,8 +18,8 @@ from testbed.setup_host import ensure_packages
 from testbed.waiting import wait_until
 
 # NOTE: a machine without CAP_SYS_RESOURCE cannot raise these limits, and podman would try to. On one without systemd
-# it would look for that in vain. Its file of events is read whole whenever it is asked for some: small, it answers
-# soon.
+# it would look for systemd in vain. Podman reads its file of events whole at every question: a small file keeps it
+# quick.
 CONFIG = """\
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -30,7 +30,7 @@ events_logfile_max_size = 2000000
 """
 
 
-# Docker takes this machine's own registries without TLS by itself.
+# Docker accepts registries on this machine without TLS by default, podman does not.
 REGISTRIES = """\
 [[registry]]
 location = "127.0.0.1:{port}"
@@ -85,13 +85,13 @@ class Service:
         return self._log.read_text(errors="replace")[-2000:]
 
     def close(self) -> None:
-        """End it; its containers go on."""
+        """End the service; its containers go on."""
         self._process.terminate()
         self._process.wait(60)
 
 
 def bring(reference: str) -> str:
-    """Copy an image from the Docker Engine unless podman has it; returns its name there."""
+    """Copy an image from the Docker Engine unless podman has it; return its name there."""
     name = f"localhost/{reference}"
     with locked("podman-images"):
         if subprocess.run(["podman", "image", "exists", name], check=False).returncode == 0:

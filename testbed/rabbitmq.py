@@ -1,4 +1,4 @@
-"""RabbitMQ of the test stack and of the site: a broker of its own, with its management API."""
+"""RabbitMQ of the test stack and of the site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.paths import LABEL
 
 def spec(name: str, image: str, folder: Path, ends: Endpoints, label: str) -> Spec:
     """Its container. ``folder`` (which is there, and which root alone may enter) takes its configuration."""
-    files = {"rabbitmq.conf": _conf(ends), "enabled_plugins": "[rabbitmq_management].\n"}
+    files = {"rabbitmq.conf": _conf(ends), "enabled_plugins": "[].\n"}
     for file, text in files.items():
         (folder / file).write_text(text)
         (folder / file).chmod(0o644)  # the folder is closed; inside, the broker's user has to read it
@@ -40,10 +40,6 @@ def _conf(ends: Endpoints) -> str:
     return f"""listeners.tcp.default = {ends.address}:{ends.rabbitmq_port}
 default_user = openstack
 default_pass = {ends.rabbitmq_password}
-# As Kolla tags its user: the management API is open to it.
-default_user_tags.administrator = true
-management.tcp.ip = {ends.address}
-management.tcp.port = {ends.rabbitmq_management_port}
 log.console = true
 log.console.level = warning
 log.file = false

@@ -15,13 +15,13 @@ from typing import Any
 
 import docker
 
-# An event comes a moment after the fact.
+# Events arrive a moment after the fact.
 LATE = 1.0
 
 
 @dataclass(frozen=True)
 class Event:
-    """What the engine did with one container."""
+    """One event of a container."""
 
     at: float  # seconds since the epoch
     action: str  # kill, die, start, pause, ...
@@ -39,10 +39,10 @@ class Recorder:
         of: Callable[[Event], bool] = lambda _: True,
         hear: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        """``hear`` is called with each, in a thread of its own, and must not raise."""
+        """Call ``hear`` with each event, in a thread of its own; it must not raise."""
         self.events: list[Event] = []
         self._of, self._hear = of, hear
-        # From this moment on, for the engine answers a little before it begins to tell.
+        # From this moment on, because the engine answers a little before it begins to send events.
         span: dict[str, Any] = {"since": f"{time.time():.9f}"}
         self._stream = client.api.events(filters={"type": "container"}, decode=True, **span)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -56,7 +56,7 @@ class Recorder:
         self.close()
 
     def close(self) -> None:
-        """Hear no more; what is under way at this moment may be missed."""
+        """Stop listening; an event of this very moment may be missed."""
         self._stream.close()
         self._reader.join(LATE)
 

@@ -1,4 +1,4 @@
-"""One Cinder service in a container: what it is made of, and where one sees that it serves."""
+"""One Cinder service in a container: its description, and the rows and queues that show that it serves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from testbed.paths import CINDER_DIR, DRIVERS, LABEL, MODE_LABEL
 
 # NOTE: cinder-api's command cannot run on native threads; in Kolla it runs under uWSGI.
 SWITCHED = ("cinder-scheduler", "cinder-volume", "cinder-backup")
-# What os-brick's and Cinder's privileged helpers ask for.
+# The capabilities of os-brick's and Cinder's privileged helpers.
 CAPABILITIES = ("SYS_ADMIN", "DAC_READ_SEARCH", "NET_ADMIN")
 
 
 @dataclass(frozen=True)
 class Service:
-    """cinder_volume and its like, of the stack or of one lane beside it."""
+    """A Cinder service of the stack or of a lane."""
 
     container: str
     binary: str
@@ -33,7 +33,7 @@ class Service:
 
     @property
     def hosts(self) -> list[str]:
-        """The ``host`` column of each row that it has in ``services``."""
+        """The ``host`` column of each of its rows in ``services``."""
         if self.binary == "cinder-api":
             return []
         if self.binary == "cinder-volume":
@@ -42,7 +42,7 @@ class Service:
 
     @property
     def queues(self) -> list[str]:
-        """Where its work comes from."""
+        """The queues that its work comes from."""
         return [f"{self.binary}.{host}" for host in self.hosts]
 
     @property
@@ -50,7 +50,7 @@ class Service:
         return self.settings.mode if self.binary in SWITCHED else "eventlet"
 
     def spec(self, image: str, ends: Endpoints) -> Spec:
-        """What its container is made of, with that image; writes its configuration."""
+        """Describe the container with that image, and write its configuration."""
         text = cinder_config.cinder_conf(self.settings, ends, self.backends, self.images_path)
         privileged = self.binary in ("cinder-volume", "cinder-backup")
         environment = {

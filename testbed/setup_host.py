@@ -1,4 +1,4 @@
-"""Bring a fresh Debian or Ubuntu machine to where containers can run."""
+"""Prepare a fresh Debian or Ubuntu machine for containers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OLDEST = {"debian": 12.0, "ubuntu": 24.04}
 
 
 def host_release() -> dict[str, str]:
-    """/etc/os-release as a dictionary; a clear sentence where it is too old."""
+    """Return /etc/os-release as a dictionary. Raises TestbedError when the release is too old."""
     try:
         release = platform.freedesktop_os_release()
     except OSError as error:
@@ -38,7 +38,7 @@ def host_release() -> dict[str, str]:
 
 
 def require_root() -> None:
-    """Refuse early and clearly when we are not root."""
+    """Raise TestbedError when this process is not root's."""
     if os.geteuid() != 0:
         raise TestbedError("The testbed needs root (engine, /etc/kolla): run it as root or with sudo.")
 
@@ -77,7 +77,7 @@ def _install(missing: list[str]) -> None:
 
 
 def engine_client(timeout: int = 120) -> docker.DockerClient | None:
-    """A client of the engine that answers, or None."""
+    """Return a client of the engine, or None when none answers."""
     try:
         client = docker.from_env(version="auto", timeout=timeout)
         client.ping()
@@ -87,7 +87,7 @@ def engine_client(timeout: int = 120) -> docker.DockerClient | None:
 
 
 def ensure_engine(timeout: int = 120) -> docker.DockerClient:
-    """The engine that answers; installed and started first where none does.
+    """Return a client of the engine; install and start an engine first when none answers.
 
     A daemon that we start goes on after we end; its log is DOCKERD_LOG.
     """
@@ -118,7 +118,7 @@ def _installed_and_started(timeout: int) -> docker.DockerClient:
 
 
 def _start_dockerd() -> subprocess.Popen[bytes] | None:
-    """Start the daemon by systemd where that runs, else by ourselves."""
+    """Start the daemon by systemd where that runs, else as a child of its own."""
     if Path("/run/systemd/system").is_dir():
         say("starting the Docker Engine (systemctl start docker)")
         subprocess.run(["systemctl", "start", "docker"], check=False)
@@ -133,7 +133,7 @@ def _start_dockerd() -> subprocess.Popen[bytes] | None:
 
 
 def _forget_dead_daemon() -> None:
-    """Remove the pid file of a daemon that is gone: its number may be another process's by now."""
+    """Remove the pid file of a dead daemon, whose number another process may have by now."""
     pid_file = Path("/var/run/docker.pid")
     try:
         pid = int(pid_file.read_text())
@@ -156,7 +156,7 @@ def _dockerd_log() -> str:
 
 
 def ensure_host(timeout: int = 120) -> docker.DockerClient:
-    """Everything that the testbed needs of its host; returns the engine's client."""
+    """Install what the testbed needs on its host; return the engine's client."""
     require_root()
     host_release()
     return ensure_engine(timeout)

@@ -39,7 +39,7 @@ from testbed.service import CAPABILITIES, Service
 from testbed.state import keep
 from testbed.waiting import wait_until
 
-# What runs where, in the order in which it is started.
+# The services and their hosts, in the order of their start.
 SPREAD = {
     "cinder_scheduler": ("c1", "c2"),
     "cinder_api": ("c1", "c2"),
@@ -100,7 +100,7 @@ class Site(Slowed):
     # -- coming and going
 
     def up(self, variants: Sequence[str] = ("", "next"), timeout: float = 240) -> Site:
-        """Make the site be there and serve, with these variants of Cinder's image in the engines of its hosts."""
+        """Create what is missing of the site, with these variants of Cinder's image, and wait until it serves."""
         base = images.ensure(self.client, "cinder")["base"].reference
         wanted = [base, *(upgrades.cinder_image(self.client, variant) for variant in variants)]
         CACHE_DIR.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,6 @@ class Site(Slowed):
             rabbitmq_port=5672,
             epmd_port=4369,
             rabbitmq_dist_port=25672,
-            rabbitmq_management_port=15672,
             images_port=9292,
             api_port=8776,
             root_password=self._secrets.root,
@@ -205,7 +204,7 @@ class Site(Slowed):
             own(host, name)
 
     def _start_cinder(self, name: str) -> None:
-        """All of Cinder that belongs on one host."""
+        """Start the Cinder services of one host."""
         image = upgrades.cinder_image(self.client)
         there = self.hosts[name]
         with contextlib.closing(there.engine) as engine:
@@ -220,7 +219,7 @@ class Site(Slowed):
         host.put(f"{_config_folder(service)}/cinder.conf", text)
 
     def spec(self, service: Service, image: str) -> Spec:
-        """What a service's container is made of, the same on each of its hosts."""
+        """Describe a service's container, which is the same on each of its hosts."""
         privileged = service.binary in ("cinder-volume", "cinder-backup")
         return Spec(
             name=service.container,
@@ -246,7 +245,7 @@ class Site(Slowed):
     # -- ready
 
     def wait_serving(self, timeout: float = 240) -> None:
-        """Until every service takes work, is fresh and known to the schedulers, and both APIs answer."""
+        """Wait until every service takes work, is fresh and known to the schedulers, and both APIs answer."""
         queues = [queue for _, service in self.services() for queue in service.queues]
         script = "/opt/testbed/kolla_drain_testbed/await_queues.py"
         self.hosts[CONTROLLER].run(
@@ -279,7 +278,7 @@ class Site(Slowed):
         return True
 
     def tails(self) -> str:
-        """The ends of all logs."""
+        """Return the last lines of all logs."""
         found = []
         for host, service in self.services():
             with contextlib.closing(host.engine) as engine:
@@ -307,10 +306,18 @@ class Site(Slowed):
             "cinder_privileged": False,
             "cinder_capabilities": list(CAPABILITIES),
             "cinder_labels": {LABEL: "site"},
-            "fence_api": {
+            "kolla_drain_api": {
                 "auth_type": "none",
                 "auth": {"token": f"{project}:{project}"},
                 "endpoint_overrides": {"cinder": self.api.base},
+                # The way back for cinder-volume, which this release's API disables and does not enable.
+                "database": {
+                    "host": self.hosts[CONTROLLER].address,
+                    "port": 3306,
+                    "user": "root",
+                    "password": self._secrets.root,
+                    "name": "cinder",
+                },
             },
             "enable_container_healthchecks": False,
             "kolla_one_off_setup": "",
@@ -326,12 +333,12 @@ class Site(Slowed):
 
 
 def _config_folder(service: Service) -> str:
-    """Where it is on a host."""
+    """Return the path on a host."""
     return f"/etc/kolla/{service.binary}"
 
 
 def own(host: Host, name: str, engine: str = "docker") -> None:
-    """Put a container under a unit as kolla-ansible makes them, and start it by that."""
+    """Put a container under a unit in kolla-ansible's form, and start it through the unit."""
     unit = kolla_unit.name_of(name)
     host.put(f"/etc/systemd/system/{unit}", kolla_unit.text(name, engine=engine), 0o644)
     host.run("systemctl", "daemon-reload")

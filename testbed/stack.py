@@ -61,7 +61,7 @@ MODES = ("eventlet", "threads")
 
 @dataclass(frozen=True)
 class EngineEvent:
-    """What the engine recorded of a container."""
+    """One event of a container."""
 
     time: float  # seconds since the epoch
     action: str  # kill, die, start, stop, ...
@@ -81,7 +81,7 @@ class ServiceStatus:
 
 
 class Stack(Slowed):
-    """One stack on this machine; every object of this class is the same stack."""
+    """The stack on this machine; all objects of this class are the same stack."""
 
     name = "cinder"
 
@@ -103,7 +103,7 @@ class Stack(Slowed):
         host: str | None = None,
         timeout: float = 240,
     ) -> Stack:
-        """Make the stack be there and ready; what is there and right is left alone.
+        """Create and start what is missing of the stack, and wait until it serves.
 
         What is not given stays as it was, or takes its default on a first ``up``.
         """
@@ -154,7 +154,7 @@ class Stack(Slowed):
 
     def _next_state(self, **chosen: Any) -> state.State:
         # From the file: another process may have changed it.
-        before = (state.load() or state.fresh()).with_all_ports()
+        before = state.load() or state.fresh()
         changes = {key: value for key, value in chosen.items() if value is not None}
         settings = replace(before.settings, **changes)
         if settings.mode not in MODES:
@@ -165,7 +165,7 @@ class Stack(Slowed):
 
     @property
     def state(self) -> state.State:
-        """Ports, passwords and settings; an error when the stack is not up."""
+        """Return ports, passwords and settings. Raises TestbedError when the stack is not up."""
         self._state = self._state or state.load()
         if self._state is None:
             raise TestbedError("The test stack is not up: run 'tools/testbed up'.")
@@ -183,7 +183,7 @@ class Stack(Slowed):
             (CINDER_DIR / folder).mkdir(parents=True, exist_ok=True)
 
     def _start_infrastructure(self, wanted: list[str], base: str) -> None:
-        # Before all: RabbitMQ takes longest, and nobody waits for it until the services do.
+        # First of all: RabbitMQ takes longest, and only the services wait for it.
         if RABBITMQ in wanted:
             self._ensure_rabbitmq(base)
         if IMAGES in wanted:
@@ -232,11 +232,11 @@ class Stack(Slowed):
         containers.ensure(self.client, spec)
 
     def service(self, name: str) -> Service:
-        """One of the stack's Cinder services, as its settings want it now."""
+        """Return one of the stack's Cinder services, with the settings of now."""
         return Service(name, name.replace("_", "-"), self.settings)
 
     def cinder_spec(self, name: str, image: str) -> Spec:
-        """What one of the Cinder containers is made of, with that image; writes its configuration."""
+        """Describe a Cinder container with that image, and write its configuration."""
         return self.service(name).spec(image, self.state.endpoints)
 
     def _ensure_cinder(self, name: str, image: str) -> str:
@@ -278,7 +278,7 @@ class Stack(Slowed):
         )
 
     def _offered(self, services: Sequence[Service]) -> bool:
-        """Whether the scheduler, if there is one to ask, may place volumes on each backend that is not disabled."""
+        """Return whether the scheduler, if one is asked for, knows each backend that is not disabled."""
         if not all(self._runs(name) for name in ("cinder_api", "cinder_scheduler")):
             return True
         volumes = [one for one in services if one.binary == "cinder-volume"]
@@ -300,7 +300,7 @@ class Stack(Slowed):
         return found is not None and found.status == "running"
 
     def _serving(self, services: Sequence[Service]) -> bool:
-        """Running, and fresh in the database; raises with what is not."""
+        """Check that all run and are fresh in the database. Raises TestbedError with what is not."""
         for name in (one.container for one in services):
             container = self.client.containers.get(name)
             if container.status != "running":
@@ -311,7 +311,7 @@ class Stack(Slowed):
         return True
 
     def _stale_rows(self, service: Service) -> list[str]:
-        """Rows of ``services`` that should be fresh and are not."""
+        """Return the rows of ``services`` that should be fresh and are not."""
         age = "TIMESTAMPDIFF(SECOND, COALESCE(updated_at, created_at), UTC_TIMESTAMP())"
         rows = self.mariadb.execute(
             f"SELECT host, {age} FROM services WHERE deleted = 0 AND `binary` = %s",  # noqa: S608
@@ -327,7 +327,7 @@ class Stack(Slowed):
         return self.service(name).hosts
 
     def _wait_consumers(self, queues: Sequence[str], names: Sequence[str], timeout: float) -> None:
-        """By one helper inside a container that has an AMQP library."""
+        """Ask RabbitMQ by a helper inside a container that has an AMQP library."""
         if not queues:
             return
         script = "/opt/testbed/kolla_drain_testbed/await_queues.py"
@@ -353,7 +353,7 @@ class Stack(Slowed):
         return ImageSource(self.state.endpoints.images_port)
 
     def container(self, name: str) -> Container:
-        """The engine's object for one of the stack's containers."""
+        """Return the engine's object for one of the stack's containers."""
         return self.client.containers.get(name)
 
     def db(self, database: str = "cinder") -> Connection:
@@ -361,7 +361,7 @@ class Stack(Slowed):
         return self.mariadb.open(database)
 
     def restart_service(self, name: str, timeout: float = 240) -> str:
-        """Start a stopped service, make it again when it is gone, and wait until it serves."""
+        """Start a stopped service, create a missing one, and wait until it serves."""
         name = SHORT_NAMES.get(name, name)
         if name in CINDER:
             done = self._ensure_cinder(name, images.ensure(self.client, "cinder")["cinder"].reference)
@@ -371,16 +371,16 @@ class Stack(Slowed):
         return "started"
 
     def engine_events(self, container: str, since: float | datetime) -> list[EngineEvent]:
-        """What the engine recorded of the container from then until now, execs left out."""
+        """Return the engine's events of the container since then, execs left out."""
         begin = since.timestamp() if isinstance(since, datetime) else since
-        # The engine takes fractions; the docker SDK would cut them off a datetime.
+        # The engine accepts fractions of a second; the docker SDK would cut them off a datetime.
         span: dict[str, Any] = {"since": f"{begin:.9f}", "until": f"{time.time():.9f}"}
         filters = {"container": container, "type": "container"}
         stream = self.client.api.events(filters=filters, decode=True, **span)
         return [_event(raw) for raw in stream if not raw["Action"].startswith("exec_")]
 
     def status(self) -> list[ServiceStatus]:
-        """One entry for each container of the stack, there or not."""
+        """Return an entry for each container of the stack, present or not."""
         return [self.status_of(name) for name in SERVICES]
 
     def status_of(self, name: str) -> ServiceStatus:

@@ -1,11 +1,11 @@
-"""What ``up`` chose, remembered until ``down``."""
+"""The choices of ``up``, kept until ``down``."""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +23,16 @@ class State:
     project_id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def save(self) -> None:
-        """Keep it where only root reads it."""
+        """Write the state to a file that only root reads."""
         keep(STATE_FILE, asdict(self))
 
     def with_settings(self, settings: Settings) -> State:
-        """The same stack, set differently."""
+        """Return the same stack with other settings."""
         return replace(self, settings=settings)
-
-    def with_all_ports(self) -> State:
-        """The same stack with the ports that a state of an older testbed lacks."""
-        there = vars(self.endpoints)
-        missing = [name for name, port in there.items() if name.endswith("_port") and not port]
-        ports = (port for port in free_ports() if port not in there.values())
-        found: dict[str, Any] = dict(zip(missing, ports))
-        return replace(self, endpoints=replace(self.endpoints, **found))
 
 
 def keep(file: Path, data: dict[str, Any]) -> None:
-    """Write a file that only root reads, whole or not at all."""
+    """Write a file that only root reads, atomically."""
     STATE_DIR.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(".half")
     descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -50,16 +42,19 @@ def keep(file: Path, data: dict[str, Any]) -> None:
 
 
 def load() -> State | None:
-    """The state of the stack, or None when there is none."""
+    """Return the state of the stack, or None when there is none."""
     try:
         data = json.loads(STATE_FILE.read_text())
     except FileNotFoundError:
         return None
-    return State(Settings(**data["settings"]), Endpoints(**data["endpoints"]), data["project_id"])
+    # A stack that is up may have been made by a testbed with more endpoints.
+    known = {one.name for one in fields(Endpoints)}
+    endpoints = {name: value for name, value in data["endpoints"].items() if name in known}
+    return State(Settings(**data["settings"]), Endpoints(**endpoints), data["project_id"])
 
 
 def fresh() -> State:
-    """New ports and passwords."""
+    """Choose new ports and passwords."""
     ports = free_ports()
     endpoints = Endpoints(
         mariadb_port=next(ports),
@@ -67,7 +62,6 @@ def fresh() -> State:
         epmd_port=next(ports),
         rabbitmq_dist_port=next(ports),
         api_port=next(ports),
-        rabbitmq_management_port=next(ports),
         images_port=next(ports),
         root_password=secrets.token_hex(12),
         database_password=secrets.token_hex(12),

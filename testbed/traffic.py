@@ -305,6 +305,7 @@ class Traffic:
                 self._lose(one, self._wrong(one, rows) or "late")
         for thing in {thing for one in late for thing in (one.thing, *one.holds)}:
             self._bury(thing)
+            self._forget(thing)  # or a stream that loses much has no room for new volumes
         return len(late)
 
     def _late(self, since: float, patience: float) -> list[Request]:

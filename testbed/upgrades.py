@@ -1,4 +1,4 @@
-"""What an upgrade of the stack needs: images to upgrade to, and the stack as an Ansible inventory."""
+"""Images to upgrade the stack to, and the stack as an Ansible inventory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VARIANTS = {
     ),
 }
 
-# What the managed host needs, the project's own environment has.
+# The project's own environment has what a managed host needs.
 PYTHON = "{{ ansible_playbook_python }}"
 
 
@@ -89,7 +89,7 @@ def _variables(stack: Stack, image: str) -> dict[str, Any]:
         "cinder_api_listen_port": stack.state.endpoints.api_port,
         "cinder_privileged": False,
         "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode},
-        "fence_api": _api(stack),
+        "kolla_drain_api": _api(stack),
     }
     for name in CINDER:
         spec = stack.cinder_spec(name, image)
@@ -104,18 +104,18 @@ def _common(host: str) -> dict[str, Any]:
         "ansible_connection": "local",
         "ansible_python_interpreter": PYTHON,
         "ansible_become": False,  # the testbed is root's anyway
-        "fence_delegate": host,
+        "kolla_drain_api_delegate": host,
         "docker_restart_policy": "no",
         "enable_container_healthchecks": False,
         "kolla_one_off_setup": "",
         "default_container_dimensions": {},
         "api_interface_address": "127.0.0.1",
-        "database_backup_command": ["docker", "exec", "-i", MARIADB, "mariadb-dump"],
+        "kolla_drain_database_backup_command": ["docker", "exec", "-i", MARIADB, "mariadb-dump"],
     }
 
 
 def described(name: str, spec: Spec) -> dict[str, Any]:
-    """What the plays are told of a container that is made of this."""
+    """Return a container's description in the plays' variables."""
     return {
         f"{name}_image_full": spec.image,
         f"{name}_command": " ".join(spec.command),
@@ -141,7 +141,7 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
         "nova_privileged": False,
         "nova_console": "none",
         "nova_labels": {LABEL: nova.name, MODE_LABEL: nova.state.settings.mode},
-        "fence_api": {
+        "kolla_drain_api": {
             "auth_type": "none",
             "auth": {"token": nova.state.ends.token},
             "endpoint_overrides": {"nova": nova.api.base},
@@ -160,7 +160,7 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
 
 
 def write_nova_inventory(nova: NovaStack, path: Path, image: str | None = None) -> Path:
-    """Nova's as a file."""
+    """Write Nova's inventory."""
     return write(nova_inventory(nova, image), path)
 
 
@@ -170,7 +170,7 @@ def write_inventory(stack: Stack, path: Path, image: str | None = None) -> Path:
 
 
 def write(found: dict[str, Any], path: Path) -> Path:
-    """An inventory as a file for its owner alone."""
+    """Write an inventory for its owner alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(found, file, indent=2)

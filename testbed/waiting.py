@@ -1,4 +1,4 @@
-"""Waits that end: by their condition, or with what was seen last."""
+"""Waits with a deadline, whose error tells what was seen last."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# What the tools have in common. Sourced, never run. The machine's own set-up (engine, packages, images) is written once, in
-# testbed/setup_host.py, the making of the virtual environment in testbed/venv.sh; this asks them, and says what goes on.
+# The common part of the tools. Sourced, never run. testbed/setup_host.py sets the machine up (engine, packages), and
+# testbed/venv.sh makes the virtual environment; the functions below call them and report progress.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=$ROOT/.venv
-# A change in any of them is installed by the next run of a tool; the stamp holds their hash.
+# The next run of a tool installs a change in any of these; the stamp holds their hash.
 REQUIREMENTS=(requirements.txt test-requirements.txt lint-requirements.txt docs/requirements.txt tools/requirements.txt)
 
-# NOTE: a tool that another one calls goes on counting from its caller's start.
+# NOTE: a tool that another tool calls counts from its caller's start.
 export KOLLA_DRAIN_STARTED=${KOLLA_DRAIN_STARTED:-$(date +%s)}
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 # NOTE: Ansible refuses to run in anything but UTF-8, and a bare machine has no locale set.
@@ -34,7 +34,7 @@ need_root() {
     exec sudo --preserve-env=CI,DOCKER_HOST,KOLLA_DRAIN_STARTED "$0" "$@"
 }
 
-# What root made inside the checkout goes back to the one who called sudo.
+# Give the files that root made inside the checkout to the user who called sudo.
 give_back() {
     [ -n "${SUDO_UID:-}" ] || return 0
     find "$ROOT" -xdev -user root -exec chown -h "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" {} + 2>/dev/null || true
@@ -55,17 +55,17 @@ _install_requirements() {
     say "virtual environment: ready"
 }
 
-# .venv with everything of the requirements files.
-# NOTE: several tools may start at the same time, so one waits for the other; the locked file is one that is always there.
+# Make .venv, with everything that the requirements files name.
+# NOTE: tools that start at the same time wait for each other; the locked file is one that always exists.
 ensure_requirements() {
     (flock 9 && _install_requirements 9<&-) 9<"$ROOT/setup.cfg" ||
         die "the virtual environment .venv could not be made" "see the words above; pip needs a package index that it can reach"
 }
 
-# setup_host CALL ; a function of testbed/setup_host.py.
+# setup_host CALL ; call a function of testbed/setup_host.py.
 setup_host() { (cd "$ROOT" && "$VENV/bin/python" -c "from testbed import setup_host as s; s.$1"); }
 
-# Those packages of bindep.txt that are missing; what has a profile there is installed by testbed, where it is needed.
+# Install the missing packages of bindep.txt; testbed installs those with a profile when it needs them.
 ensure_packages() {
     local missing
     missing=$("$VENV/bin/bindep" --brief --file "$ROOT/bindep.txt" 2>/dev/null | xargs) || true
@@ -75,7 +75,7 @@ ensure_packages() {
         die "packages are missing: $missing" "see apt's words above, or install them by hand"
 }
 
-# A Docker Engine that answers: used if there is one, else installed and started (and left running).
+# Have a Docker Engine that answers: install and start one if there is none, and leave it running.
 ensure_engine() {
     say "engine: looking for one, starting it if none answers"
     setup_host "ensure_host()" ||

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lets kolla-ansible's own tasks drain a container before kolla_container stops it. On the controller only.
+"""Drain a container before a task of kolla-ansible's stops it. Runs on the controller only.
 
-Where this folder is among Ansible's action plugins, every task of ``kolla_container`` comes through here.
+Where this folder is among Ansible's action plugins, every task of ``kolla_container`` is run by this plugin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIBRARY = next(folder for folder in (HERE.parent / "library", HERE.parents[1] / 
 
 
 def _core() -> Any:
-    """The core as a package of its own name: Ansible's controller does not import module_utils of others."""
+    """Import the core as a package of its own: Ansible imports no module_utils from this path on the controller."""
     if "kolla_drain" not in sys.modules:
         folder = MODULE_UTILS / "kolla_drain"
         spec = spec_from_file_location(
@@ -52,8 +52,8 @@ class ActionModule(Normal):
                 return super().run(tmp, task_vars)
             if self._task.async_val:
                 raise Refused(
-                    f"{task.action} of {task.name} cannot be run in the background, for kolla-drain waits for its work "
-                    "first, and nothing was touched; take async away, or set enable_graceful_shutdown to false."
+                    f"{task.action} of {task.name} cannot be run in the background, because kolla-drain waits for its "
+                    "work first, and nothing was touched; remove async, or set enable_graceful_shutdown to false."
                 )
             super(Normal, self).run(tmp, task_vars)
             return self._drained_first(task)
@@ -62,6 +62,8 @@ class ActionModule(Normal):
 
     def _drained_first(self, task: Any) -> dict[str, Any]:
         options, source = adoption.drain(task, self._value)
+        for text in adoption.old_names(self._value):
+            self._display.warning(text)
         compared = self._compared(task)
         way = adoption.way(task, compared)
         pulled: dict[str, Any] = {}
@@ -76,12 +78,12 @@ class ActionModule(Normal):
         if way is adoption.Way.FAILED:
             return compared
         if way in (adoption.Way.UNTOUCHED, adoption.Way.UNCOMPARED):
-            said = [adoption.uncompared(task, compared)] if way is adoption.Way.UNCOMPARED else []
-            return adoption.undrained(self._kolla_container(), pulled, said)
+            warnings = [adoption.uncompared(task, compared)] if way is adoption.Way.UNCOMPARED else []
+            return adoption.undrained(self._kolla_container(), pulled, warnings)
         drained = self._drained(task, options)
         if drained.get("failed"):
             return adoption.stopped_nothing(drained, source)
-        # A container at rest differs in its state: kolla_container would replace one that it had only restarted.
+        # Not the task's own action: a stopped container differs in its state, so kolla_container would replace it.
         restarted = way is adoption.Way.RESTART
         real = self._kolla_container("restart_container" if restarted else None)
         return adoption.answer(real, drained, source)
@@ -102,7 +104,7 @@ class ActionModule(Normal):
         return self._execute_module("kolla_docker", options, task_vars=self._vars)
 
     def _kolla_container(self, action: str | None = None) -> dict[str, Any]:
-        """The real module, with the task's own arguments but for the action."""
+        """Run the real module with the task's own arguments, except for the action."""
         args = {**self._task.args, **({"action": action} if action else {})}
         return self._execute_module(self._task.action, args, task_vars=self._vars)
 

@@ -238,11 +238,7 @@ class Site:
         site = {"hosts": {self.host.name: variables}}
         inventory = {"all": {"children": {"cinder-volume": site}}}
         (self.folder / "inventory.json").write_text(json.dumps(inventory))
-        settings = {
-            "docker_graceful_timeout": GRACE,
-            "tested_image": IMAGE,
-            "rabbitmq_management_port": 1,  # where nobody is
-        }
+        settings = {"docker_graceful_timeout": GRACE, "tested_image": IMAGE}
         (self.folder / "globals.yml").write_text(json.dumps(settings))
         (self.folder / "passwords.yml").write_text("docker_registry_password:\n")
         self.playbook.write_text(PLAYBOOK)
@@ -430,9 +426,7 @@ def proof(site: Site, name: str, *, drains: bool) -> Chapter:
     site.wait_working(name, 1)
     site.describe(name, backend="renamed")  # its successor has nothing to do
     begins = site.go_when_read if drains else site.go_when_signalled
-    return chapter(
-        site, "reconfigure", name, drains=drains, beside=begins, more_volumes=CHANGED, exit="signal"
-    )
+    return chapter(site, "reconfigure", name, drains=drains, beside=begins, more_volumes=CHANGED)
 
 
 def on_podman(site: Site) -> Chapter:
@@ -495,7 +489,7 @@ def story(site: Site) -> dict[str, Chapter]:
         beside = pool.submit(meanwhile, site)
         found = {"drained": drained.result(), "plain": plain.result(), **beside.result()}
     name, equal = "cinder_volume", {"more_volumes": CHANGED}
-    hurried = {"on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 4}
+    hurried = {"graceful_shutdown_on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 4}
     site.hold(name)
     site.describe(name, UNTIL_TOLD)
     found["restarted"] = chapter(site, "reconfigure", name, drains=True, **equal)

@@ -1,7 +1,9 @@
-"""The matrix: each kind of operation in flight while its service is stopped or upgraded, and none is lost.
+"""The matrix: each kind of operation in flight while its service is stopped or upgraded.
 
-By default each row once, modes and ways alternating. KOLLA_DRAIN_MATRIX=full: all of them, three times, with operations
-of 20 s. ``-k "matrix and extend"`` runs one row. What is not under kolla_docker is tools/matrix's.
+What was in flight is never lost. A request that comes while the service exits may be lost, and then the verdict and
+the outcomes must say so. By default most rows once, modes and ways alternating. KOLLA_DRAIN_MATRIX=full: all of them,
+three times, with operations of 20 s. ``-k "matrix and extend"`` runs one row. What is not under kolla_docker is
+tools/matrix's.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from concurrent.futures import Future
 
 import pytest
 
-from testbed.matrix import OURS, Cell, Job
+from testbed.matrix import Job
 from testbed.matrix_rows import BY_NAME, HONEST, every_cell, every_row_once, job_of
 from testbed.matrix_run import Runner
+from testbed.matrix_terms import OURS, Cell
 from testbed.stack import MODES, Stack
 
 

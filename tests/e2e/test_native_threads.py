@@ -1,4 +1,4 @@
-"""What depends on the mode, on native threads: a stop by the signal, and a reload, with a volume in creation.
+"""What depends on the mode, on native threads: a stop and a reload, with a volume in creation.
 
 On eventlet the first is test_stop_cinder_volume, the second molecule's scenario reload.
 """
@@ -45,7 +45,7 @@ def test_a_create_in_flight_is_drained(lane: Lane) -> None:
     since = time.time()
     volume = creating(lane, SECONDS)
 
-    arguments = f"{lane.module_arguments('volume')} graceful_shutdown_timeout=120 exit=signal"
+    arguments = f"{lane.module_arguments('volume')} graceful_shutdown_timeout=120"
     result = stopped(lane, lane.container("volume"), arguments)
 
     assert result["verdict"] == "drained", result["reason"]

@@ -1,6 +1,6 @@
-"""The main job: cinder-volume with a volume in creation is stopped by its signal, and what becomes of the volume.
+"""The main job: cinder-volume is stopped while it creates a volume, and the volume is finished.
 
-How it is ended while frozen, killed or left running is in test_matrix and molecule's scenarios; on native threads in
+A service that is killed or left running is in test_matrix and in molecule's scenarios; native threads are in
 test_native_threads.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+
+import pytest
 
 from testbed.stack import Stack
 from testbed.waiting import wait_until
@@ -25,11 +27,12 @@ def operation_of(result: dict, volume: str) -> dict:
     return found
 
 
+@pytest.mark.core
 def test_a_create_in_flight_is_drained(stack: Stack) -> None:
     since = time.time()
     volume = creating(stack, SECONDS)
 
-    arguments = f"name={VOLUME} graceful_shutdown_timeout=120 exit=signal"
+    arguments = f"name={VOLUME} graceful_shutdown_timeout=120"
     result = stopped(stack, stack.container(VOLUME), arguments)
 
     assert result["verdict"] == "drained", result["reason"]
@@ -51,7 +54,6 @@ def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
             "action": "stop_container",
             "name": VOLUME,
             "graceful_shutdown_timeout": 150,
-            "exit": "signal",
             "database": gate.database,
         }
         stop = AdHoc(json.dumps(arguments))

@@ -68,29 +68,29 @@ def test_idle_services_end_by_themselves_side_by_side(nova: NovaStack) -> None:
         assert kills(nova.stack, begun, one["name"]) == [TERM]
 
 
-def test_nova_compute_is_fenced_and_unfenced_through_the_api(nova: NovaStack) -> None:
+def test_nova_compute_is_disabled_and_enabled_through_the_api(nova: NovaStack) -> None:
     def call(state: str, mode: str = "auto") -> dict[str, Any]:
         asked = {
             "service": "nova-compute",
             "host": nova.host,
             "state": state,
-            "fence": mode,
+            "disable": mode,
             "auth_type": "none",
             "endpoint_override": nova.api.base,
             "auth": {"token": nova.state.ends.token},
         }
         return run_module(asked, module=ROOT / "library" / "kolla_service.py")
 
-    alone = call("fenced")
-    assert (alone["changed"], alone["fenced"]) == (False, False)
-    assert "no other enabled and living nova-compute" in alone["reason"]
+    alone = call("disabled")
+    assert (alone["changed"], alone["disabled"]) == (False, False)
+    assert "no other nova-compute in zone nova that is enabled and up could take its work" in alone["reason"]
     try:
-        fenced = call("fenced", "always")
-        assert (fenced["changed"], fenced["fenced"], fenced["method"]) == (True, True, "api")
+        disabled = call("disabled", "always")
+        assert (disabled["changed"], disabled["disabled"], disabled["method"]) == (True, True, "api")
         row = nova.api.service("nova-compute")
         assert row["status"] == "disabled"
-        assert row["disabled_reason"].startswith("kolla-drain: fenced")
+        assert row["disabled_reason"].startswith("kolla-drain: disabled")
     finally:
-        unfenced = call("unfenced")
-    assert (unfenced["changed"], unfenced["fenced"], unfenced["method"]) == (True, False, "api")
+        enabled = call("enabled")
+    assert (enabled["changed"], enabled["disabled"], enabled["method"]) == (True, False, "api")
     assert nova.api.service("nova-compute")["status"] == "enabled"

@@ -65,7 +65,7 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
         play = (
             Play(to_next)
             .when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
-            .when("PLAY [The next service of the order, nova 4]", load.spawn)
+            .when("PLAY [nova, nova-compute]", load.spawn)
             .end(600)
         )
 

@@ -15,6 +15,7 @@ import docker
 import pytest
 
 from testbed import images
+from testbed.containers import execute
 from testbed.hosts import Host, Hosts
 from testbed.site import own
 from testbed.waiting import wait_until
@@ -148,10 +149,12 @@ class Rack:
         host = self.hosts[name]
         command = ["mariadb", "-h", host.address, "-P", str(PORT), "-N", "-B", "-u", "drain"]
         with contextlib.closing(host.engine) as engine:
-            found = engine.containers.get("mariadb").exec_run(
-                [*command, "-e", f"SHOW STATUS LIKE '{status}'"], environment={"MYSQL_PWD": self._password}
+            ran = execute(
+                engine.containers.get("mariadb"),
+                [*command, "-e", f"SHOW STATUS LIKE '{status}'"],
+                environment={"MYSQL_PWD": self._password},
             )
-        return str(found.output.decode().strip().partition("\t")[2]) if found.exit_code == 0 else ""
+        return ran.output.decode().strip().partition("\t")[2] if ran.code == 0 else ""
 
     def states(self) -> dict[str, str]:
         """Of the containers on c1."""

@@ -23,6 +23,8 @@ from tests.support.kills import Recorder
 from tests.support.workloads import Workloads, sweep
 from tests.support.workloads import workloads as workloads_on
 
+from .core import mark_core
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -32,8 +34,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadFileScheduling(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = os.path.dirname(__file__) + os.sep
+    ours = [item for item in items if str(item.path).startswith(here)]
+    mark_core(ours, whole=not any("::" in argument for argument in config.args))
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.functional)

@@ -146,7 +146,7 @@ def test_start(run_module: Any, workloads: Workloads) -> None:
         assert not run_module(args)["changed"]
 
 
-def test_start_thaws(run_module: Any, workloads: Workloads) -> None:
+def test_start_unpauses(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start()
     workload.raw.pause()
     result = run_module({"action": "start_container", "name": workload.name})

@@ -1,4 +1,4 @@
-"""stop_container on containers without evidence: every state, every way to end."""
+"""stop_container: every state of a container, every way to end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kolla_drain.engine.inspected import epoch
 from testbed.waiting import wait_until
 from tests.support import engines
 from tests.support.checks import is_sentence, signalled_once, stays
+from tests.support.cinder_services import Services
 from tests.support.workloads import DUMB_INIT, Workload, Workloads
 
 
@@ -61,7 +62,7 @@ def test_exited(stop: Any, workloads: Workloads) -> None:
     assert workload.sent == []
 
 
-def test_paused_is_thawed_and_drains(stop: Any, workloads: Workloads) -> None:
+def test_paused_runs_again_and_drains(stop: Any, workloads: Workloads) -> None:
     workload = workloads.start("--drain", "1")
     workload.raw.pause()
     result = stop(workload)
@@ -69,6 +70,17 @@ def test_paused_is_thawed_and_drains(stop: Any, workloads: Workloads) -> None:
     assert "paused" in [finding["code"] for finding in result["preflight"]]
     signalled_once(workload)
     assert workload.received == ["SIGTERM"]
+
+
+def test_paused_with_work_in_flight_drains(run_module: Any, services: Services) -> None:
+    """A container that somebody paused, such as a run of an earlier version that died."""
+    service = services.start("volume_create:2")
+    service.go()
+    service.workload.raw.pause()
+    result = run_module(service.args())
+    assert result["verdict"] == "drained", result["timeline"]
+    assert service.volume_status() == ["available"]
+    signalled_once(service.workload)
 
 
 def test_restarting_is_ended(stop: Any, workloads: Workloads) -> None:

@@ -40,7 +40,7 @@ DOES = ("recreate_or_restart_container", "stop_container", "reload_container")
 
 
 def reading(binary: str, host: str) -> dict[str, Any]:
-    rows = [{"service": binary, "host": f"{host}@ceph"}]
+    rows = [{"service": binary, "host": f"{host}@ceph", "up": True}]
     return {
         "status": "running", "evidence": "ok", "operations": [], "preflight": [],
         "heartbeat": {"up": True, "rows": rows},
@@ -66,8 +66,8 @@ def usual() -> dict[str, Any]:
         "haproxy-drain": {"changed": True, "servers": []},
         "haproxy-ready": {"changed": True, "servers": []},
         "status": {"services": [], "undo": []},
-        "fenced": {"changed": True, "services": [], "undo": []},
-        "unfenced": {"changed": True, "services": [], "undo": []},
+        "disabled": {"changed": True, "services": [], "undo": []},
+        "enabled": {"changed": True, "services": [], "undo": []},
         "run": {"rc": 0, "stdout": "before: a\nafter: b\n"},
         "run cinder-manage service list": {"rc": 0, "stdout": LIST},
     }  # fmt: skip

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.plays.site import DOES, LIST, ORPHAN, UPGRADED, Site
+from tests.plays.site import DOES, LIST, ORPHAN, ROOT, UPGRADED, Site
 
 
 @pytest.fixture
@@ -45,17 +46,17 @@ def test_the_documented_order(site: Site) -> None:
     assert max(place for place, what in enumerate(steps) if what == "ensure_image") < steps.index("run")
 
 
-def test_each_is_fenced_just_around_its_turn(site: Site) -> None:
+def test_each_is_disabled_just_around_its_turn(site: Site) -> None:
     site.play("upgrade.yml", "--tags", "cinder-volume")
 
     assert site.code == 0
-    assert site.did("fenced", "unfenced", *DOES) == [
+    assert site.did("disabled", "enabled", *DOES) == [
         (what, whom, host)
         for host in ("storage1", "storage2")
         for what, whom in (
-            ("fenced", f"cinder-volume@{host}"),
+            ("disabled", f"cinder-volume@{host}"),
             ("recreate_or_restart_container", "cinder_volume"),
-            ("unfenced", f"cinder-volume@{host}"),
+            ("enabled", f"cinder-volume@{host}"),
         )
     ]
     assert site.runs == []
@@ -63,7 +64,7 @@ def test_each_is_fenced_just_around_its_turn(site: Site) -> None:
 
 @pytest.mark.parametrize("serial", [1, 2])
 @pytest.mark.parametrize("failure", [{"failed": True, "msg": "It did not come up."}, {"unreachable": True}])
-def test_a_host_that_fails_ends_it_and_all_is_unfenced(
+def test_a_host_that_fails_ends_it_and_all_is_enabled(
     site: Site, serial: int, failure: dict[str, Any]
 ) -> None:
     site.answers["recreate_or_restart_container cinder_volume storage1"] = failure
@@ -72,8 +73,8 @@ def test_a_host_that_fails_ends_it_and_all_is_unfenced(
 
     assert site.code != 0
     touched = ["storage1", "storage2"][:serial]
-    assert sorted(host for what, whom, host in site.did("fenced")) == touched
-    assert sorted(host for what, whom, host in site.did("unfenced")) == touched
+    assert sorted(host for what, whom, host in site.did("disabled")) == touched
+    assert sorted(host for what, whom, host in site.did("enabled")) == touched
     assert sorted(host for _, whom, host in site.did(*DOES) if whom == "cinder_volume") == touched
     assert "cinder_api" not in [whom for _, whom, _ in site.did(*DOES)]
     said = failure.get("msg", "the connection to storage1 was lost")
@@ -81,27 +82,27 @@ def test_a_host_that_fails_ends_it_and_all_is_unfenced(
     assert "undefined" not in site.output
 
 
-def test_what_cannot_be_unfenced_is_named_with_the_command(site: Site) -> None:
+def test_what_cannot_be_enabled_is_named_with_the_command(site: Site) -> None:
     undo = ["openstack volume service set --enable storage1@ceph cinder-volume"]
-    site.answers["unfenced"] = {"failed": True, "msg": "It is disabled still.", "undo": undo}
+    site.answers["enabled"] = {"failed": True, "msg": "It is disabled still.", "undo": undo}
 
     site.play("upgrade.yml", "--limit", "storage1", "--tags", "cinder-volume")
 
     assert site.code != 0
     assert re.search(
-        r"cinder-volume on storage1: .*could not be unfenced.*It is disabled still\. .*Enable it with: openstack",
+        r"cinder-volume on storage1: .*could not be enabled.*It is disabled still\. .*Enable it with: openstack",
         site.output,
     )
 
 
-def test_what_an_interrupted_run_left_fenced_is_unfenced(site: Site) -> None:
+def test_what_an_interrupted_run_left_disabled_is_enabled(site: Site) -> None:
     site.answers["compare_container"] = {"changed": False, "differences": []}
-    site.answers["status cinder-volume@storage2"] = {"services": [{"fenced_by_us": True}], "undo": []}
+    site.answers["status cinder-volume@storage2"] = {"services": [{"disabled_by_us": True}], "undo": []}
 
     site.play("upgrade.yml", "--tags", "cinder-volume")
 
     assert site.code == 0
-    assert site.did("fenced", "unfenced", *DOES) == [("unfenced", "cinder-volume@storage2", "storage2")]
+    assert site.did("disabled", "enabled", *DOES) == [("enabled", "cinder-volume@storage2", "storage2")]
 
 
 def test_check_mode_only_looks(site: Site) -> None:
@@ -124,7 +125,7 @@ def test_an_equal_site_is_left_alone(site: Site) -> None:
     site.play("upgrade.yml")
 
     assert site.code == 0
-    assert site.did(*DOES, "fenced", "unfenced") == []
+    assert site.did(*DOES, "disabled", "enabled") == []
     assert set(re.findall(r"changed=(\d+)", site.output)) == {"0"}
 
 
@@ -160,12 +161,87 @@ def test_limit_leaves_the_others_and_the_database_alone(site: Site) -> None:
     assert site.runs == []
 
 
-def test_the_order_is_a_variable(site: Site) -> None:
-    order = ["cinder-backup", "cinder-volume"]
+@pytest.mark.parametrize("play", ["upgrade.yml", "stop.yml"])
+def test_an_order_is_refused_by_the_name_of_the_fixed_one(site: Site, play: str) -> None:
+    site.play(play, "-e", json.dumps({"cinder_upgrade_order": ["cinder-backup"]}))
 
-    site.play("upgrade.yml", "-e", json.dumps({"cinder_upgrade_order": order}), "--limit", "storage1")
+    assert site.code != 0
+    assert site.calls == []
+    fixed = "cinder-scheduler, cinder-volume, cinder-backup, cinder-api"
+    assert f"cinder_upgrade_order is set, and the order of the services is fixed: {fixed}." in site.output
 
-    assert [whom for _, whom, _ in site.did(*DOES)] == ["cinder_backup", "cinder_volume"]
+
+def test_a_service_without_a_play_is_not_left_out(site: Site) -> None:
+    services = {
+        "cinder-volum": {"container_name": "cinder_volume", "group": "cinder-volume", "enabled": True},
+        "cinder-api": {"container_name": "cinder_api", "group": "cinder-api", "enabled": True},
+    }
+
+    site.play("upgrade.yml", "-e", json.dumps({"cinder_services": services}))
+
+    assert site.code != 0
+    assert site.calls == []
+    assert "cinder-volum on storage1 has no play and would be left out" in site.output
+
+
+def test_old_names_are_taken_over_with_a_warning_of_both(site: Site) -> None:
+    old = {"on_timeout": "kill", "fence": "never", "exit": "freeze", "ready_timeout": 7}
+
+    site.play("upgrade.yml", "--tags", "cinder-volume", "-e", json.dumps(old))
+
+    assert site.code == 0
+    given = next(one["given"] for one in site.calls if one["what"] == "recreate_or_restart_container")
+    assert (given["on_timeout"], given["ready_timeout"]) == ("kill", 7)
+    assert site.did("status", "disabled") == []
+    said = " ".join(site.output.split())
+    assert "on_timeout is set, and the variable is named graceful_shutdown_on_timeout now; rename it." in said
+    assert "exit is set, and the variable has no effect any more; remove it." in said
+
+
+def test_a_backend_that_did_not_report_before_holds_up_nobody(site: Site) -> None:
+    rows = [{"service": "cinder-volume", "host": "storage1@ceph", "up": True},
+            {"service": "cinder-volume", "host": "storage1@dead", "up": False}]  # fmt: skip
+    site.answers["drain_status cinder_volume storage1"]["heartbeat"] = {"up": False, "rows": rows}
+
+    site.play(
+        "upgrade.yml", "--tags", "cinder-volume", "--limit", "storage1", "-e", "kolla_drain_ready_timeout=1"
+    )
+
+    assert site.code == 0
+    assert "cinder-volume on storage1@dead does not report, and did not before" in site.output
+
+
+def test_a_backend_that_reported_before_has_to_report(site: Site) -> None:
+    usual = site.answers["drain_status cinder_volume storage1"]
+    row = {"service": "cinder-volume", "host": "storage1@ceph", "up": False}
+    other = {"service": "cinder-volume", "host": "storage1@new", "up": True}
+    silent = {**usual, "heartbeat": {"up": False, "rows": [row, other]}}
+    site.answers["drain_status cinder_volume storage1"] = [usual, silent]
+
+    site.play(
+        "upgrade.yml", "--tags", "cinder-volume", "--limit", "storage1", "-e", "kolla_drain_ready_timeout=1"
+    )
+
+    assert site.code != 0
+
+
+def test_every_play_has_its_service_in_the_order_that_it_names() -> None:
+    for name in ("upgrade.yml", "stop.yml"):
+        plays = yaml.safe_load((ROOT / "ansible" / name).read_text())
+        for project in ("cinder", "nova"):
+            mine = [
+                play["vars"] for play in plays if play.get("vars", {}).get("kolla_drain_project") == project
+            ]
+            assert [one["kolla_drain_name"] for one in mine if "kolla_drain_name" in one] == mine[0][
+                "kolla_drain_order"
+            ]
+            renamed = yaml.safe_load((ROOT / "roles/kolla_drain/vars/main.yml").read_text())[
+                "kolla_drain_orders"
+            ]
+            assert (
+                renamed[f"{project}_{name[:-4]}_order"].split()
+                == ", ".join(mine[0]["kolla_drain_order"]).split()
+            )
 
 
 def test_work_that_cannot_be_seen_ends_it_before_anything_is_touched(site: Site) -> None:
@@ -179,24 +255,29 @@ def test_work_that_cannot_be_seen_ends_it_before_anything_is_touched(site: Site)
     assert site.code != 0
     assert "cinder-volume: no way in" in site.output
     assert site.did(*DOES, "run", "ensure_image") == []
-    assert site.play("upgrade.yml", "--tags", "cinder-volume", "-e", "without_evidence=warn").code == 0
+    assert (
+        site.play(
+            "upgrade.yml", "--tags", "cinder-volume", "-e", "graceful_shutdown_without_evidence=warn"
+        ).code
+        == 0
+    )
 
 
-@pytest.mark.parametrize(("fence", "ends_well"), [("auto", True), ("always", False), ("never", True)])
-def test_an_api_that_is_away(site: Site, fence: str, ends_well: bool) -> None:
+@pytest.mark.parametrize(("disable", "ends_well"), [("auto", True), ("always", False), ("never", True)])
+def test_an_api_that_is_away(site: Site, disable: str, ends_well: bool) -> None:
     site.answers["status"] = {"failed": True, "msg": "Cinder's API cannot be reached."}
 
-    site.play("upgrade.yml", "--tags", "cinder-volume", "-e", f"fence={fence}")
+    site.play("upgrade.yml", "--tags", "cinder-volume", "-e", f"kolla_drain_disable={disable}")
 
     assert (site.code == 0) is ends_well
-    assert site.did("fenced", "unfenced") == []
+    assert site.did("disabled", "enabled") == []
     assert bool(site.did(*DOES)) is ends_well
-    assert ("Cinder's API cannot be reached." in site.output) is (fence != "never")
+    assert ("Cinder's API cannot be reached." in site.output) is (disable != "never")
 
 
 def test_an_api_that_is_away_in_the_middle_does_not_hold_up_a_stop(site: Site) -> None:
     """stop.yml stops it first."""
-    site.answers["fenced"] = site.answers["unfenced"] = {
+    site.answers["disabled"] = site.answers["enabled"] = {
         "failed": True,
         "msg": "Cinder's API cannot be reached.",
     }
@@ -205,7 +286,7 @@ def test_an_api_that_is_away_in_the_middle_does_not_hold_up_a_stop(site: Site) -
 
     assert site.code == 0
     assert len(site.did("stop_container")) == 6
-    assert "cinder-volume: not fenced: Cinder's API cannot be reached." in site.output
+    assert "cinder-volume: not disabled: Cinder's API cannot be reached." in site.output
 
 
 FAILED_CHECK = """\
@@ -281,7 +362,7 @@ def test_pins_of_old_versions_are_dropped_by_a_reload(site: Site) -> None:
 def test_an_api_is_out_of_haproxy_while_it_is_replaced(site: Site) -> None:
     site.answers["recreate_or_restart_container cinder_api"] = {"failed": True, "msg": "It did not come up."}
 
-    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"haproxy_hosts": ["control"]}')
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"kolla_drain_haproxy_hosts": ["control"]}')
 
     assert site.code != 0
     assert [what for what, _, _ in site.did("haproxy-drain", "haproxy-ready", *DOES)] == [
@@ -289,7 +370,7 @@ def test_an_api_is_out_of_haproxy_while_it_is_replaced(site: Site) -> None:
     ]  # fmt: skip
 
 
-BALANCED = '{"haproxy_hosts": ["control", "storage1"]}'
+BALANCED = '{"kolla_drain_haproxy_hosts": ["control", "storage1"]}'
 
 
 def test_an_api_that_haproxy_does_not_let_go_is_not_touched(site: Site) -> None:
@@ -300,7 +381,8 @@ def test_an_api_that_haproxy_does_not_let_go_is_not_touched(site: Site) -> None:
     assert site.code != 0
     assert site.did(*DOES) == []
     assert (
-        "cinder-api on control: it was not touched, for it could not be taken out of HAProxy." in site.output
+        "cinder-api on control: it was not touched, because it could not be taken out of HAProxy."
+        in site.output
     )
     assert len(site.did("haproxy-ready")) == 2, "one of them may have let it go"
 
@@ -322,12 +404,12 @@ def test_an_api_that_haproxy_does_not_take_back_is_named_with_the_command(site: 
 def test_a_balancer_that_cannot_be_reached_is_told_and_holds_up_nobody(site: Site) -> None:
     site.answers["haproxy-drain"] = site.answers["haproxy-ready"] = {"unreachable": True}
 
-    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"haproxy_hosts": ["storage1"]}')
+    site.play("upgrade.yml", "--tags", "cinder-api", "-e", '{"kolla_drain_haproxy_hosts": ["storage1"]}')
 
     assert site.code == 0
     assert [what for what, _, _ in site.did(*DOES)] == ["recreate_or_restart_container"]
     assert re.search(
-        "HAProxy on storage1 was not asked: .*If it has kept it out, put it back there with: echo",
+        "HAProxy on storage1 was not asked: .*If it keeps the server out, put it back there with: echo",
         site.output,
     )
 
@@ -370,8 +452,8 @@ DUMPS = {
 def test_a_dump_is_whole_and_keeps_the_secret(site: Site, kind: str) -> None:
     variables = {
         "cinder_database_connection": "mysql+pymysql://cinder:se%40cret@192.0.2.1:3307/cinder?charset=utf8",
-        "database_backup_path": str(site.folder / "dumps"),
-        "database_backup_command": ["sh", "-c", DUMPS[kind].format(site.folder)],
+        "kolla_drain_database_backup_path": str(site.folder / "dumps"),
+        "kolla_drain_database_backup_command": ["sh", "-c", DUMPS[kind].format(site.folder)],
     }
 
     site.play("upgrade.yml", "--tags", "database-backup", "-vvv", "-e", json.dumps(variables))
@@ -397,7 +479,7 @@ def test_a_dump_is_made_by_the_engine_that_the_site_has(site: Site) -> None:
     engine.chmod(0o755)
     variables = {
         "cinder_database_connection": "mysql+pymysql://cinder:secret@192.0.2.1/cinder",
-        "database_backup_path": str(site.folder / "dumps"),
+        "kolla_drain_database_backup_path": str(site.folder / "dumps"),
         "kolla_container_engine": str(engine),
     }
 

@@ -43,7 +43,7 @@ ROWS = {"cinder_volume": "cinder-volume", "cinder_backup": "cinder-backup", "nov
 
 
 def running(name: str, host: str, **more: Any) -> dict[str, Any]:
-    beat = {"up": True, "rows": [{"service": ROWS[name], "host": host}]} if name in ROWS else {}
+    beat = {"up": True, "rows": [{"service": ROWS[name], "host": host, "up": True}]} if name in ROWS else {}
     evidence = "ok" if beat else "none"
     one = {
         "name": name,
@@ -68,7 +68,7 @@ class HostSite(Site):
             "galera": {**SPARED, **SYNCED},
             "haproxy-drain": UP,
             "haproxy-ready": UP,
-            "fenced": {"changed": True, "services": [], "undo": [], "reason": "it was fenced"},
+            "disabled": {"changed": True, "services": [], "undo": [], "reason": "it was disabled"},
             "start_container": {"changed": True, "ready_after": 1.0, "ready_by": "its heartbeat moves"},
             "drain_status": {"status": "running"},
         }
@@ -94,12 +94,12 @@ class HostSite(Site):
     def remember(self, host: str, names: list[str]) -> None:
         """As a drain of this host has kept it."""
         self.state(host).parent.mkdir()
-        kept = {"since": "2026-11-22T03:00:00Z", "containers": names, "fenced": [], "backends": []}
+        kept = {"since": "2026-11-22T03:00:00Z", "containers": names, "disabled": [], "backends": []}
         self.state(host).write_text(json.dumps(kept))
 
     def run(self, name: str, limit: str, *arguments: str) -> HostSite:
         variables = {
-            "host_state_file": f"{self.folder}/{{{{ inventory_hostname }}}}/host.json",
+            "kolla_drain_host_state_file": f"{self.folder}/{{{{ inventory_hostname }}}}/host.json",
             "kolla_container_engine": str(self.folder / "engine"),
         }
         self.play(name, "--limit", limit, "-e", json.dumps(variables), *arguments)
@@ -123,15 +123,17 @@ def drained(tmp_path_factory: pytest.TempPathFactory) -> HostSite:
 def test_a_controller_is_drained_wave_by_wave(drained: HostSite) -> None:
     assert drained.code == 0
     assert drained.stops("c1") == WAVES
-    assert {host for _, _, host in drained.did("stop_container", "fenced")} == {"c1"}
+    assert {host for _, _, host in drained.did("stop_container", "disabled")} == {"c1"}
     order = [one["what"] for one in drained.calls]
-    assert max(place for place, what in enumerate(order) if what == "fenced") < order.index("stop_container")
-    assert drained.did("fenced") == [
-        ("fenced", "cinder-volume@c1", "c1"),
-        ("fenced", "cinder-backup@c1", "c1"),
+    assert max(place for place, what in enumerate(order) if what == "disabled") < order.index(
+        "stop_container"
+    )
+    assert drained.did("disabled") == [
+        ("disabled", "cinder-volume@c1", "c1"),
+        ("disabled", "cinder-backup@c1", "c1"),
     ]
-    assert drained.did("unfenced") == []
-    assert drained.output.count("it was fenced") == 2, "in the summary, the module's own words"
+    assert drained.did("enabled") == []
+    assert drained.output.count("it was disabled") == 2, "in the summary, the module's own words"
     assert "15 containers: 15 drained" in drained.output
     assert "lost: nothing that could be seen" in drained.output
     assert "undefined" not in drained.output
@@ -202,22 +204,25 @@ def test_a_cluster_that_cannot_spare_its_member_stands_against_all(site: HostSit
     site.run("reboot_prepare.yml", "c1")
 
     assert site.code != 0
-    assert site.did("stop_container", "fenced") == []
+    assert site.did("stop_container", "disabled") == []
     assert not site.state("c1").exists()
     assert re.search(
-        r"mariadb on c1 was not touched, .*2 must, and 1 would be left.*stop_mariadb=always", site.output
+        r"mariadb on c1 was not touched, .*2 must, and 1 would be left.*kolla_drain_stop_mariadb=always",
+        site.output,
     )
 
 
-@pytest.mark.parametrize(("stop_mariadb", "stopped"), [("always", WAVES), ("never", WAVES[:-1])])
-def test_one_variable_overrides_the_cluster(site: HostSite, stop_mariadb: str, stopped: list[str]) -> None:
+@pytest.mark.parametrize(("kolla_drain_stop_mariadb", "stopped"), [("always", WAVES), ("never", WAVES[:-1])])
+def test_one_variable_overrides_the_cluster(
+    site: HostSite, kolla_drain_stop_mariadb: str, stopped: list[str]
+) -> None:
     site.answers["galera"] = NEEDED
 
-    site.run("reboot_prepare.yml", "c1", "-e", f"stop_mariadb={stop_mariadb}")
+    site.run("reboot_prepare.yml", "c1", "-e", f"kolla_drain_stop_mariadb={kolla_drain_stop_mariadb}")
 
     assert site.code == 0
     assert site.stops("c1") == stopped
-    assert ("left running: mariadb" in site.output) is (stop_mariadb == "never")
+    assert ("left running: mariadb" in site.output) is (kolla_drain_stop_mariadb == "never")
 
 
 def test_a_cluster_that_has_lost_a_member_meanwhile_keeps_this_one(site: HostSite) -> None:
@@ -259,7 +264,7 @@ def test_instances_are_told_and_keep_what_they_need(site: HostSite) -> None:
 
     assert site.code == 0
     assert site.stops("k1") == ["nova_compute", "cron"]
-    assert site.did("fenced") == [("fenced", "nova-compute@k1", "k1")]
+    assert site.did("disabled") == [("disabled", "nova-compute@k1", "k1")]
     told = "2 instances run on it and go down with it, unless they are migrated before: 7d0c-1, 7d0c-2"
     assert site.output.count(told) == 2, "in the plan and at the end"
     assert "left running: nova_libvirt, openvswitch_vswitchd, neutron_openvswitch_agent" in site.output
@@ -315,7 +320,7 @@ def test_what_does_not_end_ends_it_and_a_later_run_goes_on(site: HostSite) -> No
     assert site.code != 0
     assert site.stops("k1") == ["nova_compute"]
     assert re.search(r"k1 is not drained, computes and backup: nova_compute was left running\.", site.output)
-    assert site.did("unfenced") == [], "until start.yml"
+    assert site.did("enabled") == [], "until start.yml"
     kept = json.loads(site.state("k1").read_text())
 
     del site.answers["stop_container nova_compute k1"]
@@ -347,7 +352,7 @@ def test_what_was_lost_is_told_at_the_end(site: HostSite) -> None:
         "reason": "the deadline",
     }
 
-    site.run("reboot_prepare.yml", "c1", "-e", "on_timeout=kill")
+    site.run("reboot_prepare.yml", "c1", "-e", "graceful_shutdown_on_timeout=kill")
 
     assert site.code == 0
     assert (
@@ -363,7 +368,7 @@ def test_without_limit_no_host_is_drained(site: HostSite) -> None:
 
     assert site.code != 0
     assert site.calls == []
-    assert "say which hosts are to be drained, with --limit" in site.output
+    assert "name the hosts to drain with --limit" in site.output
 
 
 def test_stop_with_a_tag_stops_that_part_alone(site: HostSite) -> None:
@@ -382,9 +387,9 @@ def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite) -> None
 
     assert site.code == 0
     assert [whom for _, whom, _ in site.did("start_container")] == list(reversed(WAVES))
-    assert site.did("unfenced") == [
-        ("unfenced", "cinder-volume@c1", "c1"),
-        ("unfenced", "cinder-backup@c1", "c1"),
+    assert site.did("enabled") == [
+        ("enabled", "cinder-volume@c1", "c1"),
+        ("enabled", "cinder-backup@c1", "c1"),
     ]
     back = [one for one in site.calls if one["what"] == "haproxy-ready"]
     assert [one["given"]["backends"] for one in back] == [["cinder_api_back"]] * 2
@@ -392,7 +397,7 @@ def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite) -> None
     assert (
         len(order) - order[::-1].index("start_container") - 1
         < order.index("haproxy-ready")
-        < order.index("unfenced")
+        < order.index("enabled")
     )
     assert site.execs[-2:] == [
         "exec rabbitmq rabbitmqctl await_startup",
@@ -405,23 +410,52 @@ def test_start_leaves_the_rest_until_the_database_is_back(site: HostSite) -> Non
     site.remember("c1", CONTROL)
     site.answers["galera"] = {"synced": False}
 
-    site.run("start.yml", "c1", "-e", "mariadb_ready_timeout=1")
+    site.run("start.yml", "c1", "-e", "kolla_drain_mariadb_ready_timeout=1")
 
     assert site.code != 0
     assert [whom for _, whom, _ in site.did("start_container")] == ["mariadb"]
     assert site.state("c1").exists(), "a later run goes on"
 
 
-def test_start_unfences_nothing_that_does_not_report(site: HostSite) -> None:
+def test_start_enables_nothing_that_does_not_report(site: HostSite) -> None:
     site.remember("k1", COMPUTE)
-    site.answers["drain_status nova_compute k1"] = {"status": "running", "heartbeat": {"up": False}}
+    site.answers["drain_status nova_compute k1"] = {
+        "status": "running",
+        "heartbeat": {"rows": [{"service": "nova-compute", "host": "k1", "up": False}]},
+    }
 
-    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+    site.run("start.yml", "k1", "-e", "kolla_drain_ready_timeout=1")
 
     assert site.code != 0
     assert "k1 is not back: nova_compute does not report" in site.output
-    assert site.did("unfenced") == []
+    assert site.did("enabled") == []
     assert site.state("k1").exists()
+
+
+def test_a_backend_that_was_silent_before_the_drain_holds_up_nobody(site: HostSite) -> None:
+    rows = [{"service": "nova-compute", "host": host, "up": host == "k1"} for host in ("k1", "dead")]
+    site.runs_on("k1", COMPUTE, nova_compute={"heartbeat": {"up": False, "rows": rows}})
+    site.answers["drain_status nova_compute k1"] = {
+        "status": "running",
+        "heartbeat": {"up": False, "rows": rows},
+    }
+    site.run("reboot_prepare.yml", "k1")
+
+    site.run("start.yml", "k1", "-e", "kolla_drain_ready_timeout=1")
+
+    assert site.code == 0
+    assert "nova-compute on dead does not report, and did not before" in site.output
+
+
+@pytest.mark.parametrize("play", ["reboot_prepare.yml", "start.yml"])
+def test_a_state_file_that_cannot_be_read_ends_it(site: HostSite, play: str) -> None:
+    site.state("k1").mkdir(parents=True)
+
+    site.run(play, "k1")
+
+    assert site.code != 0
+    assert site.did("stop_container", "start_container", "disabled") == []
+    assert site.state("k1").is_dir()
 
 
 def test_what_is_gone_meanwhile_is_told_and_the_rest_comes_back(site: HostSite) -> None:
@@ -431,7 +465,7 @@ def test_what_is_gone_meanwhile_is_told_and_the_rest_comes_back(site: HostSite) 
     site.run("start.yml", "k1")
 
     assert site.code == 0
-    assert "gone meanwhile, and not brought back: cron" in site.output
+    assert "removed meanwhile, and not brought back: cron" in site.output
     assert "cron" not in [whom for _, whom, _ in site.did("start_container")]
 
 
@@ -466,7 +500,7 @@ def test_start_in_check_mode_tells_and_touches_nothing(site: HostSite) -> None:
     ],
 )
 def test_waves_that_cannot_be_used_are_refused(site: HostSite, waves: list[Any], words: str) -> None:
-    site.run("reboot_prepare.yml", "c1", "-e", json.dumps({"host_waves": waves}))
+    site.run("reboot_prepare.yml", "c1", "-e", json.dumps({"kolla_drain_host_waves": waves}))
 
     assert site.code != 0
     assert site.calls == []
@@ -511,7 +545,7 @@ def test_a_balancer_that_would_refuse_stands_against_all(site: HostSite, check: 
     site.run("reboot_prepare.yml", "c1", *check)
 
     assert site.code != 0
-    assert site.did("stop_container", "fenced") == []
+    assert site.did("stop_container", "disabled") == []
     assert not site.state("c1").exists()
     assert re.search(r"Nothing was touched, .*HAProxy on c2: .*Permission denied", site.output)
 
@@ -535,9 +569,7 @@ def test_a_balancer_that_went_down_meanwhile_is_told_and_holds_up_nobody(site: H
 
     assert site.code == 0
     assert site.stops("c1") == WAVES
-    assert (
-        "HAProxy on c2 was not asked: HAProxy does not answer" in site.output.split("TASK [What was done")[-1]
-    )
+    assert "HAProxy on c2 was not asked: HAProxy does not answer" in site.output.split("TASK [Summary")[-1]
 
 
 def test_the_plan_tells_where_it_is_taken_out(site: HostSite) -> None:
@@ -568,9 +600,9 @@ def test_a_balancer_that_does_not_take_it_back_is_an_error_that_a_later_start_re
     site.run("start.yml", "c1")
 
     assert site.code != 0
-    assert len(site.did("unfenced")) == 2
+    assert len(site.did("enabled")) == 2
     assert re.search(
-        r"c1 runs and is unfenced, but not back in HAProxy \(cinder_api_back\).*HAProxy on c2", site.output
+        r"c1 runs and is enabled, but not back in HAProxy \(cinder_api_back\).*HAProxy on c2", site.output
     )
     assert kept_for_haproxy(site) == ["cinder_api_back"]
 
@@ -611,7 +643,7 @@ def test_the_balancers_socket_is_where_the_engine_has_its_volumes(
 
 def summaries(site: HostSite) -> str:
     """All that is told between the failure and the end."""
-    return site.output.partition("TASK [kolla_drain : What was done]")[2]
+    return site.output.partition("TASK [kolla_host : Summary]")[2]
 
 
 @pytest.mark.parametrize("failure", ["galera", "galera unreachable", "rabbitmq"])
@@ -625,7 +657,7 @@ def test_a_run_that_ends_half_way_says_what_was_lost_on_every_host(site: HostSit
     else:
         site.answers["galera 1 c1"] = lost
 
-    site.run("reboot_prepare.yml", "c1,c2", "-e", "on_timeout=kill")
+    site.run("reboot_prepare.yml", "c1,c2", "-e", "graceful_shutdown_on_timeout=kill")
 
     assert site.code != 0
     assert site.stops("c2")[-1] == "haproxy", "c1 failed first, and c2 had no turn"
@@ -664,7 +696,7 @@ def test_what_stopped_last_of_several_hosts_starts_first(site: HostSite) -> None
 def test_a_libvirt_that_hangs_holds_up_nobody_and_keeps_what_instances_need(site: HostSite) -> None:
     site.engine("exec sleep 600")
 
-    site.run("reboot_prepare.yml", "k1", "-e", "host_instances_timeout=1")
+    site.run("reboot_prepare.yml", "k1", "-e", "kolla_drain_host_instances_timeout=1")
 
     assert site.code == 0
     assert (
@@ -676,12 +708,12 @@ def test_a_libvirt_that_hangs_holds_up_nobody_and_keeps_what_instances_need(site
 def test_a_bus_that_does_not_get_empty_in_time_is_not_stopped(site: HostSite) -> None:
     site.engine("exec sleep 600")
 
-    site.run("reboot_prepare.yml", "c1", "-e", "host_commands_timeout=1")
+    site.run("reboot_prepare.yml", "c1", "-e", "kolla_drain_host_commands_timeout=1")
 
     assert site.code != 0
     assert site.stops("c1") == WAVES[:-2]
     assert re.search(
-        r"rabbitmq on c1 was not stopped, for 'rabbitmq-upgrade drain' in rabbitmq did not end within 1 s",
+        r"rabbitmq on c1 was not stopped, because 'rabbitmq-upgrade drain' in rabbitmq did not end within 1 s",
         site.output,
     )
 
@@ -691,11 +723,11 @@ def test_a_bus_that_does_not_come_up_in_time_ends_it(site: HostSite, script: str
     site.remember("c1", ["cron", "rabbitmq"])
     site.engine(script)
 
-    site.run("start.yml", "c1", "-e", "ready_timeout=1")
+    site.run("start.yml", "c1", "-e", "kolla_drain_ready_timeout=1")
 
     assert site.code != 0
     assert re.search(
-        "c1 is not back, for 'rabbitmqctl await_startup' in rabbitmq did not end within 1 s", site.output
+        "c1 is not back, because 'rabbitmqctl await_startup' in rabbitmq did not end within 1 s", site.output
     )
     assert "cron" not in [whom for _, whom, _ in site.did("start_container")]
     assert site.state("c1").exists()
@@ -704,13 +736,13 @@ def test_a_bus_that_does_not_come_up_in_time_ends_it(site: HostSite, script: str
 BLIND = {"evidence": "unavailable", "evidence_why": "the database is away"}
 
 
-def test_what_is_left_alone_is_neither_fenced_nor_asked(site: HostSite) -> None:
+def test_what_is_left_alone_is_neither_disabled_nor_asked(site: HostSite) -> None:
     site.runs_on("c1", CONTROL, cinder_volume=BLIND)
 
-    site.run("reboot_prepare.yml", "c1", "-e", '{"host_leaves": ["cinder_vol*", "our_own"]}')
+    site.run("reboot_prepare.yml", "c1", "-e", '{"kolla_drain_host_leaves": ["cinder_vol*", "our_own"]}')
 
     assert site.code == 0
-    assert site.did("fenced") == [("fenced", "cinder-backup@c1", "c1")]
+    assert site.did("disabled") == [("disabled", "cinder-backup@c1", "c1")]
     assert site.stops("c1") == [wave for wave in WAVES if wave not in ("cinder_volume", "our_own")]
     assert "left running: cinder_volume, our_own" in site.output
 
@@ -725,7 +757,7 @@ def test_a_second_run_goes_on_where_the_database_is_down_already(site: HostSite)
 
     assert site.code == 0
     assert site.stops("c1") == ["cron"]
-    assert site.did("fenced") == []
+    assert site.did("disabled") == []
 
 
 def test_a_second_drain_after_all_has_stopped_keeps_what_is_remembered(site: HostSite) -> None:
@@ -736,7 +768,7 @@ def test_a_second_drain_after_all_has_stopped_keeps_what_is_remembered(site: Hos
     site.run("reboot_prepare.yml", "c1")
 
     assert site.code == 0
-    assert site.did("stop_container", "fenced", "haproxy-drain") == []
+    assert site.did("stop_container", "disabled", "haproxy-drain") == []
     assert json.loads(site.state("c1").read_text()) == json.loads(kept)
 
 
@@ -747,7 +779,7 @@ def test_start_tells_what_it_could_not_see(site: HostSite) -> None:
         {"failed": True, "as_a_whole": True, "msg": "The engine does not answer."},
     ]
 
-    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+    site.run("start.yml", "k1", "-e", "kolla_drain_ready_timeout=1")
 
     assert site.code != 0
     assert "k1 is not back: what runs cannot be seen (The engine does not answer)" in site.output
@@ -758,7 +790,7 @@ def test_start_tells_what_it_could_not_prove(site: HostSite) -> None:
     site.remember("k1", COMPUTE)
     site.answers["drain_status nova_compute k1"] = {"status": "running", **BLIND}
 
-    site.run("start.yml", "k1", "-e", "ready_timeout=1")
+    site.run("start.yml", "k1", "-e", "kolla_drain_ready_timeout=1")
 
     assert site.code == 0
     assert "nova_compute runs, but whether it serves could not be proved: the database is away" in site.output

@@ -94,40 +94,40 @@ def test_the_documented_order(site: Site) -> None:
     assert "versions (RPC/object): nova-compute 74, nova-conductor 74, nova-scheduler 74" in site.output
 
 
-def test_compute_is_fenced_and_emptied_before_the_conductor_of_its_host(site: Site) -> None:
+def test_compute_is_disabled_and_emptied_before_the_conductor_of_its_host(site: Site) -> None:
     usual = site.answers["drain_status nova_compute edge"]
     site.answers["drain_status nova_compute edge"] = [usual, usual | BUSY, usual]
 
     site.play("upgrade.yml")
 
     assert site.code == 0
-    steps = [step for step in site.did("fenced", "unfenced", "drain_status", *DOES) if step[2] == "edge"]
+    steps = [step for step in site.did("disabled", "enabled", "drain_status", *DOES) if step[2] == "edge"]
     upgrade = [step[:2] for step in steps[2:]]
     assert upgrade[:6] == [
-        ("fenced", "nova-compute@edge"),
+        ("disabled", "nova-compute@edge"),
         ("drain_status", "nova_compute"),
         ("drain_status", "nova_compute"),
         ("recreate_or_restart_container", "nova_conductor"),
         ("drain_status", "nova_conductor"),
-        ("unfenced", "nova-compute@edge"),
+        ("enabled", "nova-compute@edge"),
     ]
-    elsewhere = [step for step in site.did("fenced") if step[2] != "edge"]
-    assert elsewhere == [("fenced", "nova-compute@compute1", "compute1")], "in its own turn alone"
+    elsewhere = [step for step in site.did("disabled") if step[2] != "edge"]
+    assert elsewhere == [("disabled", "nova-compute@compute1", "compute1")], "in its own turn alone"
 
 
 @pytest.mark.parametrize(("on_timeout", "ends_well"), [("leave", False), ("kill", True)])
 def test_a_compute_that_stays_busy(site: Site, on_timeout: str, ends_well: bool) -> None:
     site.answers["drain_status nova_compute edge"] |= BUSY
-    limits = f"nova_compute_graceful_shutdown_timeout=5 on_timeout={on_timeout}"
+    limits = f"nova_compute_graceful_shutdown_timeout=5 graceful_shutdown_on_timeout={on_timeout}"
 
     site.play("upgrade.yml", "--limit", "edge", "-e", limits)
 
     assert (site.code == 0) is ends_well
     assert bool(site.did("recreate_or_restart_container")) is ends_well
-    assert site.did("fenced")[0][1] == site.did("unfenced")[0][1] == "nova-compute@edge"
+    assert site.did("disabled")[0][1] == site.did("enabled")[0][1] == "nova-compute@edge"
     assert ("nova-conductor on edge: it was not touched" in site.output) is not ends_well
     assert (
-        "instance_build 7d0c (spawning)" in site.output.split("TASK [kolla_drain : Unfence")[-1]
+        "instance_build 7d0c (spawning)" in site.output.split("TASK [kolla_drain : Enable")[-1]
     ) is not ends_well
 
 

@@ -17,9 +17,12 @@ _COMMON = {
 }
 settings.register_profile("ci", max_examples=120, derandomize=True, **_COMMON)
 settings.register_profile("deep", max_examples=4_000, **_COMMON)
-# To see that a core broken on purpose is found out; nothing is shrunk.
+# To see that a core broken on purpose is found out (mutants.py): the same worlds each time, and nothing is shrunk.
 settings.register_profile(
-    "mutant", max_examples=80, **{**_COMMON, "phases": (Phase.explicit, Phase.generate)}
+    "mutant",
+    max_examples=80,
+    derandomize=True,
+    **{**_COMMON, "phases": (Phase.explicit, Phase.generate), "database": None},
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

@@ -1,9 +1,20 @@
-"""The promises of the design, each as a check of what the runs did and said against what really was."""
+"""The promises of a stop, each as a check of what the runs did and said against what really was.
+
+1. No SIGKILL goes out before the deadline, and work that would have ended in time is not cut.
+2. A process life gets one stop signal.
+3. A run ends within its timeout plus KILL_BOUND and VERIFY_BOUND.
+4. What a result says is true.
+5. A run that is killed at any step does no harm, and the next one goes on from there; runs side by side stop a
+   container as one would. This one has no check of its own: the others hold in such worlds, too.
+6. A database that cannot be read costs no work: a service that drops its work at the signal is not signalled while
+   work that nobody saw may run, until what is left of the budget is only the time of its exit. A fault that passes
+   never costs work that one that lasts would not have cost.
+"""
 
 from __future__ import annotations
 
 from kolla_drain.drain import policy
-from kolla_drain.model import ContainerStatus, EvidenceState, Outcome, Verdict
+from kolla_drain.model import NO_PROFILE, ContainerStatus, EvidenceState, Outcome, Quiesce, Verdict
 
 from .world import CALL_BOUND, NEVER
 
@@ -17,11 +28,10 @@ EXITED = (Verdict.DRAINED, Verdict.CUT, Verdict.KILLED, Verdict.UNVERIFIED)
 def hold(world, *runs):
     """All of them, by the world as it is now."""
     for container in world.containers.values():
-        nothing_is_killed_early(world, container, runs)
+        nothing_is_killed_early(world, container)
         work_that_would_finish_is_not_cut(world, container, runs)
+        no_signal_goes_out_over_work_that_may_run(world, container, runs)
         signalled_once(world, container)
-        a_freeze_is_short(container)
-        what_ends_frozen_is_idle(container, runs)
     for run in runs:
         it_ends(world, run, runs)
         if not run.died:
@@ -29,63 +39,15 @@ def hold(world, *runs):
                 it_says_the_truth(world, run, result, alone=len(runs) == 1)
 
 
-# --- 1, and with it 6: a database that cannot be read is no reason to kill earlier
+# --- 1
 
 
-def nothing_is_killed_early(world, container, runs):
+def nothing_is_killed_early(world, container):
     for life in container.lives:
-        for when, running in life.kills:
+        for when, _ in life.kills:
             deadline = world.deadline(container, life, when)
-            if when >= deadline - EPSILON:
-                continue
-            if _frozen_since(life, when) is not None:
-                alive = [work.id for work in container.works if work.id in running and not _dead(work)]
-                assert not alive, f"{container.name} was killed while frozen with {alive} running"
-                continue
-            limits = [r.request.get("idle_limit", container.service.request.idle_limit) for r in runs]
-            may_be_idle = any(limits) and container.service.profile.evidence_complete
-            assert may_be_idle, f"{container.name} was killed {deadline - when:g} s before its deadline"
-            assert not running, f"{container.name} was killed for being idle with {running} running"
-
-
-def _dead(work):
-    """Whether its rows tell that it hangs."""
-    return work.job.takes == NEVER and work.job.by_worker and work.container.service.refreshes
-
-
-def _frozen_since(life, when):
-    """Since when a life was frozen by us at a moment; None if it was not."""
-    return next((begin for begin, end in life.frozen if begin <= when <= end), None)
-
-
-def a_freeze_is_short(container):
-    for life in container.lives:
-        for begin, end in life.frozen:
-            assert end - begin <= policy.FREEZE_BOUND + EPSILON, (
-                f"{container.name} was frozen for {end - begin:g} s"
-            )
-
-
-def what_ends_frozen_is_idle(container, runs):
-    """It was read while it was frozen, and nothing was in flight."""
-    for life in container.lives:
-        for when, _ in life.kills[:1]:
-            begin = _frozen_since(life, when)
-            if begin is None:
-                continue
-            shown = [
-                reading
-                for run in runs
-                for heard, taken, reading in run.evidence.told.get(container.id, [])
-                if begin <= taken and heard <= when and reading.state is EvidenceState.OK
-            ]
-            late = [
-                r
-                for r in runs
-                if r.begun <= when <= r.ended
-                and when >= r.begun + r.request.get("timeout", container.service.request.timeout) - EPSILON
-            ]
-            assert shown or late, f"{container.name} was ended while frozen, and nobody had looked"
+            early = deadline - when
+            assert early <= EPSILON, f"{container.name} was killed {early:g} s before its deadline"
 
 
 def work_that_would_finish_is_not_cut(world, container, runs):
@@ -121,43 +83,87 @@ def _excuse_for_signal(world, container, work, life, runs):
     signal = life.signals[0]
     if signal.run is None:
         return "somebody else sent the signal"
-    request = container.service.request
-    wanted = signal.run.request.get("quiesce", request.quiesce).value
-    if wanted == "never" or (wanted == "auto" and not container.service.profile.quiesce):
-        return "it was asked for without quiesce"
-    if container.service.profile.name == "none":
-        return "there is no evidence"
-    if container.lives.index(life) > 0:
-        return "it had been signalled and was started again"
-    begun, deadline = world.budget(container, life, signal.asked_at)
-    if not any(r is not signal.run and r.begun <= signal.asked_at < r.ended for r in runs):
-        # Nobody waits for longer any more.
-        deadline = min(deadline, begun + signal.run.request.get("timeout", request.timeout))
-    if work.taken_at + work.job.takes > deadline:
+    if not _waits_for_work(container, life, signal):
+        return "it was not to wait for the work"
+    left = _budget_left(world, container, life, signal, runs)
+    if work.taken_at + work.job.takes > signal.asked_at + left:
         return "it would not have ended in time"
-    # With nothing to see, this much is kept for the exit. A second: the budget is looked at once a look.
-    enough = min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
-    if container.service.evidence_missing:
-        return "the rest was for the exit" if deadline - signal.asked_at <= enough else ""
-    told = [t for t in signal.run.evidence.told.get(container.id, []) if t[0] <= signal.asked_at + EPSILON]
+    told = _told(container, signal)
     if told and told[-1][2].state is EvidenceState.OK:
         _, taken, reading = told[-1]
         unseen = work.id not in [op.id for op in reading.operations]
         return "it came after the last reading" if unseen and work.taken_at >= taken - EPSILON else ""
-    if deadline - signal.asked_at <= enough:
+    if left <= _exit_time(world, container, life, signal):
         return "the rest was for the exit"
-    return _excuse_for_blindness(signal, told)
+    # A service that says that it keeps its work and drops it is beyond help.
+    return "its profile says that it keeps its work" if container.service.profile.keeps_work else ""
 
 
-def _excuse_for_blindness(signal, told):
-    """Why it was signalled while nothing could be read and there was time left."""
-    if told and not told[-1][2].passing:
-        return ""  # its cause lasts: it is held, for nobody knows whether it has work
-    shown = [(heard, reading) for heard, _, reading in told if reading.state is EvidenceState.OK]
-    if shown and shown[-1][1].operations:
-        return ""  # work was seen, and what hides it may pass
-    since = shown[-1][0] if shown else signal.run.begun
-    return "patience ended" if signal.asked_at - since >= policy.PATIENCE - EPSILON else ""
+def _waits_for_work(container, life, signal):
+    """Whether our signal had to wait until the evidence showed no work."""
+    service = container.service
+    wanted = signal.run.request.get("quiesce", service.request.quiesce)
+    asked_for = wanted is Quiesce.ALWAYS or (wanted is Quiesce.AUTO and service.profile.quiesce)
+    # In a later life the signal is only repeated, to end what starts the container again.
+    return asked_for and service.profile.name != NO_PROFILE.name and container.lives.index(life) == 0
+
+
+def _budget_left(world, container, life, signal, runs):
+    """Seconds to the deadline when the engine was asked to send our signal."""
+    begun, deadline = world.budget(container, life, signal.asked_at)
+    if not any(r is not signal.run and r.begun <= signal.asked_at < r.ended for r in runs):
+        # Nobody waits for longer any more.
+        timeout = signal.run.request.get("timeout", container.service.request.timeout)
+        deadline = min(deadline, begun + timeout)
+    return deadline - signal.asked_at
+
+
+def _exit_time(world, container, life, signal):
+    """What is kept of the budget for the exit where nothing can be read, and a second, the time of a look."""
+    begun, deadline = world.budget(container, life, signal.asked_at)
+    return min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
+
+
+def _told(container, signal):
+    """The readings that the sender of our signal had heard by then."""
+    told = signal.run.evidence.told.get(container.id, [])
+    return [entry for entry in told if entry[0] <= signal.asked_at + EPSILON]
+
+
+# --- 6
+
+
+def no_signal_goes_out_over_work_that_may_run(world, container, runs):
+    """Whether there was any: a service that drops its work needs evidence that it has none, until time runs out."""
+    if container.service.profile.keeps_work:
+        return
+    for life in container.lives:
+        for signal in life.signals:
+            if signal.run is None or not _waits_for_work(container, life, signal):
+                continue
+            left = _budget_left(world, container, life, signal, runs)
+            told = _told(container, signal)
+            if told and told[-1][2].state is EvidenceState.OK:
+                dead = {work.id for work in container.works if _dead(work)}
+                seen = {op.id for op in told[-1][2].working} - dead
+                assert not seen, f"{container.name} was signalled although {seen} had been seen in flight"
+            elif left > _exit_time(world, container, life, signal):
+                raise AssertionError(f"{container.name} was signalled unseen, {left:g} s before its deadline")
+
+
+def _dead(work):
+    """Whether its rows tell that it hangs."""
+    return work.job.takes == NEVER and work.job.by_worker and work.container.service.refreshes
+
+
+def a_passing_fault_costs_no_more(passing, lasting):
+    """Of two worlds that differ in whether their outages may pass: what only the passing ones cost."""
+    for one, other in zip(passing.containers.values(), lasting.containers.values()):
+        for work, same in zip(one.works, other.works):
+            # What the next life made of it says nothing of the stop.
+            finished = same.state == "finished" and same.ended_at <= other.lives[0].ended
+            lost = work.cut_in is one.lives[0]
+            assert not (lost and finished), f"{work.id} was cut, and finishes if the outage is called lasting"
 
 
 # --- 2
@@ -207,10 +213,9 @@ def it_says_the_truth(world, run, result, alone):
     # What was started after the exit had been noticed, and ended before the verdict, is another story.
     ended_by_us = [life for life in container.lives if life.ended <= _noticed_at(run, result, said_at)]
     if result.verdict is Verdict.DRAINED:
-        ended = [key for key, ending in endings.items() if ending.outcome is not Outcome.QUEUED]
-        lost = [key for key in ended if not _finished(container, works[key], said_at)]
+        lost = [key for key in endings if not _finished(container, works[key], said_at)]
         assert not lost, f"{result.name} is called drained, and {lost} had not finished"
-        assert all(endings[key].outcome is Outcome.FINISHED for key in ended)
+        assert all(ending.outcome is Outcome.FINISHED for ending in endings.values())
         assert result.evidence is EvidenceState.OK
         _it_was_looked_at(run, result, container, ended_by_us)
     if result.verdict is Verdict.CUT:
@@ -220,7 +225,7 @@ def it_says_the_truth(world, run, result, alone):
         ]
         assert unfinished, f"{result.name} is called cut"
     if result.verdict in (Verdict.DRAINED, Verdict.CUT, Verdict.UNVERIFIED):
-        by_sigkill = ended_by_us and ended_by_us[-1].by_sigkill and not ended_by_us[-1].killed_frozen
+        by_sigkill = ended_by_us and ended_by_us[-1].by_sigkill
         assert not (by_sigkill and world.scene.memory == NEVER and alone), (
             f"{result.name} was killed and is called {result.verdict}"
         )
@@ -300,9 +305,6 @@ def _read_at(run, result):
 def _outcome_is_true(container, work, ending, moment, read_at):
     if ending.outcome is Outcome.FINISHED:
         assert _finished(container, work, moment), f"{work.id} is called finished and is {work.state}"
-    if ending.outcome is Outcome.QUEUED:
-        taken = [life for life in container.lives if work.taken_at < life.ended and life.killed_frozen]
-        assert not taken, f"{work.id} is called queued, and was taken at {work.taken_at:g}"
     if ending.outcome is Outcome.INTERRUPTED:
         done = work.state == "finished" and work.ended_at <= read_at
         assert not done, f"{work.id} is called interrupted and is finished"

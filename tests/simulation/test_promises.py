@@ -1,4 +1,4 @@
-"""The six promises, held against arbitrary worlds.
+"""The promises, held against arbitrary worlds.
 
 A failing world is printed as a ``Scene``; keep it as an ``@example`` beside the test when it is mended.
 """
@@ -11,8 +11,8 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from . import promises
-from .world import Run, Scene, World
-from .worlds import frozen, scenes, seconds, services
+from .world import NEVER, Run, Scene, World
+from .worlds import gaps, scenes, seconds, services
 
 
 def tell(world, *runs):
@@ -81,7 +81,7 @@ def test_a_database_that_never_answers(scene: Scene) -> None:
                     assert all(when >= world.deadline(container, life, when) - 1e-6 for when, _ in life.kills)
 
 
-@given(scenes(services().filter(lambda service: service.at_signal == "drops")))
+@given(scenes(services(ways=("drops",))))
 def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scene) -> None:
     with World(scene) as world:
         run = world.stop(Run())
@@ -89,19 +89,15 @@ def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scen
         promises.hold(world, run)
 
 
-@given(scenes(frozen()))
-def test_what_is_ended_while_frozen(scene: Scene) -> None:
-    with World(scene) as world:
-        run = world.stop(Run())
-        tell(world, run)
-        promises.hold(world, run)
-
-
-@given(scenes(frozen(), most=2), st.lists(st.integers(1, 80), min_size=1, max_size=3), seconds(0, 6))
-def test_killed_at_any_step_of_a_freeze(scene: Scene, deaths: list[int], later: float) -> None:
-    with World(scene) as world:
-        runs = [Run(starts_at=later * number, dies_at_step=step) for number, step in enumerate(deaths)]
-        runs.append(Run(starts_at=later * len(deaths)))
-        world.stop(*runs)
-        tell(world, *runs)
-        promises.hold(world, *runs)
+@given(scenes(most=1), st.lists(gaps(60), min_size=1, max_size=2))
+def test_an_outage_that_passes_costs_no_work_that_a_lasting_one_would_not(scene: Scene, away: list) -> None:
+    calm = replace(scene.services[0], by_hand=NEVER)  # what somebody else cuts is nobody's promise
+    worlds = []
+    for passing in (True, False):
+        outages = tuple((begin, end, passing) for begin, end in away)
+        with World(replace(scene, services=(calm,), outages=outages)) as world:
+            run = world.stop(Run())
+            tell(world, run)
+            promises.hold(world, run)
+            worlds.append(world)
+    promises.a_passing_fault_costs_no_more(*worlds)

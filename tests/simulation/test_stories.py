@@ -15,7 +15,6 @@ from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
     NO_PROFILE,
     EvidenceState,
-    Exit,
     OnTimeout,
     Outcome,
     Profile,
@@ -28,9 +27,7 @@ from . import promises
 from .world import BEGINNING, CINDER, NEVER, Job, Run, Scene, Service, World
 
 AT_ONCE = replace(CINDER, quiesce=False)
-COMPLETE = replace(AT_ONCE, evidence_complete=True)
 ON_THREADS = replace(CINDER, keeps_work=False)
-FROZEN = replace(CINDER, freezable=True, exit=Exit.FREEZE)
 LONG = Job(takes=NEVER)
 
 
@@ -270,6 +267,35 @@ def test_evidence_that_cannot_even_be_asked_for_is_as_a_password_that_is_wrong(k
     assert "its configuration is not here" in result.reason
 
 
+PASSES = ((0.0, 40.0, True),)
+LASTS = ((0.0, 40.0, False),)
+NEVER_READ = ((0.0, 1e6, True),)
+
+
+@pytest.mark.parametrize("outages", [PASSES, LASTS, NEVER_READ], ids=["passes", "lasts", "never read"])
+def test_unseen_work_of_a_service_that_drops_it_is_waited_for(outages):
+    """Longer than the patience with a service that keeps its work."""
+    service = Service(jobs=(Job(takes=42.0),), at_signal="drops", profile=ON_THREADS)
+    world, _ = stop(service, outages=outages)
+    assert only(world).works[0].state == "finished"
+    assert only(world).life.signals[0].at - BEGINNING >= 42.0
+
+
+def test_no_answer_at_all_holds_what_would_drop_its_work_until_an_exit_needs_the_rest():
+    service = Service(jobs=(Job(takes=42.0),), at_signal="drops", profile=ON_THREADS)
+    world, result = stop(service, latencies=(1e6,))
+    assert only(world).life.signals[0].at - BEGINNING == pytest.approx(45.0, abs=1.0)
+    assert only(world).works[0].state == "finished"
+    assert result.verdict is Verdict.UNVERIFIED
+
+
+def test_of_a_short_budget_half_is_kept_for_the_exit_where_nothing_can_be_read():
+    service = Service(at_signal="drops", profile=ON_THREADS, request=asked(20.0))
+    world, result = stop(service, outages=NEVER_READ)
+    assert only(world).life.signals[0].at - BEGINNING == pytest.approx(10.0, abs=1.0)
+    assert result.verdict is Verdict.UNVERIFIED
+
+
 # --- what may be called drained
 
 
@@ -352,52 +378,12 @@ def test_in_stock_cinder_a_row_is_waited_for_however_old_it_is():
     assert only(world).life.signals[0][0] - only(world).works[0].ended_at >= 0.0
 
 
-# --- idle limit
-
-
-def test_an_idle_limit_ends_what_has_nothing_left_to_do():
-    service = Service(
-        profile=COMPLETE, at_signal="ignores", request=asked(60.0, idle_limit=5.0), jobs=(Job(takes=3.0),)
-    )
-    world, result = stop(service)
-    assert result.verdict is Verdict.KILLED
-    assert world.age < 20.0
-    assert [e.outcome for e in result.endings] == [Outcome.FINISHED]
-
-
-def test_one_that_could_not_be_killed_while_idle_is_not_killed_with_new_work():
-    """Its signal never arrived, and the engine fails to kill it: it serves on."""
-    service = Service(
-        profile=COMPLETE,
-        request=asked(60.0, idle_limit=1.0),
-        jobs=(Job(takes=5.0), Job(arrives=13.5, takes=15.0)),
-        kill_takes=NEVER,
-    )
-    world, result = stop(service, signal_faults=("lost",))
-    kills = only(world).life.kills
-    assert kills
-    assert not any(running for _, running in kills)
-    assert result.verdict is Verdict.LEFT_RUNNING
-
-
-def test_an_idle_limit_counts_only_where_the_evidence_is_complete():
-    service = Service(profile=AT_ONCE, at_signal="ignores", request=asked(60.0, idle_limit=5.0))
-    world, _ = stop(service)
-    assert world.age > 60.0
-
-
-def test_an_idle_limit_does_not_run_on_while_no_reading_comes_in():
-    """Two empty readings, then silence: what has come since cannot be ruled out."""
-    service = Service(
-        profile=COMPLETE,
-        at_signal="drains",
-        accepts=10.0,
-        jobs=(Job(arrives=3.0, takes=30.0),),
-        exits_in=5.0,
-        request=asked(60.0, idle_limit=6.0, poll_interval=0.5),
-    )
-    world, _ = stop(service, latencies=(0.1, 0.1, 0.1, 200.0))
-    assert only(world).works[0].state == "finished"
+def test_a_slow_operation_is_not_called_dead_because_nobody_could_read_its_row():
+    """Its row moved all the while; the database was away for longer than service_down_time."""
+    service = Service(jobs=(Job(takes=120.0),), refreshes=True, request=asked(300.0))
+    world, result = stop(service, outages=((30.0, 100.0, True),))
+    assert not result.dead
+    assert only(world).life.signals[0].at - BEGINNING >= 120.0
 
 
 # --- the signal
@@ -764,140 +750,40 @@ def test_what_is_started_again_after_its_kill_is_left_and_told_of():
     assert len(only(world).lives[0].kills) == 1
 
 
-# --- a freeze
+# --- a container that somebody paused
 
 
-def test_what_is_idle_is_ended_while_frozen_and_gets_no_signal():
-    world, result = stop(Service(profile=FROZEN))
-    life = only(world).life
-    assert (result.verdict, result.exit, result.signal, result.freezes) == (
-        Verdict.DRAINED,
-        Exit.FREEZE,
-        "",
-        1,
-    )
-    assert (life.signals, life.killed_frozen, len(life.kills)) == ([], True, 1)
-    assert "ended while frozen" in result.reason
+def unpauses(world):
+    return [call for _, call, _ in world.engine.calls if call == "unpause"]
 
 
-def test_work_in_flight_is_waited_for_before_the_freeze():
-    world, result = stop(Service(profile=FROZEN, jobs=(Job(takes=20.0),)))
-    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
+@pytest.mark.parametrize(
+    "paused",
+    [{"status": "paused"}, {"paused_at": 3.0}, {"paused_at": 12.0}],
+    ids=["at first", "in quiesce", "in drain"],
+)
+def test_a_paused_container_is_unpaused_once_and_then_stopped(paused):
+    service = Service(jobs=(Job(takes=8.0),), exits_in=6.0, **paused)
+    world, result = stop(service)
+    assert len(unpauses(world)) == 1
+    assert len(only(world).life.signals) == 1
     assert only(world).works[0].state == "finished"
+    assert (result.verdict, result.changed) == (Verdict.DRAINED, True)
+    assert "unpaused: a paused process can neither" in told_of(result)
 
 
-def frozen_when_idle():
-    """From when to when a service without work is frozen; the last reading before that is 0.1 s old by then."""
-    with World(Scene(services=(Service(profile=FROZEN),))) as world:
-        world.stop(Run())
-        ((begin, end),) = only(world).life.frozen
-        return begin - BEGINNING, end - BEGINNING
+def test_a_container_that_is_paused_at_its_deadline_is_killed_and_not_unpaused():
+    service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(10.0), paused_at=9.5)
+    world, result = stop(service, engine_gaps=((9.4, 9.99),))
+    assert not unpauses(world)
+    assert result.verdict is Verdict.KILLED
 
 
-def test_a_request_that_comes_right_before_the_freeze_thaws_it():
-    begin, _ = frozen_when_idle()
-    world, result = stop(Service(profile=FROZEN, jobs=(Job(arrives=begin - 0.05, takes=8.0),)))
-    assert only(world).works[0].state == "finished"
-    assert (result.verdict, result.exit, result.freezes) == (Verdict.DRAINED, Exit.FREEZE, 2)
-    assert any("thawed: 1 operation came before the freeze" in event.event for event in result.timeline)
-
-
-def test_a_request_that_comes_later_waits_for_the_next_start():
-    begin, end = frozen_when_idle()
-    for arrives in (begin + 0.02, (begin + end) / 2, end - 0.02, end + 0.02):
-        world, result = stop(
-            Service(profile=FROZEN, jobs=(Job(arrives=arrives),)), latencies=(0.1, 0.1, 0.1, 0.3)
-        )
-        assert result.verdict is Verdict.DRAINED
-        if only(world).works[0].state == "queued":
-            told = [(ending.operation.id, ending.outcome) for ending in result.endings]
-            assert told in ([("c0-0", Outcome.QUEUED)], [])
-        else:
-            assert (only(world).works[0].state, result.freezes) == ("finished", 2)
-
-
-def test_work_that_cannot_end_in_time_gets_the_signal():
-    world, result = stop(Service(profile=FROZEN, jobs=(Job(takes=50.0),)))
-    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
-    assert not only(world).life.frozen
-
-
-def test_a_run_that_dies_while_it_is_frozen_leaves_it_thawed():
-    for step in range(10, 60):
-        with World(Scene(services=(Service(profile=FROZEN, jobs=(Job(arrives=4.0, takes=3.0),)),))) as world:
-            run = world.stop(Run(dies_at_step=step))
-            again = Run(starts_at=10.0)
-            world.stop(again)
-            promises.hold(world, run, again)
-            assert only(world).works[0].state in ("finished", "queued")
-            (result,) = again.results
-            assert result.verdict in (Verdict.DRAINED, Verdict.ALREADY_STOPPED)
-            if not run.died:
-                return
-    raise AssertionError("the run has more steps than were tried")
-
-
-def test_evidence_that_goes_away_while_it_is_frozen_thaws_it():
-    begin, _ = frozen_when_idle()
-    _, result = stop(Service(profile=FROZEN), outages=((begin - 0.05, begin + 3.0, True),))
-    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
-    assert result.freezes == 2
-
-
-def test_evidence_that_is_too_slow_for_a_freeze_ends_in_the_signal():
-    world, result = stop(Service(profile=FROZEN, request=asked(120.0)), latencies=(4.0,))
-    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
-    assert len(only(world).life.frozen) == policy.FREEZE_TRIES
-
-
-def test_where_it_cannot_be_frozen_it_is_signalled():
-    _, result = stop(Service(profile=FROZEN), pause_faults=("refused",) * policy.FREEZE_REFUSALS)
-    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
-
-
-def test_a_freeze_that_fails_is_tried_again_soon():
-    world, result = stop(Service(profile=FROZEN), pause_faults=("refused",) * 3)
-    assert (result.verdict, result.exit, result.freezes) == (Verdict.DRAINED, Exit.FREEZE, 1)
-    assert world.age < 4.0
-
-
-@pytest.mark.parametrize("fault", ["late", "lost"])
-def test_a_freeze_whose_call_breaks_off(fault):
-    _, result = stop(Service(profile=FROZEN), pause_faults=(fault,))
-    assert (result.verdict, result.exit) == (Verdict.DRAINED, Exit.FREEZE)
-
-
-def test_a_kill_of_what_is_frozen_that_fails_ends_in_the_signal():
-    _, result = stop(Service(profile=FROZEN), kills_lost=1)
-    assert (result.verdict, result.exit, result.signal) == (Verdict.DRAINED, Exit.SIGNAL, "SIGTERM")
-
-
-@pytest.mark.parametrize("turns", [(), (1,) * 60, (0, 1) * 40, (0, 0, 1) * 40])
-def test_of_two_runs_one_freezes_and_neither_thaws_what_the_other_froze(turns):
-    with World(Scene(services=(Service(profile=FROZEN, jobs=(Job(takes=3.0),)),), turns=turns)) as world:
-        runs = (Run(), Run(starts_at=0.5))
-        world.stop(*runs)
-        promises.hold(world, *runs)
-        assert [run.results[0].verdict for run in runs] == [Verdict.DRAINED, Verdict.DRAINED]
-        assert not only(world).life.signals
-
-
-def test_of_two_runs_that_would_freeze_at_once_neither_ends_it_by_what_was_read_before():
-    """A request comes between the freeze of the one and that of the other. Found by arbitrary worlds."""
-    service = Service(profile=FROZEN, jobs=(Job(arrives=2.571, takes=0.5),))
-    with World(Scene(services=(service,), turns=(0, 1, 1, 1) * 60, latencies=(0.1, 2.2))) as world:
-        runs = (Run(), Run(starts_at=0.0))
-        world.stop(*runs)
-        promises.hold(world, *runs)
-        assert len(only(world).lives[0].frozen) == 1
-
-
-def test_dead_work_does_not_keep_it_from_being_ended_frozen():
-    profile = replace(FROZEN, refreshes_workers=True)
-    hung = Service(profile=profile, refreshes=True, jobs=(LONG,), request=asked(300.0))
-    world, result = stop(hung)
-    assert (result.verdict, result.exit) == (Verdict.KILLED, Exit.FREEZE)
-    assert world.age < 100.0
+def test_a_paused_container_is_left_as_it_is_where_the_deadline_has_passed():
+    service = Service(request=asked(10.0, on_timeout=OnTimeout.LEAVE), jobs=(LONG,), paused_at=9.5)
+    world, result = stop(service, engine_gaps=((9.4, 9.99),))
+    assert not unpauses(world)
+    assert result.verdict is Verdict.LEFT_RUNNING
 
 
 # --- where a container can be

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from unittest import mock
 
-from kolla_drain.drain import policy
 from kolla_drain.drain.loop import stop_all
 from kolla_drain.drain.plan import plan as make_plan
 from kolla_drain.drain.result import Target
-from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer, NotRunning
 from kolla_drain.host import process as processes
 from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
@@ -86,6 +85,7 @@ class Service:
     )
     auto_removed: bool = False
     by_hand: float = NEVER  # somebody else sends SIGTERM then; 0: before anything else
+    paused_at: float = NEVER  # somebody else pauses it then
     evidence_missing: str = ""  # why its evidence cannot even be asked for
 
 
@@ -103,9 +103,6 @@ class Scene:
     slow: float = 15.0  # what a slow signal takes
     kills_lost: int = 0  # so many SIGKILLs, the first ones, do not go through
     memory: float = NEVER  # how far back the engine remembers its events
-    pause_faults: tuple[
-        str, ...
-    ] = ()  # of the first freezes: refused, late (the call breaks off, and comes about), lost
     turns: tuple[int, ...] = ()  # which run moves on, where several could
 
 
@@ -140,9 +137,7 @@ class Life:
     exit_code: int | None = None
     ended: float = NEVER
     by_sigkill: bool = False
-    frozen: list[tuple[float, float]] = field(default_factory=list)  # from, to; by us
-    killed_frozen: bool = False
-    doomed: bool = False  # SIGKILL is on its way to a frozen process: none of its code runs any more
+    doomed: bool = False  # SIGKILL is on its way to a paused process: none of its code runs any more
 
     @property
     def started_at(self):
@@ -201,13 +196,14 @@ class FakeContainer:
         self.gone = False
         self._restart_cancelled = False
         self._held_back = []  # signals to a paused process
-        self._left = {}  # what the work of a frozen process still needs
+        self._left = {}  # work of a paused process that is done as soon as it may go on
         self.works = [Work(job, self, number) for number, job in enumerate(service.jobs)]
         for work in self.works:
             world.at(work.job.arrives, lambda work=work: self._arrive(work))
         world.at(service.dies_at, lambda: self._exit(1))
         self._set_out(ContainerStatus(service.status))
         world.at(service.by_hand, self._take_foreign_signal)
+        world.at(service.paused_at, self._pause)
 
     def _set_out(self, status):
         self.status = status
@@ -278,7 +274,7 @@ class FakeContainer:
 
     def take_signal(self, signal, run, asked_at):
         """Deliver a stop signal through the engine."""
-        if self.status is ContainerStatus.RESTARTING:  # FACTS E3
+        if self.status is ContainerStatus.RESTARTING:  # it cancels the restart, and no process takes it
             self._cancel_restart(signal)
             return
         if not self.alive:
@@ -291,7 +287,8 @@ class FakeContainer:
             self._handle()
 
     def _cancel_restart(self, signal):
-        if signal == (self.service.stop_signal or signal):  # FACTS E2
+        # Docker's restart policy goes on after any other signal: https://github.com/moby/moby/issues/41302
+        if signal == (self.service.stop_signal or signal):
             self._restart_cancelled = True
             if self.status is ContainerStatus.RESTARTING:
                 self._rest()
@@ -299,7 +296,9 @@ class FakeContainer:
     def _handle(self):
         life = self.life
         if life.taken_note is not None:
-            self._exit(143)  # FACTS S4
+            self._exit(
+                143
+            )  # oslo.service drops its handlers at the first signal, and the second one kills it
             return
         life.taken_note = self.world.now
         if self.service.at_signal == "ignores":
@@ -316,33 +315,14 @@ class FakeContainer:
         if self.status is ContainerStatus.RUNNING and self.world.now >= noted + self.service.exits_in - 1e-6:
             self._exit(0)
 
-    def freeze(self):
-        if self.status is not ContainerStatus.RUNNING:
-            raise NotRunning("not running")
-        self.status = ContainerStatus.PAUSED
-        self.life.frozen.append((self.world.now, NEVER))
+    def _pause(self):
+        if self.status is ContainerStatus.RUNNING:
+            self.status = ContainerStatus.PAUSED
 
-    def watch_over(self, run):
-        """The watchdog: thaws at the bound, or as soon as the run is dead, but for one that is being ended."""
-        life, number = self.life, len(self.life.frozen)
-
-        def thaw(for_death):
-            same = self.life is life and len(life.frozen) == number and self.status is ContainerStatus.PAUSED
-            if same and not (for_death and life.kills):
-                self.thaw()
-
-        self.world.later(policy.FREEZE_BOUND, lambda: thaw(False))
-        run.at_death.append(lambda: thaw(True))
-
-    def _is_frozen_no_more(self):
-        if self.life.frozen and self.life.frozen[-1][1] == NEVER:
-            self.life.frozen[-1] = (self.life.frozen[-1][0], self.world.now)
-
-    def thaw(self):
+    def unpause(self):
         if self.status is not ContainerStatus.PAUSED:
-            raise NotRunning("not paused")
+            return
         self.status = ContainerStatus.RUNNING
-        self._is_frozen_no_more()
         left, self._left = self._left, {}
         if self.life.doomed:
             return
@@ -362,10 +342,9 @@ class FakeContainer:
         self.world.later(self.service.kill_takes, lambda: self._die_of_sigkill(life))
 
     def _die_of_sigkill(self, life):
-        if self.status is ContainerStatus.RESTARTING:  # as with any other signal (FACTS E3)
+        if self.status is ContainerStatus.RESTARTING:  # as with any other signal
             self._rest()
         if self.life is life and self.alive:
-            life.killed_frozen = life.doomed
             life.by_sigkill = self._restart_cancelled = True
             self._exit(137)
 
@@ -379,7 +358,6 @@ class FakeContainer:
         if not self.alive:
             return
         self._cut_work()
-        self._is_frozen_no_more()
         self.life.exit_code, self.life.ended = code, self.world.now
         self.world.wake_all()
         if self.service.restarts_in < NEVER and not self._restart_cancelled:
@@ -428,7 +406,6 @@ class FakeEngine:
         self._failures = {}
         self._signal_calls = itertools.count()
         self._kill_calls = itertools.count()
-        self._pause_calls = itertools.count()
         self._pending = {}  # by run and container: when its slow signal is carried out
         self.calls = []
 
@@ -451,9 +428,7 @@ class FakeEngine:
         names = [signal.name for signal in life.signals if signal.at >= since]
         pending = self._pending.get((id(self._world.run), container.id), 0.0) > self._world.now
         killed = [at for at, _ in life.kills if at >= since]
-        return Sent(
-            (*names, *("SIGKILL" for _ in killed)), since, pending, bool(killed and life.killed_frozen)
-        )
+        return Sent((*names, *("SIGKILL" for _ in killed)), since, pending)
 
     def signal(self, container_id, signal):
         """Send it; or it is lost, or its answer, or both come late, or nobody was there to take the call."""
@@ -501,47 +476,11 @@ class FakeEngine:
             self._world.later(12.0, lambda: self._failures.update({container_id: "tried for 12 s"}))
         self._world.step()
 
-    def end_frozen(self, container_id):
-        self.kill(container_id)
-        return ""
-
-    def exited(self, container_id):
-        """A freeze here is one of a life, and ends with it."""
-
     def kill_failure(self, container_id):
         return self._failures.get(container_id, "")
 
-    def freeze(self, container_id):
-        """Freeze it; or the engine will not, or the call breaks off and comes about all the same, or does not."""
-        container = self._reach("freeze", container_id)
-        world = self._world
-        if container.gone:
-            raise NoSuchContainer("gone")
-        fault = dict(enumerate(world.scene.pause_faults)).get(next(self._pause_calls), "")
-        if fault == "refused":
-            raise EngineError("It cannot be paused (made up).")
-        run = world.run
-
-        def freeze():
-            with contextlib.suppress(NotRunning):
-                container.freeze()
-                container.watch_over(run)
-                if run.died:
-                    container.thaw()  # the watchdog tries for longer than a call may take
-
-        if fault == "late":
-            world.later(1.5, freeze)
-        elif not fault:
-            container.freeze()
-            container.watch_over(run)
-        world.step()
-        if fault:
-            raise EngineUnreachable("The engine does not answer (made up).")
-
-    def thaw(self, container_id):
-        container = self._reach("thaw", container_id)
-        with contextlib.suppress(NotRunning):
-            container.thaw()
+    def unpause(self, container_id):
+        self._reach("unpause", container_id).unpause()
 
 
 class FakeEvidence:
@@ -557,7 +496,7 @@ class FakeEvidence:
         self.asks = []
         self.told = {}  # by container: when the reading was taken, and the reading, newest last
 
-    def ask(self, asks, *, broker=True):
+    def ask(self, asks):
         self._world.step()
         self.asks.append((self._world.now, dict(asks)))
         self._waiting = (len(self.asks), dict(asks))
@@ -667,7 +606,6 @@ class Run:
     wakes_at: float = 0.0
     woken: bool = False
     sleeps_lightly: bool = False
-    at_death: list = field(default_factory=list)
     evidence: FakeEvidence | None = None
     baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
@@ -792,8 +730,6 @@ class World:
             )
         except Died:
             run.died = True
-            for do in run.at_death:
-                do()
         except BaseException as exc:  # noqa: BLE001 - carried over to the thread of the test
             run.error = exc
         run.ended = self.now

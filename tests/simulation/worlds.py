@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
-from kolla_drain.model import Exit, OnTimeout, Profile, Quiesce, StopRequest
+from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
 
 from .world import NEVER, Job, Scene, Service
 
@@ -34,20 +32,18 @@ def jobs(draw):
 
 
 @st.composite
-def requests(draw, idle_limits=True):
+def requests(draw):
     return StopRequest(
         timeout=draw(st.one_of(st.just(60.0), seconds(1, 90))),
         on_timeout=draw(mostly(OnTimeout.KILL, st.sampled_from(OnTimeout))),
         quiesce=draw(mostly(Quiesce.AUTO, st.sampled_from(Quiesce))),
-        exit=draw(mostly(Exit.AUTO, st.sampled_from(Exit))),
         poll_interval=draw(st.sampled_from([2.0, 0.5, 7.0])),
-        idle_limit=draw(mostly(None, seconds(1, 20))) if idle_limits else None,
     )
 
 
 @st.composite
-def services(draw):
-    at_signal = draw(st.sampled_from(["drains", "drops", "ignores"]))
+def services(draw, ways=("drains", "drops", "ignores")):
+    at_signal = draw(st.sampled_from(ways))
     refreshes = draw(st.booleans())
     named = draw(mostly("cinder-volume", st.just("none")))
     profile = Profile(
@@ -57,22 +53,17 @@ def services(draw):
         keeps_work=at_signal != "drops",
         refreshes_workers=refreshes and draw(st.booleans()),
         sees_work=draw(mostly(True, st.booleans())),
-        evidence_complete=named != "none" and draw(st.booleans()),
-        freezable=named != "none" and draw(st.booleans()),
-        exit=draw(st.sampled_from([Exit.SIGNAL, Exit.FREEZE])),
         exit_seconds=draw(st.sampled_from([15.0, 2.0])),
     )
-    request = draw(requests())
     supervised = draw(mostly(NEVER, seconds(0, 12)))
     return Service(
         jobs=tuple(draw(st.lists(jobs(), max_size=3))),
         profile=profile,
-        request=request,
+        request=draw(requests()),
         at_signal=at_signal,
         exits_in=draw(mostly(1.0, seconds(0 if supervised else 1, 20))),
         alarm=draw(mostly(NEVER, seconds(0 if supervised else 1, 60))),
-        # What is taken after the signal, unseen, could be cut by an idle limit.
-        accepts=draw(mostly(0.0, seconds(0, 5))) if request.idle_limit is None else 0.0,
+        accepts=draw(mostly(0.0, seconds(0, 5))),
         dies_at=draw(mostly(NEVER, seconds(0, 60))),
         refreshes=refreshes,
         kill_takes=draw(mostly(0.25, st.one_of(seconds(0.25, 40), st.just(NEVER)))),
@@ -84,25 +75,13 @@ def services(draw):
         supervised=supervised,
         auto_removed=draw(mostly(False, st.booleans())),
         by_hand=draw(mostly(NEVER, seconds(0, 60))),
+        paused_at=draw(mostly(NEVER, seconds(0, 60))),
         evidence_missing=draw(mostly("", st.sampled_from(["", "its configuration is not here (made up)"]))),
     )
 
 
 def gaps(most):
     return st.tuples(seconds(0, most), seconds(0.25, 60)).map(lambda gap: (gap[0], gap[0] + gap[1]))
-
-
-def frozen():
-    """Services that are ended while frozen, if all goes well."""
-    return services().map(
-        lambda service: replace(
-            service,
-            profile=replace(
-                service.profile, name="cinder-volume", quiesce=True, freezable=True, exit=Exit.FREEZE
-            ),
-            request=replace(service.request, exit=Exit.AUTO, quiesce=Quiesce.AUTO),
-        )
-    )
 
 
 @st.composite
@@ -119,8 +98,5 @@ def scenes(draw, services=services(), most=3):  # noqa: B008 - a strategy is a d
         kills_lost=draw(mostly(0, st.integers(0, 3))),
         slow=draw(seconds(1, 15)),  # less than what the signal of a run that died is looked for
         memory=draw(mostly(NEVER, seconds(0, 30))),
-        pause_faults=tuple(
-            draw(mostly([], st.lists(st.sampled_from(["", "refused", "late", "lost"]), max_size=2)))
-        ),
         turns=tuple(draw(st.lists(st.integers(0, 2), max_size=40))),
     )

@@ -36,7 +36,10 @@ WORKLOAD = "/run/testbed/workload.py"
 ETC = "/etc/systemd/system"
 
 # What a run does to hold a unit, without a stop.
-HOLDS = "from kolla_drain.units import Units; import sys, time; hold = Units().hold(sys.argv[1:]); time.sleep(1000)"
+HOLDS = (
+    "from kolla_drain.systemd.units import Units; import sys, time; hold = Units().hold(sys.argv[1:]); "
+    "time.sleep(1000)"
+)
 
 CLEAN = f"""
 engine=%s

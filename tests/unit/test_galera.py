@@ -32,7 +32,7 @@ CASES: dict[str, tuple[Member, tuple[Member, ...], int, int, bool, str]] = {
     "one of two": (ONE, (TWO,), 2, 1, False, "2 of 2 members serve, 2 must, and 1 would be left"),
     "one of five": (ONE, (TWO, THREE, GONE), 5, 1, False, "3 must, and 2 would be left"),
     "alone": (replace(ONE, size=1), (), 1, 1, False, "1 of 1 members serve, 1 must, and 0 would be left"),
-    "cannot be asked": (GONE, (), 3, 1, False, "it cannot be asked: it cannot be reached"),
+    "cannot be asked": (GONE, (), 3, 1, False, "its status cannot be read: it cannot be reached"),
     "not clustered": (Member("x", 0, "Disconnected", ""), (), 0, 1, False, "in no Galera cluster"),
     "joins": (Member("x", 0, "non-Primary", "Joining"), (TWO, THREE), 3, 1, False, "is non-Primary"),
     "split off": (replace(ONE, status="non-Primary"), (TWO, THREE), 3, 1, False, "is non-Primary"),

@@ -1,4 +1,4 @@
-"""What the plays over whole hosts say and decide: the filters beside the role kolla_drain."""
+"""Decisions and messages of the plays over whole hosts: the filters of the role kolla_host."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import yaml
 
 from tests.support.documented import load_file
 
+UP = {"service": "nova-compute", "host": "k1"}
 ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = ROOT / "roles" / "kolla_drain" / "filter_plugins" / "kolla_host.py"
-ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["host_waves"]
+PLUGIN = ROOT / "roles" / "kolla_host" / "filter_plugins" / "kolla_host.py"
+ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["kolla_drain_host_waves"]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,35 @@ def test_a_call_for_all_but_for_those_that_need_options_of_their_own(filters: Mo
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "files", "kept"),
+    [
+        ("cinder_volume", ["cinder-volume/cinder.conf"], False),
+        ("nova_compute_ironic_2", ["nova-compute-ironic-2/nova.conf"], False),
+        ("cinder_volume", ["cinder-volume/cinder.conf", "cinder-volume/backend.conf"], True),
+        ("cinder_volume", ["cinder-volume-2/cinder.conf"], True),
+    ],
+)
+def test_only_kollas_own_file_need_not_be_named(
+    filters: ModuleType, name: str, files: list[str], kept: bool
+) -> None:
+    paths = [f"/etc/kolla/{file}" for file in files]
+    (call,) = filters.calls([name], {name: {"service_config": paths}}, 180)
+    assert call["options"] == ({"service_config": paths} if kept else {})
+
+
+def test_those_have_to_report_that_did_before(filters: ModuleType) -> None:
+    rows = [{**UP, "up": False}, {"service": "nova-compute", "host": "k2", "up": True}]
+    container = {"name": "a", "status": "running", "heartbeat": {"up": False, "rows": rows}}
+    told = ["a does not report (nova-compute on k1)"]
+    assert filters.down([container], [UP]) == told
+    assert filters.down([container], [{"service": "nova-compute", "host": "k2"}]) == []
+    assert filters.down([container], []) == []
+    assert filters.mute([container]) == ["nova-compute on k1 does not report, and did not before"]
+    alone = {**container, "heartbeat": {"rows": rows[:1]}}
+    assert filters.down([alone], []) == told
+
+
 def test_a_later_reading_of_a_container_goes_before_an_earlier_one(filters: ModuleType) -> None:
     first = {"containers": [{"name": "a", "status": "running", "evidence": "unavailable"}, {"name": "b"}]}
     second = {"containers": [{"name": "a", "status": "paused", "evidence": "ok"}]}
@@ -94,10 +124,18 @@ def test_a_later_reading_of_a_container_goes_before_an_earlier_one(filters: Modu
 def test_what_is_kept_only_grows_until_it_was_brought_back(filters: ModuleType) -> None:
     target = {"service": "nova-compute", "host": "k1", "name": "nova_compute"}
 
-    first = filters.known_as({}, ["b", "a"], [target], ["x"], "then")
-    second = filters.known_as(first, ["c"], [target], [], "now")
+    first = filters.known_as({}, ["b", "a"], [target], ["x"], [UP], "then")
+    second = filters.known_as(first, ["c"], [target], [], [], "now")
 
-    assert second == {"since": "then", "containers": ["a", "b", "c"], "fenced": [target], "backends": ["x"]}
+    assert second == {
+        "since": "then", "containers": ["a", "b", "c"], "disabled": [target], "backends": ["x"], "up": [UP],
+    }  # fmt: skip
+
+
+def test_a_file_of_the_version_before_is_understood(filters: ModuleType) -> None:
+    assert filters.disabled_of({"since": "then", "fenced": [UP]}) == [UP]
+    assert filters.disabled_of({"since": "then", "disabled": [], "fenced": [UP]}) == []
+    assert filters.disabled_of({}) == []
 
 
 def test_a_wave_that_failed_says_why(filters: ModuleType) -> None:
@@ -108,7 +146,7 @@ def test_a_wave_that_failed_says_why(filters: ModuleType) -> None:
     assert filters.failure({"results": [well]}) == ""
     assert filters.failure({"results": [well, left, broken, {"unreachable": True}]}) == (
         "b was left running. The engine does not answer. "
-        "the connection to the host was lost, and what became of it is not known."
+        "the connection to the host was lost, with unknown result."
     )
 
 
@@ -118,26 +156,10 @@ def test_only_what_haproxy_finds_up_is_ours(filters: ModuleType) -> None:
     assert filters.open_backends([{"servers": rows}, {"unreachable": True}]) == ["UP", "no check"]
 
 
-def test_a_balancer_that_is_away_is_told_from_one_that_refuses(filters: ModuleType) -> None:
-    results = [
-        {"item": "a", "servers": []},
-        {"item": "b", "msg": "no route", "unreachable": True},
-        {"item": "c", "msg": "no socket", "answered": False, "failed": False},
-        {"item": "d", "msg": "refused", "answered": True, "failed": False},
-        {"item": "e", "msg": "no Python"},
-        {"item": "f", "skipped": True},
-    ]
-
-    assert filters.unasked(results) == [
-        "HAProxy on b was not asked: no route", "HAProxy on c was not asked: no socket",
-    ]  # fmt: skip
-    assert filters.refusing(results) == ["HAProxy on d: refused", "HAProxy on e: no Python"]
-
-
 def test_what_haproxy_alone_is_remembered_for_begins_anew(filters: ModuleType) -> None:
-    found = filters.known_as({"since": "then", "backends": ["x"]}, ["a"], [], ["y"], "now")
+    found = filters.known_as({"since": "then", "backends": ["x"]}, ["a"], [], ["y"], [], "now")
 
-    assert found == {"since": "now", "containers": ["a"], "fenced": [], "backends": ["x", "y"]}
+    assert found == {"since": "now", "containers": ["a"], "disabled": [], "backends": ["x", "y"], "up": []}
 
 
 def test_a_container_wants_a_command_or_several(filters: ModuleType) -> None:
@@ -174,7 +196,7 @@ def test_what_runs_without_proof_is_told_from_what_is_down(filters: ModuleType) 
     ]
 
     assert filters.unproved(containers) == ["a runs, but whether it serves could not be proved: no database"]
-    assert filters.down(containers) == ["b is exited"]
+    assert filters.down(containers, []) == ["b is exited"]
     assert filters.unseen([{"containers": []}, {"skipped": True}, {"msg": "No engine."}, {}]) == [
         "what runs cannot be seen (No engine)", "what runs cannot be seen (no answer)",
     ]  # fmt: skip

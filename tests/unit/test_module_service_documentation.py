@@ -28,17 +28,14 @@ def test_documentation_and_argument_spec_agree(module: ModuleType) -> None:
 def test_every_option_is_read(module: ModuleType) -> None:
     """An option that is read nowhere is a promise not kept."""
     given = {name: option.get("default") for name, option in module.argument_spec().items()}
-    given.update(service="cinder-volume", host="a", state="fenced")
+    given.update(service="cinder-volume", host="a", state="disabled")
     read = asked(
-        given, module.access_of, module.second_way_of, lambda params: module.wish_of(params, check_mode=False)
+        given,
+        module.access_of,
+        module.fallback_of,
+        lambda params: module.request_of(params, check_mode=False),
     )
     assert read == set(given)
-
-
-def test_the_services_are_those_of_the_core(module: ModuleType) -> None:
-    from kolla_drain.disable import disabling as fence
-
-    assert module.argument_spec()["service"]["choices"] == list(fence.SERVICES)
 
 
 def test_every_secret_is_kept_from_logs_and_nothing_else(module: ModuleType) -> None:
@@ -62,10 +59,10 @@ def test_every_secret_is_kept_from_logs_and_nothing_else(module: ModuleType) -> 
 
 
 def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
-    from kolla_drain.disable.model import Outcome, Row
+    from kolla_drain.disable.model import Outcome, Service
 
-    row = Row("cinder-volume", "a@x", enabled=True, up=True)
-    result = module.result_of(Outcome(False, (row,), (row,), "why"))
+    service = Service("cinder-volume", "a@x", enabled=True, up=True)
+    result = module.result_of(Outcome(False, (service,), (service,), "why"))
     known = yaml.safe_load(module.RETURN)
 
     assert set(result) == set(known) | {"changed", "msg"}
@@ -73,12 +70,12 @@ def test_documented_results_are_those_of_the_module(module: ModuleType) -> None:
 
 
 def test_the_grant_is_the_same_everywhere(module: ModuleType) -> None:
-    from kolla_drain.disable import database as fencing
+    from kolla_drain.disable.database import grant
 
-    rights = fencing.grant().split("GRANT ")[1].split(" ON ")[0]
+    rights = grant().split("GRANT ")[1].split(" ON ")[0]
     texts = [
         yaml.safe_load(module.DOCUMENTATION)["options"]["database"]["description"][1],
-        (ROOT / "docs" / "fence.rst").read_text(),
+        (ROOT / "docs" / "disable.rst").read_text(),
     ]
     assert [rights in " ".join(text.split()) for text in texts] == [True, True]
 
@@ -93,7 +90,7 @@ def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
 
 def test_ansible_doc_reads_it() -> None:
     found = shown("kolla_service")
-    assert found["doc"]["short_description"].startswith("Fence a Cinder or Nova service")
+    assert found["doc"]["short_description"].startswith("Disable a Cinder or Nova service")
 
 
 # -- the module as a whole, as far as it gets without an API
@@ -101,7 +98,7 @@ def test_ansible_doc_reads_it() -> None:
 ASKED = {
     "service": "cinder-backup",
     "host": "a",
-    "state": "unfenced",
+    "state": "enabled",
     "auth_type": "none",
     "endpoint_override": "http://127.0.0.1:9/v3/x",
 }
@@ -112,7 +109,7 @@ ASKED = {
     [
         ({}, (), r"Cinder's API cannot be reached: .*127\.0\.0\.1:9/"),
         ({}, ("openstack",), r"openstacksdk is missing in .*python.*: install it there with "),
-        ({"second_way": "database"}, (), "second_way is database, and there is none"),
+        ({"fallback": "database"}, (), "fallback is database, and no database is given: give database or"),
         ({"service_config": ["/nonexistent/cinder.conf"]}, (), "/nonexistent/cinder.conf cannot be read"),
         ({"database": {"user": "x"}}, (), "the database has no name"),
         ({"service": "nova-compute", "database": {"user": "x"}}, (), "for Cinder's services"),
@@ -130,17 +127,28 @@ def test_what_a_user_gets_wrong_is_one_sentence(more: dict[str, Any], hidden: An
 
 
 def test_a_database_that_is_not_there_is_told_without_its_password() -> None:
-    from kolla_drain.disable.database import database_way
-    from kolla_drain.disable.model import FenceError, Row
+    from kolla_drain.disable.database import services_table
+    from kolla_drain.disable.model import DisableError, Service
 
-    way = database_way(
+    table = services_table(
         "cinder-backup",
         {"host": "127.0.0.1", "port": 9, "user": "drain", "password": "quiet", "name": "cinder"},
         (),
     )
-    assert way is not None
+    assert table is not None
     with pytest.raises(
-        FenceError, match=r"the second way does not work: .*127\.0\.0\.1:9.*GRANT SELECT"
+        DisableError, match=r"cannot be enabled in the database: .*127\.0\.0\.1:9.*GRANT SELECT"
     ) as caught:
-        way.check([Row("cinder-backup", "a", enabled=True, up=True)])
+        table.check([Service("cinder-backup", "a", enabled=True, up=True)])
     assert "quiet" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("fallback", "used"), [("auto", True), ("database", True), ("none", False)])
+def test_the_fallback_is_the_database_that_is_given(module: ModuleType, fallback: str, used: bool) -> None:
+    params = {
+        "service": "cinder-backup",
+        "database": {"host": "a", "name": "cinder", "user": "drain"},
+        "service_config": None,
+    }
+
+    assert (module.fallback_of({**params, "fallback": fallback}) is not None) is used

@@ -13,40 +13,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.checkout import clone_into, run
+
 SHARE = Path("share/kolla-drain/ansible")
-# What is there after work in a checkout and not in a clone of it.
-LEFTOVERS = shutil.ignore_patterns(
-    ".git",
-    ".venv",
-    ".tox",
-    ".test-logs",
-    ".*_cache",
-    ".hypothesis",
-    ".ansible",
-    "__pycache__",
-    "*.egg-info",
-    "build",
-)
 
 # Not just "ansible": that is also a folder of this project.
 pytest.importorskip("ansible.release", reason="no ansible-core for this Python")
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    ran = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
-    return ran
 
 
 def build_wheel(tree: Path, into: Path) -> Path:
@@ -57,14 +31,7 @@ def build_wheel(tree: Path, into: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree as a fresh clone has it: in git, without tags. (pbr counts the commits after the first.)"""
-    tree = tmp_path_factory.mktemp("clone") / "kolla-drain"
-    shutil.copytree(ROOT, tree, ignore=LEFTOVERS)
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main")
-    commit = ("commit", "--quiet", "--no-verify", "--allow-empty", "-m", "test")
-    for command in (("init", "--quiet"), ("add", "--all"), commit, commit):
-        run(*git, *command, cwd=tree)
-    return tree
+    return clone_into(tmp_path_factory.mktemp("clone") / "kolla-drain")
 
 
 @pytest.fixture(scope="module")

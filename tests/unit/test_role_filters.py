@@ -1,4 +1,4 @@
-"""What the plays say and decide: the filters of the role kolla_drain."""
+"""Decisions and messages of the plays: the filters of the role kolla_drain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.documented import load_file
 
@@ -96,7 +97,7 @@ def test_failed_checks_carry_their_details(filters: ModuleType) -> None:
 
 
 SERVICES = {
-    "cinder-volume": {"container_name": "cinder_volume", "fence": True},
+    "cinder-volume": {"container_name": "cinder_volume", "disable": True},
     "cinder-api": {"container_name": "cinder_api"},
 }
 
@@ -126,7 +127,7 @@ CREATE = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": 
     [
         ("upgrade", answer(), {}, {}, ["equal, stays untouched", "  in flight: nothing"]),
         ("upgrade", answer(), {"differences": DIFFERENCES}, {},
-         ["to be replaced, for it differs in image (a:1 -> a:2), volumes", "  in flight: nothing"]),
+         ["to be replaced, because it differs in image (a:1 -> a:2), volumes", "  in flight: nothing"]),
         ("upgrade", answer(operations=[CREATE]), {}, {"newer": True},
          ["to be restarted, its configuration is newer than its process",
           "  in flight: volume_create 7d0c (creating, since 2026-11-21T10:00:00Z)"]),
@@ -193,13 +194,148 @@ def test_what_became_of_it(filters: ModuleType, result: dict, expected: str) -> 
     assert filters.became(result) == expected
 
 
-def test_what_is_left_fenced_and_how_to_undo_it(filters: ModuleType) -> None:
+def test_what_is_left_disabled_and_how_to_undo_it(filters: ModuleType) -> None:
     target = {"service": "cinder-volume", "host": "one", "name": "cinder-volume"}
-    fenced = {
+    ours = {
         "item": target,
-        "services": [{"fenced_by_us": True}],
+        "services": [{"disabled_by_us": True}],
         "undo": ["openstack volume service set --enable one"],
     }
-    other = {"item": target, "services": [{"fenced_by_us": False}], "undo": []}
-    assert filters.left([fenced, other]) == [target]
-    assert filters.undo({"results": [fenced, other]}) == "openstack volume service set --enable one"
+    other = {"item": target, "services": [{"disabled_by_us": False}], "undo": []}
+    assert filters.left([ours, other]) == [target]
+    assert filters.undo({"results": [ours, other]}) == "openstack volume service set --enable one"
+
+
+def test_a_record_by_the_old_name_of_its_key_is_disabled(filters: ModuleType) -> None:
+    services = {"cinder-volume": {"container_name": "cinder_volume", "fence": True}}
+    assert filters.targets(["cinder-volume"], services, [answer()])
+
+
+def test_evidence_is_read_as_the_record_says(filters: ModuleType) -> None:
+    files = ["/etc/kolla/a/a.conf"]
+    record = {"profile": "none", "service_config": files, "database": {}, "image": "i"}
+    assert filters.evidence_options(record) == {"service": "none", "service_config": files}
+    assert filters.evidence_options({"service": "nova-compute"}) == {"service": "nova-compute"}
+
+
+def beat(backend: str, up: bool) -> dict[str, Any]:
+    return {"service": "cinder-volume", "host": f"one@{backend}", "up": up}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "silent"),
+    [
+        pytest.param("ab", "ab", [], id="as before"),
+        pytest.param("ab", "a", ["cinder-volume on one@b"], id="one is missing"),
+        pytest.param("a", "a", [], id="the other was down before"),
+        pytest.param("a", "b", ["cinder-volume on one@a"], id="the one that reported is missing"),
+        pytest.param("", "a", [], id="none reported before, and one does now"),
+        pytest.param("", "", ["cinder-volume on one@a", "cinder-volume on one@b"], id="none, and none"),
+    ],
+)
+def test_those_have_to_report_that_did_before(
+    filters: ModuleType, before: str, now: str, silent: list[str]
+) -> None:
+    def reading(up: str) -> dict[str, Any]:
+        return answer(heartbeat={"rows": [beat(backend, backend in up) for backend in "ab"]})
+
+    assert filters.silent(reading(now), filters.reporting([reading(before)])) == silent
+    assert filters.mute(reading("a")) == ["cinder-volume on one@b"]
+
+
+CONF = """\
+host = one
+[database]
+#connection = mysql://commented@out/x
+[api_database]
+connection = mysql+pymysql://nova_api:a%40b@192.0.2.1:3307/nova_api?charset=utf8
+connection_trace: true
+[late]
+connection = first
+connection = "mysql://second/x"
+flag
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("database", ""),
+        ("api_database", "mysql+pymysql://nova_api:a%40b@192.0.2.1:3307/nova_api?charset=utf8"),
+        ("late", "mysql://second/x"),
+        ("none", ""),
+    ],
+)
+def test_a_connection_is_that_of_its_own_section(filters: ModuleType, section: str, expected: str) -> None:
+    assert filters.connection(CONF, section) == expected
+
+
+def test_a_file_that_is_none_has_no_connection(filters: ModuleType) -> None:
+    assert filters.connection("[database\nconnection = x") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "mysql+pymysql://a%3Ab:p%40%22%5C@h/n?charset=utf8",
+            {"host": "h", "port": 3306, "user": "a:b", "password": 'p@"\\', "database": "n"},
+        ),
+        (
+            "mysql://u@[2001:db8::1]:3307/n",
+            {"host": "2001:db8::1", "port": 3307, "user": "u", "password": "", "database": "n"},
+        ),
+        ("", {"error": "the option connection is not there."}),
+        (
+            "geheim",
+            {"error": "the option connection is no URL such as mysql+pymysql://user:password@host/name."},
+        ),
+        (
+            "mysql://u:geheim@h:port/n",
+            {"error": "the option connection is no URL such as mysql+pymysql://user:password@host/name."},
+        ),
+    ],
+)
+def test_a_url_is_taken_apart(filters: ModuleType, url: str, expected: dict[str, Any]) -> None:
+    assert filters.account(url) == expected
+
+
+def test_an_option_file_keeps_a_password_as_it_is(filters: ModuleType) -> None:
+    account = {"host": "h", "port": 3306, "user": "u", "password": 'a"b\\c#d', "database": "n"}
+    assert filters.option_file(account) == (
+        '[client]\nport=3306\nhost="h"\nuser="u"\npassword="a\\"b\\\\c#d"\n'
+    )
+
+
+def test_old_names_are_warned_of(filters: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(filters.Display, "warning", lambda _, text: warnings.append(text))
+
+    assert filters.deprecated(["fence", "exit"], {"fence": "kolla_drain_disable", "exit": ""}) == ["fence"]
+    assert warnings == [
+        "Deprecated: fence is set, and the variable is named kolla_drain_disable now; rename it.",
+        "Deprecated: exit is set, and the variable has no effect any more; remove it.",
+    ]
+
+
+def test_a_variable_by_a_new_name_has_its_default() -> None:
+    renamed = yaml.safe_load((ROOT / "roles/kolla_drain/vars/main.yml").read_text())["kolla_drain_renamed"]
+    parameters = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())
+    assert {new for new in renamed.values() if new} <= set(parameters)
+    assert not set(renamed) & set(parameters)
+
+
+def test_a_balancer_that_is_away_is_told_from_one_that_refuses(filters: ModuleType) -> None:
+    results = [
+        {"item": "a", "servers": []},
+        {"item": "b", "msg": "no route", "unreachable": True},
+        {"item": "c", "msg": "no socket", "answered": False, "failed": False},
+        {"item": "d", "msg": "refused", "answered": True, "failed": False},
+        {"item": "e", "msg": "no Python"},
+        {"item": "f", "skipped": True},
+    ]
+
+    assert filters.unasked(results) == [
+        "HAProxy on b was not asked: no route", "HAProxy on c was not asked: no socket",
+    ]  # fmt: skip
+    assert filters.refusing(results) == ["HAProxy on d: refused", "HAProxy on e: no Python"]

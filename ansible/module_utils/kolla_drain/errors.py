@@ -61,10 +61,6 @@ class LedgerBusy(LedgerError):
     """Another run holds the lock of this container."""
 
 
-class CannotFreeze(EngineError):
-    """Nobody would thaw a container if this run died, so it is not frozen."""
-
-
 class UnitError(KollaDrainError):
     """systemd could not do with a container's unit what it was asked."""
 

@@ -1,15 +1,37 @@
-"""TODO: say what this is."""
+"""What Kolla calls things: the one place to change when Kolla or kolla-ansible renames something.
+
+    images          their label, their environment variables, and the command in them that checks whether a
+                    container's configuration has changed
+    the host        the directories of configuration files and units, and the names of the units
+    containers      which binary runs in a container of a given name, and where its configuration file is
+
+Two things are elsewhere because they are more than names: systemd/unit_file.py recognises the text of kolla-ansible's
+units, and controller/adoption.py the tasks and variables of kolla-ansible's roles. The documentation of the modules
+in library/ repeats some of these names.
+"""
 
 from __future__ import annotations
 
 import re
 
-# Containers of Kolla's images copy their configuration when they start, and can tell whether it has changed since.
+# --- images
+
+# Set on every image by kolla-build. A container that has it is Kolla's.
+KOLLA_LABEL = "kolla_version"
+
+# How a container takes its configuration: COPY_ALWAYS copies it at each start, COPY_ONCE at the first start only.
 STRATEGY = "KOLLA_CONFIG_STRATEGY"
+
+# kolla-ansible gives every container its own name in this variable, with hyphens instead of underscores.
+SERVICE_NAME = "KOLLA_SERVICE_NAME"
+
+# Run in a container. Its exit code is not 0 if the configuration on the host differs from the copy in use.
 CHECK_CONFIG = ["/usr/local/bin/kolla_set_configs", "--check"]
 
-# Every image of Kolla has it.
-KOLLA_LABEL = "kolla_version"
+# --- the host
+
+# The default of kolla-ansible's node_config_directory, in which each container has a directory.
+CONFIG_DIRECTORY = "/etc/kolla"
 
 # Where kolla-ansible writes the units that own its containers.
 UNITS = "/etc/systemd/system"
@@ -18,18 +40,20 @@ UNIT = re.compile(r"kolla-(.+)-container\.service\Z")
 
 
 def unit_name(container: str) -> str:
-    """The name of the unit that runs a container, in Kolla."""
+    """Return the name of the unit that owns a container."""
     return f"kolla-{container}-container.service"
 
 
 def container_name(unit: str) -> str:
-    """The container that a unit of this name runs."""
-    return unit[len("kolla-") : -len("-container.service")]
+    """Return the name of the container that this unit of Kolla's owns."""
+    return unit.removeprefix("kolla-").removesuffix("-container.service")
 
 
-# Container -> (service's binary, file below /etc/kolla), from the roles cinder, nova and nova-cell of
-# kolla-ansible 22.2. nova_compute_ironic may stand several times on a host, see _IRONIC.
-KOLLA = {
+# --- containers
+
+# Container -> (binary, file below the configuration directory), from the roles cinder, nova and nova-cell of
+# kolla-ansible 22.2.
+_SERVICES = {
     "cinder_scheduler": ("cinder-scheduler", "cinder-scheduler/cinder.conf"),
     "cinder_volume": ("cinder-volume", "cinder-volume/cinder.conf"),
     "cinder_backup": ("cinder-backup", "cinder-backup/cinder.conf"),
@@ -39,24 +63,24 @@ KOLLA = {
     "nova_compute": ("nova-compute", "nova-compute/nova.conf"),
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
 }
-_IRONIC = re.compile(r"nova_compute_ironic_(\d+)\Z")
-_KOLLA_DIRECTORY = "/etc/kolla"
+# A host can run several nova_compute_ironic containers, which are then numbered.
+_NUMBERED_IRONIC = re.compile(r"nova_compute_ironic_(\d+)\Z")
 
 
 def kolla_service(container_name: str) -> str | None:
-    """Return the binary that Kolla runs in a container of this name, or None for one not known here."""
-    known = _kolla_entry(container_name)
-    return known[0] if known else None
+    """Return the binary that Kolla runs in a container of this name, or None if the name is not in the table."""
+    entry = _entry(container_name)
+    return entry[0] if entry else None
 
 
-def default_files(container_name: str) -> list[str]:
-    """Return where Kolla puts the configuration of that container; empty for one not known here."""
-    known = _kolla_entry(container_name)
-    return [f"{_KOLLA_DIRECTORY}/{known[1]}"] if known else []
+def default_files(container_name: str, directory: str = CONFIG_DIRECTORY) -> list[str]:
+    """Return the container's configuration files below ``directory``; none if the name is not in the table."""
+    entry = _entry(container_name)
+    return [f"{directory}/{entry[1]}"] if entry else []
 
 
-def _kolla_entry(container_name: str) -> tuple[str, str] | None:
-    several = _IRONIC.match(container_name)
-    if several:
-        return "nova-compute", f"nova-compute-ironic-{several.group(1)}/nova.conf"
-    return KOLLA.get(container_name)
+def _entry(container_name: str) -> tuple[str, str] | None:
+    numbered = _NUMBERED_IRONIC.match(container_name)
+    if numbered:
+        return "nova-compute", f"nova-compute-ironic-{numbered[1]}/nova.conf"
+    return _SERVICES.get(container_name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 class Verdict(str, enum.Enum):
@@ -30,7 +30,6 @@ class Outcome(str, enum.Enum):
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     UNKNOWN = "unknown"
-    QUEUED = "queued"  # its request came after the end, and waits in the queue for the next start
 
 
 class EvidenceState(str, enum.Enum):
@@ -54,14 +53,6 @@ class Quiesce(str, enum.Enum):
     AUTO = "auto"  # as the profile says
     ALWAYS = "always"
     NEVER = "never"
-
-
-class Exit(str, enum.Enum):
-    """How a service is ended once nothing is in flight."""
-
-    AUTO = "auto"  # as the profile says
-    SIGNAL = "signal"  # the stop signal, and it exits by itself
-    FREEZE = "freeze"  # frozen, read once more, and ended while frozen
 
 
 class ContainerStatus(str, enum.Enum):
@@ -104,7 +95,7 @@ class Container:
 
     @property
     def alive(self) -> bool:
-        """Whether there is a process that a signal could reach, now or after a thaw."""
+        """Whether there is a process that a signal could reach, now or once it is unpaused."""
         return self.status in (ContainerStatus.RUNNING, ContainerStatus.PAUSED)
 
     @property
@@ -195,9 +186,6 @@ class Profile:
     keeps_work: bool = True  # work in flight goes on after the signal
     refreshes_workers: bool = False  # its worker rows are touched while it works
     sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
-    evidence_complete: bool = False  # no work exists that the evidence does not show
-    freezable: bool = False  # its evidence shows every request that was accepted to be done later
-    exit: Exit = Exit.SIGNAL  # FREEZE only where freezable; docs/results/ways tells what each way loses
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
@@ -216,10 +204,8 @@ class StopRequest:
     timeout: float = 180.0
     on_timeout: OnTimeout = OnTimeout.KILL
     quiesce: Quiesce = Quiesce.AUTO
-    exit: Exit = Exit.AUTO
     poll_interval: float = 2.0
     signal: str = ""  # empty: the profile's, else the container's StopSignal, else SIGTERM
-    idle_limit: float | None = None  # see policy; counts only with a profile whose evidence is complete
 
 
 @dataclass(frozen=True)
@@ -237,5 +223,32 @@ class Sent:
     signals: tuple[str, ...]  # names, oldest first
     covers_from: float  # wall clock: nothing was forgotten since then
     pending: bool = False  # a signal call of this run has not come back yet
-    killed_frozen: bool = False  # the last of them was SIGKILL, while it was frozen
     unnamed: tuple[float, ...] = ()  # wall clock: one was sent, and the engine does not know which
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stop under way, as the ledger keeps it. Times are seconds on the boot clock but for ``intent_wall``."""
+
+    container_id: str
+    name: str
+    started_at: str
+    begun: float
+    deadline: float
+    signal: str
+    intent: float | None = None  # the signal was about to be sent
+    intent_wall: float | None = None  # the same on the wall clock, to be found in the engine's events
+    signalled: float | None = None  # the engine took it
+    owners: str = ""  # the runs that wait, one a line: process id and when that process started
+    sender: str = ""  # the one of them that was about to send the signal
+
+    @property
+    def life(self) -> tuple[str, str]:
+        """The process life that this entry speaks of."""
+        return (self.container_id, self.started_at)
+
+    def in_life(self, started_at: str) -> Entry:
+        """Return this stop in a later life, which a signal on its way may reach: it goes to whatever life there is."""
+        if self.signalled is None:
+            return replace(self, started_at=started_at)
+        return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")

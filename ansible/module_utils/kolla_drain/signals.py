@@ -1,4 +1,4 @@
-"""Names and numbers of signals, as people and container engines write them."""
+"""Names and numbers of signals as people and container engines write them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ import re
 import signal
 from typing import Any
 
-
-def _signal_name(value: str) -> str:
-    try:
-        return normalise(value)
-    except ValueError:
-        return value
-
-
 _REAL_TIME = re.compile(r"^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$")
-_LAST_BY_MINIMUM = 15  # engines name the real-time signals RTMIN to RTMIN+15, then RTMAX-14 to RTMAX
+_LAST_BY_MINIMUM = 15  # engines call the real-time signals RTMIN to RTMIN+15, then RTMAX-14 to RTMAX
 _NAMELESS = {16: "SIGSTKFLT"}  # Linux has it; Python gives it a name from 3.11 on
 
 
@@ -33,10 +25,10 @@ def normalise(value: object) -> str:
 
 
 def number(name: str) -> int:
-    """Return the number, on this host, of any spelling that ``normalise`` takes; ValueError otherwise."""
-    found = _number(normalise(name))
-    assert found is not None  # normalise has just made the name
-    return found
+    """Return the number on this host of any spelling that ``normalise`` takes. Raises ValueError otherwise."""
+    number_ = _number(normalise(name))
+    assert number_ is not None  # normalise has just made the name
+    return number_
 
 
 def _number(value: object) -> int | None:
@@ -54,7 +46,7 @@ def _number(value: object) -> int | None:
 
 
 def _classic(word: str) -> int | None:
-    """A signal with a name of its own; ``signal`` knows the aliases, such as CLD and IOT."""
+    """Return the number of a signal with a name of its own; the module signal knows aliases such as CLD and IOT."""
     for number_, name in _NAMELESS.items():
         if name == "SIG" + word:
             return number_
@@ -75,7 +67,7 @@ def _real_time(word: str) -> int | None:
 
 
 def _is_signal(candidate: int) -> bool:
-    """Whether a process may be sent it; the C library keeps those below SIGRTMIN for itself."""
+    """Return whether a process may be sent it; the C library keeps the signals just below SIGRTMIN for itself."""
     return candidate in signal.valid_signals() and candidate > 0
 
 
@@ -92,7 +84,7 @@ def _name(number_: int) -> str:
 
 
 def signal_name(value: Any) -> str:
-    """The full name; what this Python knows no name for is kept as it is."""
+    """Return the full name; a value that names no signal is returned as text."""
     try:
         return normalise(value) if value else ""
     except ValueError:

@@ -1,10 +1,14 @@
-"""What the plays say and decide from the modules' answers. Plain functions over plain data."""
+"""Decisions and messages of the plays, from the modules' answers. Plain functions over plain data."""
 
 from __future__ import annotations
 
+import configparser
 import re
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ansible.utils.display import Display
 
 Answer = dict[str, Any]
 
@@ -19,10 +23,10 @@ def plan(
     now: list[Answer],
     compared: list[Answer],
     own_times: list[Answer],
-    no_fence: str = "",
-    left_fenced: list[dict[str, str]] | None = None,
+    api_away: str = "",
+    left_disabled: list[dict[str, str]] | None = None,
 ) -> list[str]:
-    """The lines that a person reads before they say yes: a few for each service."""
+    """Return the plan, a few lines for each service."""
     by_name = {one["item"]: one for one in compared if "item" in one}
     times = {one["item"]: one for one in own_times if "item" in one}
     lines = []
@@ -31,11 +35,11 @@ def plan(
         lines.append(f"{name} ({services[name]['container_name']}): {what}")
         lines += [f"  {line}" for line in _details(answer, times.get(name, {}))]
     lines += [
-        f"{one['service']} on {one['host']} was left fenced by an earlier run; it will be unfenced"
-        for one in left_fenced or []
+        f"{one['service']} on {one['host']} was left disabled by an earlier run; it will be enabled"
+        for one in left_disabled or []
     ]
-    if no_fence:
-        lines.append(f"nothing will be fenced: {no_fence}")
+    if api_away:
+        lines.append(f"nothing will be disabled: {api_away}")
     return lines or ["nothing of it runs here"]
 
 
@@ -46,7 +50,7 @@ def _what(intent: str, answer: Answer, compared: Answer, times: Answer) -> str:
         return "to be made, it is not there"
     differences = [_difference(one) for one in compared.get("differences", [])]
     if differences:
-        return f"to be replaced, for it differs in {', '.join(differences)}"
+        return f"to be replaced, because it differs in {', '.join(differences)}"
     if _status(answer) != "running":
         return f"to be started, it is {_status(answer)}"
     if times.get("newer"):
@@ -55,7 +59,7 @@ def _what(intent: str, answer: Answer, compared: Answer, times: Answer) -> str:
 
 
 def _difference(one: Answer) -> str:
-    """The setting; of the image also what it is and what it will be. All the others are in --diff."""
+    """Name the setting, and of the image the old and the new one; --diff shows the others."""
     return f"image ({one['old']} -> {one['new']})" if one["setting"] == "image" else str(one["setting"])
 
 
@@ -78,13 +82,13 @@ def _details(answer: Answer, times: Answer) -> list[str]:
     if answer.get("draining"):
         lines.append(f"being stopped already: {answer['draining']}")
     lines += [f"preflight: {one['text']}" for one in answer.get("preflight", [])]
-    # The same fault by preflight's own words is said once.
-    told = any(one["code"].endswith("timeout_not_below") for one in answer.get("preflight", []))
-    return lines + ([] if told else [f"time-outs: {text}" for text in times.get("findings", [])])
+    # Preflight may have reported the same fault.
+    reported = any(one["code"].endswith("timeout_not_below") for one in answer.get("preflight", []))
+    return lines + ([] if reported else [f"time-outs: {text}" for text in times.get("findings", [])])
 
 
 def blind(now: list[Answer]) -> list[str]:
-    """For each service that runs and whose work cannot be seen, why; one at rest has none."""
+    """Return why work cannot be seen, for each service that runs; one at rest has no work."""
     return [
         f"{one['item']}: {one.get('evidence_why')}"
         for one in now
@@ -93,16 +97,17 @@ def blind(now: list[Answer]) -> list[str]:
 
 
 def newer(own_times: list[Answer]) -> list[str]:
-    """The services whose configuration was written after they started."""
-    return [one["item"] for one in own_times if one.get("newer") or one.get("changed")]
+    """Return the services whose configuration was written after they started."""
+    return [one["item"] for one in own_times if one.get("newer")]
 
 
 def targets(names: list[str], services: dict[str, Answer], now: list[Answer]) -> list[dict[str, str]]:
-    """Services and their hosts, as the API calls them, that can be fenced: told by their own heartbeats."""
+    """Return the services that can be disabled, with the host that their heartbeats name, as the API calls it."""
     found: list[dict[str, str]] = []
     for answer in now:
         name = answer.get("item")
-        if name not in names or not services[name].get("fence", False):
+        # `fence` is the name of the key before 0.4.
+        if name not in names or not services[name].get("disable", services[name].get("fence", False)):
             continue
         for row in answer.get("heartbeat", {}).get("rows", []):
             target = {
@@ -116,38 +121,38 @@ def targets(names: list[str], services: dict[str, Answer], now: list[Answer]) ->
 
 
 def busy(result: Answer) -> str:
-    """What is under way in the services that were waited for; where that is not known, why."""
+    """Return what is under way in the services that were waited for, or why that is not known."""
     operations = [one for each in result.get("results", []) for one in each.get("operations") or []]
     named = ", ".join(f"{one['kind']} {one['id']} ({one['status']})" for one in operations)
     return named or why(result).rstrip(".")
 
 
 def left(answers: list[Answer]) -> list[dict[str, str]]:
-    """The targets that are fenced by us, before this run has fenced anything."""
+    """Return the targets that an earlier run has left disabled."""
     return [
-        one["item"] for one in answers if any(row.get("fenced_by_us") for row in one.get("services") or [])
+        one["item"] for one in answers if any(row.get("disabled_by_us") for row in one.get("services") or [])
     ]
 
 
 def unanswered(answers: list[Answer]) -> str:
-    """Why the API did not say anything, if it did not."""
+    """Return why the API did not answer; empty if it did."""
     return " ".join(dict.fromkeys(str(one.get("msg", "")) for one in answers if "services" not in one))
 
 
 def answered(answers: list[Answer]) -> list[dict[str, str]]:
-    """The targets that the API has answered for."""
+    """Return the targets that the API has answered for."""
     return [one["item"] for one in answers if "services" in one]
 
 
 def why(result: Answer) -> str:
-    """The words of a failed task; of one with items, those of the items that failed."""
+    """Return the message of a failed task; of a loop, those of the items that failed."""
     items = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
     texts = [str(one.get("msg", "")).strip() for one in items or [result]]
     return " ".join(dict.fromkeys(text for text in texts if text)) or "it failed, see above"
 
 
 def became(result: Answer) -> str:
-    """What was done to one container, from the module's answer, in a line."""
+    """Return what was done to one container, in a line."""
     parts = [_done(result)]
     if result.get("verdict"):
         parts.append(f"{result['verdict']} ({result.get('reason')})")
@@ -168,10 +173,138 @@ def _done(result: Answer) -> str:
     return "" if result.get("verdict") else ("started" if result.get("changed") else "nothing to do")
 
 
-def undo(fence: Answer) -> str:
-    """The commands that enable what is still fenced."""
-    results = fence.get("results", [fence])
+def undo(result: Answer) -> str:
+    """Return the commands that enable what is still disabled."""
+    results = result.get("results", [result])
     return "; ".join(command for one in results for command in one.get("undo") or [])
+
+
+def evidence_options(record: Answer) -> Answer:
+    """Return the options of kolla_docker that say where a container's evidence is, from its record."""
+    options = {"service": record.get("profile") or record.get("service")}
+    options |= {key: record.get(key) for key in ("service_config", "database")}
+    return {key: value for key, value in options.items() if value}
+
+
+# --- heartbeats
+
+
+def reporting(answers: list[Answer]) -> list[Answer]:
+    """Return service and host of the heartbeats that are fresh in these readings."""
+    return [
+        {"service": row["service"], "host": row["host"]}
+        for one in answers
+        for row in one.get("heartbeat", {}).get("rows", [])
+        if row.get("up")
+    ]
+
+
+def silent(answer: Answer, before: list[Answer]) -> list[str]:
+    """Return the missing heartbeats that were there before; where none was, all of them unless one is there now."""
+    rows = answer.get("heartbeat", {}).get("rows", [])
+    wanted = [row for row in rows if {"service": row["service"], "host": row["host"]} in before]
+    if not wanted and len(mute(answer)) < len(rows):
+        return []
+    return mute({"heartbeat": {"rows": wanted or rows}})
+
+
+def mute(answer: Answer) -> list[str]:
+    """Return the heartbeats that are missing."""
+    rows = answer.get("heartbeat", {}).get("rows", [])
+    return [f"{row['service']} on {row['host']}" for row in rows if not row.get("up")]
+
+
+# --- variables
+
+
+def deprecated(found: list[str], renamed: dict[str, str]) -> list[str]:
+    """Warn of variables by their old names; return those that have a new one."""
+    for old in found:
+        new = renamed[old]
+        way_out = f"the variable is named {new} now" if new else "the variable has no effect any more"
+        Display().warning(f"Deprecated: {old} is set, and {way_out}; {'rename' if new else 'remove'} it.")
+    return [old for old in found if renamed[old]]
+
+
+# --- HAProxy
+
+
+def unasked(results: list[Answer]) -> list[str]:
+    """Return which HAProxy could not be asked, and why: it or its host is down, and sends nobody anywhere."""
+    return [
+        f"HAProxy on {one['item']} was not asked: {one.get('msg', '')}"
+        for one in _not_done(results)
+        if one.get("unreachable") or one.get("answered") is False
+    ]
+
+
+def refusing(results: list[Answer]) -> list[str]:
+    """Return which HAProxy answered and did not do as it was told, and why."""
+    return [
+        f"HAProxy on {one['item']}: {one.get('msg', '')}"
+        for one in _not_done(results)
+        if not one.get("unreachable") and one.get("answered") is not False
+    ]
+
+
+def _not_done(results: list[Answer]) -> list[Answer]:
+    # NOTE: with failed_when false, Ansible's own "failed" does not tell.
+    return [one for one in results if "servers" not in one and not one.get("skipped")]
+
+
+def by_hand(backends: list[str], server: str, path: str) -> str:
+    """Return the command that puts a server back, to be run on the host of the balancer."""
+    commands = "; ".join(f"set server {backend}/{server} state ready" for backend in backends)
+    return f"echo '{commands}' | socat stdio {path}"
+
+
+# --- the database's dump
+
+
+def connection(text: str, section: str = "database") -> str:
+    """Return the option ``connection`` of a section of a configuration file, read as oslo.config does; "" for none."""
+    parser = configparser.RawConfigParser(
+        strict=False, interpolation=None, allow_no_value=True, default_section=""
+    )
+    try:
+        # oslo.config takes what stands before any section for [DEFAULT]'s.
+        parser.read_string(f"[DEFAULT]\n{text}")
+    except configparser.Error:
+        return ""
+    found = str(parser.get(section, "connection", fallback="") or "").strip()
+    quoted = len(found) > 1 and found[0] == found[-1] and found[0] in "\"'"
+    return found[1:-1] if quoted else found
+
+
+def account(url: str) -> Answer:
+    """Take an SQLAlchemy URL apart: host, port, user, password and database, or ``error``, a sentence."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 3306
+    except ValueError:
+        host = None
+    if not host:
+        what = "is no URL such as mysql+pymysql://user:password@host/name" if url else "is not there"
+        return {"error": f"the option connection {what}."}
+    return {
+        "host": host,
+        "port": port,
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "database": unquote(parts.path.lstrip("/")),
+    }
+
+
+def option_file(account: Answer) -> str:
+    """Return an account as the option file of a MariaDB client."""
+    texts = "".join(f"{key}={_quoted(account[key])}\n" for key in ("host", "user", "password"))
+    return f"[client]\nport={account['port']}\n{texts}"
+
+
+def _quoted(text: str) -> str:
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+        text = text.replace(plain, escaped)
+    return f'"{text}"'
 
 
 # --- cinder-manage service list
@@ -185,7 +318,7 @@ _ROW = re.compile(
 
 
 def rows(text: str) -> list[Answer]:
-    """The table of ``cinder-manage service list`` as data."""
+    """Parse the table of ``cinder-manage service list``."""
     return [
         {**found.groupdict(), "up": found["state"] == ":-)", "cluster": found["cluster"] or ""}
         for found in _ROW.finditer(text)
@@ -195,21 +328,21 @@ def rows(text: str) -> list[Answer]:
 def orphans(
     found: list[Answer], hours: float, known_hosts: list[str], now: datetime | None = None
 ) -> list[Answer]:
-    """The rows whose service has not reported for so long, each with a sentence."""
+    """Return the rows whose service has not reported for so many hours, each with a sentence."""
     now = now or datetime.now(timezone.utc)
     known = {host.split(".")[0] for host in known_hosts}
-    said = []
+    silent_rows = []
     for row in found:
         age = _hours(row["updated"], now)
         if row["up"] or age < float(hours):
             continue
-        silent = (
+        since = (
             "has never reported" if row["updated"] == "None" else f"was last heard of at {row['updated']} UTC"
         )
         host = row["host"].split("@")[0].split(".")[0]
         place = "" if host in known else ", and its host is not in the inventory"
-        said.append({**row, "text": f"{row['binary']} on {row['host']} {silent}{place}"})
-    return said
+        silent_rows.append({**row, "text": f"{row['binary']} on {row['host']} {since}{place}"})
+    return silent_rows
 
 
 def _hours(updated: str, now: datetime) -> float:
@@ -220,7 +353,7 @@ def _hours(updated: str, now: datetime) -> float:
 
 
 def versions(found: list[Answer]) -> dict[str, list[str]]:
-    """Of the services that are up: binary -> "rpc/object" versions that they report, oldest first."""
+    """Return the "rpc/object" versions that the services that are up report, oldest first, by binary."""
     each: dict[str, set[str]] = {}
     for row in found:
         if row["up"]:
@@ -229,24 +362,24 @@ def versions(found: list[Answer]) -> dict[str, list[str]]:
 
 
 def _version(row: Answer) -> str:
-    """RPC and object version; Nova has one for both."""
+    """Return RPC and object version; Nova has one for both."""
     return str(row["rpc"]) if row["object"] == "-" else f"{row['rpc']}/{row['object']}"
 
 
 def versions_line(found: list[Answer]) -> str:
-    """The same in a line."""
+    """Return the versions in a line."""
     return ", ".join(f"{binary} {' and '.join(several)}" for binary, several in versions(found).items())
 
 
 def mixed(found: list[Answer]) -> list[str]:
-    """A sentence for each kind of service that is up with more than one version."""
-    said = []
+    """Return a sentence for each kind of service that is up with more than one version."""
+    sentences = []
     for binary, several in versions(found).items():
         old = [row["host"] for row in found if row["up"] and row["binary"] == binary
                and _version(row) == several[0]]  # fmt: skip
         if len(several) > 1:
-            said.append(f"{binary}: {several[0]} on {', '.join(old)}, {several[-1]} elsewhere")
-    return said
+            sentences.append(f"{binary}: {several[0]} on {', '.join(old)}, {several[-1]} elsewhere")
+    return sentences
 
 
 def _numbers(version: str) -> list[int]:
@@ -261,7 +394,7 @@ _CHECK = re.compile(
 
 
 def failed_checks(text: str) -> list[dict[str, str]]:
-    """The checks that failed, with their details on one line."""
+    """Return the checks that failed, with their details on one line."""
     return [
         {"name": one["name"], "details": " ".join(re.sub(r"[|\s]+", " ", one["rest"]).split())}
         for one in _CHECK.finditer(text)
@@ -270,12 +403,12 @@ def failed_checks(text: str) -> list[dict[str, str]]:
 
 
 def checks_line(checks: list[dict[str, str]]) -> str:
-    """The failed checks in a line."""
+    """Return the failed checks in a line."""
     return "; ".join(f"{one['name']}: {one['details']}" for one in checks)
 
 
 class FilterModule:
-    """Ansible's way to find them."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Any]:
         found = (
@@ -290,6 +423,17 @@ class FilterModule:
             why,
             became,
             undo,
+            evidence_options,
+            reporting,
+            silent,
+            mute,
+            deprecated,
+            unasked,
+            refusing,
+            by_hand,
+            connection,
+            account,
+            option_file,
             rows,
             orphans,
             versions,

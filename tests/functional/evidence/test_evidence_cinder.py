@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence.cinder_volume import Watch
+from kolla_drain.evidence.cinder_volume import CinderVolume
 from kolla_drain.model import Operation, Outcome
 from kolla_drain.service.config import Backend, ServiceConfig
 
@@ -119,26 +119,28 @@ def test_a_removed_backend_counts_to_the_end_though_its_heartbeat_stops_with_the
     ids = [cinder.service(host) for host in ("ctl@a", "ctl@removed", "shared@b")]
     volume = cinder.volume("ctl@removed#p", "creating")
     cinder.worker(volume, ids[1], "creating")
-    watch = Watch()
-    assert cinder.operations(volume_config, watch) == {("volume_create", volume, True)}
+    evidence = CinderVolume()
+    assert cinder.operations(volume_config, evidence) == {("volume_create", volume, True)}
     for one in ids:
         cinder.update("services", one, updated_at=cinder.now(-300))
-    assert cinder.operations(volume_config, watch) == {("volume_create", volume, True)}
-    (ending,) = cinder.endings(volume_config, Operation("volume_create", volume, "creating"), evidence=watch)
+    assert cinder.operations(volume_config, evidence) == {("volume_create", volume, True)}
+    (ending,) = cinder.endings(
+        volume_config, Operation("volume_create", volume, "creating"), evidence=evidence
+    )
     assert (ending.outcome, "error" in ending.fate) == (Outcome.INTERRUPTED, True)
     assert cinder.operations(volume_config) == set()  # a first look now could not tell it from one long gone
     cinder.update("services", ids[1], deleted=1)  # an operator clears up meanwhile
-    assert [op.id for op in cinder.read(volume_config, watch)[1]] == [volume]
+    assert [op.id for op in cinder.read(volume_config, evidence)[1]] == [volume]
 
 
 def test_a_backend_that_comes_to_life_while_it_is_looked_at(cinder, services, volume_config):
     """After an outage of the database its first heartbeat may come later than our first look."""
     removed = cinder.service("ctl@removed", age=90)
     volume = cinder.volume("ctl@removed#p", "extending")
-    watch = Watch()
-    assert cinder.operations(volume_config, watch) == set()
+    evidence = CinderVolume()
+    assert cinder.operations(volume_config, evidence) == set()
     cinder.update("services", removed, updated_at=cinder.now())
-    assert cinder.operations(volume_config, watch) == {("volume_extend", volume, None)}
+    assert cinder.operations(volume_config, evidence) == {("volume_extend", volume, None)}
 
 
 def test_all_backends_have_another_name(cinder):

@@ -15,8 +15,8 @@ from kolla_drain.database import target
 from kolla_drain.database.connection import Database
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence import cinder_backup, cinder_volume
-from kolla_drain.evidence.reader import Batch
+from kolla_drain.evidence import evidence_of
+from kolla_drain.evidence.reader import EvidenceReader
 from kolla_drain.model import EvidenceState
 
 
@@ -174,10 +174,15 @@ def test_a_broken_schema_spoils_only_the_service_that_needs_it(cinder, volume_co
     cinder.service("ctl", "cinder-backup")
     backup = replace(volume_config, service="cinder-backup", backends=())
     where = cinder.target()
-    batch = Batch({"v": (cinder_volume, volume_config, where), "b": (cinder_backup, backup, where)})
+    reader = EvidenceReader(
+        {
+            "v": (evidence_of("cinder-volume"), volume_config, where),
+            "b": (evidence_of("cinder-backup"), backup, where),
+        }
+    )
     with renamed(cinder, "RENAME TABLE workers TO w", "RENAME TABLE w TO workers"):
-        readings = batch.readings_once(["v", "b"])
-    batch.close()
+        readings = reader.readings_once(["v", "b"])
+    reader.close()
     assert readings["b"].state is EvidenceState.OK
     assert readings["v"].state is EvidenceState.UNAVAILABLE
     assert not readings["v"].passing
@@ -398,42 +403,46 @@ def _fill(cinder, held):
 def test_the_server_stops_and_comes_back(cinder, volume_config):
     cinder.service("ctl@a")
     woken = threading.Semaphore(0)
-    batch = Batch({"v": (cinder_volume, volume_config, cinder.target())}, woken.release)
+    reader = EvidenceReader(
+        {"v": (evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
+    )
     try:
-        assert _reading(batch, woken).state is EvidenceState.OK
+        assert _reading(reader, woken).state is EvidenceState.OK
         cinder.server.stop()
-        away = _reading(batch, woken)
+        away = _reading(reader, woken)
         assert (away.state, away.passing) == (EvidenceState.UNAVAILABLE, True)
         assert away.why
-        again = _reading(batch, woken)
+        again = _reading(reader, woken)
         assert "cannot be reached" in again.why
         cinder.server.start()
-        back = _reading(batch, woken)
+        back = _reading(reader, woken)
         assert back.state is EvidenceState.OK
         assert [beat.host for beat in back.heartbeats] == ["ctl@a"]
     finally:
-        batch.close()
+        reader.close()
 
 
 def test_the_server_crashes_and_comes_back(cinder, volume_config):
     cinder.service("ctl@a")
     woken = threading.Semaphore(0)
-    batch = Batch({"v": (cinder_volume, volume_config, cinder.target())}, woken.release)
+    reader = EvidenceReader(
+        {"v": (evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
+    )
     try:
-        assert _reading(batch, woken).state is EvidenceState.OK
+        assert _reading(reader, woken).state is EvidenceState.OK
         cinder.server.kill()
-        assert _reading(batch, woken).passing
+        assert _reading(reader, woken).passing
         cinder.server.start()
-        assert _reading(batch, woken).state is EvidenceState.OK
+        assert _reading(reader, woken).state is EvidenceState.OK
     finally:
-        batch.close()
+        reader.close()
 
 
-def _reading(batch, woken):
-    number = batch.ask({"v": ()})
+def _reading(reader, woken):
+    number = reader.ask({"v": ()})
     while True:
         assert woken.acquire(timeout=120)
-        for answer in batch.answers():
+        for answer in reader.answers():
             if answer.number >= number:
                 return answer.reading
 
@@ -444,14 +453,14 @@ def test_a_network_that_goes_mute_and_speaks_again(cinder, volume_config):
     with forwarder(cinder.server.port, mute=mute) as port:
         where = cinder.target(port=port, read_timeout=1.5, connect_timeout=1.5)
         woken = threading.Semaphore(0)
-        batch = Batch({"v": (cinder_volume, volume_config, where)}, woken.release)
-        assert _reading(batch, woken).state is EvidenceState.OK
+        reader = EvidenceReader({"v": (evidence_of("cinder-volume"), volume_config, where)}, woken.release)
+        assert _reading(reader, woken).state is EvidenceState.OK
         mute.set()
         begun = time.monotonic()
-        away = _reading(batch, woken)
+        away = _reading(reader, woken)
         assert (away.state, away.passing) == (EvidenceState.UNAVAILABLE, True)
         assert "timed out" in away.why
         assert time.monotonic() - begun < 20
         mute.clear()
-        assert _reading(batch, woken).state is EvidenceState.OK
-        batch.close()
+        assert _reading(reader, woken).state is EvidenceState.OK
+        reader.close()

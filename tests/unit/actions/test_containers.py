@@ -25,9 +25,7 @@ class Engine:
         return Container("1d", NAME, ContainerStatus.RUNNING) if name == NAME else None
 
 
-def compared(
-    monkeypatch: pytest.MonkeyPatch, written: Change, withdrawn: Change = NOTHING
-) -> dict[str, Any]:
+def compared(monkeypatch: pytest.MonkeyPatch, written: Change, withdrawn: Change = NOTHING) -> dict[str, Any]:
     equal = containers.Comparison(NAME, "1d", "running", (), ())
     monkeypatch.setattr(containers, "spec_of", lambda _: ContainerSpec(NAME, "x", 180))
     monkeypatch.setattr(containers, "_compared", lambda *_: equal)

@@ -53,8 +53,8 @@ def test_urls(url, expected):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"{SECRET}", "no URL"),
-        (f"mysql+pymysql:/u:{SECRET}@h/d", "no URL"),
+        (f"{SECRET}", "URL is invalid"),
+        (f"mysql+pymysql:/u:{SECRET}@h/d", "URL is invalid"),
         (f"postgresql://u:{SECRET}@h/d", "postgresql"),
         (f"sqlite:///{SECRET}", "sqlite"),
         (f"mysql+pymysql://u:{SECRET}@h:x/d", "port"),

@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("openstack", reason="no openstacksdk for this Python")
 
-from kolla_drain.disable import apis as fence_api
-from kolla_drain.disable import client
-from kolla_drain.disable.model import FenceError, NoAnswer
+from kolla_drain.disable.apis import api_for
+from kolla_drain.disable.client import Access
+from kolla_drain.disable.model import DisableError, NoAnswer, Service
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 COMPUTE = {
@@ -25,7 +25,7 @@ COMPUTE = {
     "status": "disabled",
     "state": "up",
     "updated_at": "2026-11-21T18:06:30.000000",
-    "disabled_reason": "kolla-drain: fenced",
+    "disabled_reason": "kolla-drain: disabled",
     "forced_down": True,
 }
 VOLUME = {
@@ -112,7 +112,7 @@ class Cloud:
         return {"type": kind, "name": kind, "id": "s", "endpoints": [endpoint]}
 
     @property
-    def by_password(self) -> client.Access:
+    def by_password(self) -> Access:
         auth = {
             "auth_url": f"{self.root}/identity",
             "username": "admin",
@@ -121,10 +121,10 @@ class Cloud:
             "user_domain_name": "Default",
             "project_domain_name": "Default",
         }
-        return client.Access(auth=auth, interface="internal", region_name="one")
+        return Access(auth=auth, interface="internal", region_name="one")
 
-    def without_keystone(self, path: str, token: str | None = None) -> client.Access:
-        return client.Access(auth_type="none", endpoint_override=self.root + path, auth={"token": token})
+    def without_keystone(self, path: str, token: str | None = None) -> Access:
+        return Access(auth_type="none", endpoint_override=self.root + path, auth={"token": token})
 
 
 @pytest.fixture
@@ -136,14 +136,22 @@ def cloud() -> Iterator[Cloud]:
 
 
 def test_nova_through_keystone(cloud: Cloud) -> None:
-    api = fence_api.api_for("nova-compute", cloud.by_password)
+    api = api_for("nova-compute", cloud.by_password)
 
-    (row,) = api.rows("nova-compute")
-    api.disable(row, "why")
-    api.enable(row)
+    (service,) = api.services("nova-compute")
+    api.disable(service, "why")
+    api.enable(service)
 
-    assert (row.id, row.host, row.zone, row.enabled, row.up) == (COMPUTE["id"], "vm", "nova", False, True)
-    assert (row.ours, row.forced_down) == (True, True)
+    assert service == Service(
+        "nova-compute",
+        "vm",
+        enabled=False,
+        up=True,
+        id=str(COMPUTE["id"]),
+        zone="nova",
+        reason="kolla-drain: disabled",
+        forced_down=True,
+    )
     puts = [(path, body) for method, path, _, body in cloud.requests if method == "PUT"]
     path = f"/compute/v2.1/os-services/{COMPUTE['id']}"
     assert puts == [(path, {"status": "disabled", "disabled_reason": "why"}), (path, {"status": "enabled"})]
@@ -154,12 +162,12 @@ def test_nova_through_keystone(cloud: Cloud) -> None:
 
 
 def test_cinder_through_keystone(cloud: Cloud) -> None:
-    api = fence_api.api_for("cinder-volume", cloud.by_password)
+    api = api_for("cinder-volume", cloud.by_password)
 
-    (row,) = api.rows("cinder-volume")
-    api.disable(row, "why")
+    (service,) = api.services("cinder-volume")
+    api.disable(service, "why")
 
-    assert (row.enabled, row.up, row.cluster, row.reason, row.frozen) == (True, True, "", "", False)
+    assert service == Service("cinder-volume", "vm@file-1", enabled=True, up=True, zone="nova")
     assert api.pools() == {"vm@file-1": frozenset({"file", "rust"}), "vm@file-2": frozenset()}
     _, path, headers, body = next(one for one in cloud.requests if one[0] == "PUT")
     assert path == "/volume/v3/os-services/disable-log-reason"
@@ -169,39 +177,39 @@ def test_cinder_through_keystone(cloud: Cloud) -> None:
 
 def test_without_keystone_the_token_is_sent_as_it_is(cloud: Cloud) -> None:
     path = f"/volume/v3/{PROJECT}"
-    api = fence_api.api_for("cinder-volume", cloud.without_keystone(path, f"{PROJECT}:{PROJECT}"))
+    api = api_for("cinder-volume", cloud.without_keystone(path, f"{PROJECT}:{PROJECT}"))
 
-    assert api.rows("cinder-volume")
+    assert api.services("cinder-volume")
     assert cloud.requests[-1][1] == f"{path}/os-services?binary=cinder-volume"
     assert cloud.requests[-1][2]["X-Auth-Token"] == f"{PROJECT}:{PROJECT}"
     assert len(cloud.requests) == 1, "nobody else is asked"
 
 
 def test_without_keystone_and_without_a_token(cloud: Cloud) -> None:
-    assert fence_api.api_for("nova-compute", cloud.without_keystone("/compute/v2.1")).rows("nova-compute")
+    assert api_for("nova-compute", cloud.without_keystone("/compute/v2.1")).services("nova-compute")
 
 
 def test_none_needs_an_address() -> None:
-    with pytest.raises(FenceError, match="auth_type none needs endpoint_override"):
-        fence_api.api_for("nova-compute", client.Access(auth_type="none"))
+    with pytest.raises(DisableError, match="auth_type none needs endpoint_override"):
+        api_for("nova-compute", Access(auth_type="none"))
 
 
 @pytest.mark.parametrize(
     ("status", "said", "message"),
     [
         (401, {}, r"refuses the credentials .*401"),
-        (403, {"forbidden": {"message": "no"}}, r"does not allow this to the account .*403"),
+        (403, {"forbidden": {"message": "no"}}, r"does not allow the account to do this .*403"),
         (404, {"itemNotFound": {"message": "Service x."}}, r"with 404: Service x$"),
         (500, b"<html>", r"with 500: Internal Server Error"),
-        (200, b"<html>", "no JSON: check endpoint_override"),
+        (200, b"<html>", "not JSON: check endpoint_override"),
     ],
 )
 def test_what_the_api_refuses_is_one_sentence(cloud: Cloud, status: int, said: Any, message: str) -> None:
     cloud.answers["GET", "/compute/v2.1/os-services"] = (status, said)
-    api = fence_api.api_for("nova-compute", cloud.by_password)
+    api = api_for("nova-compute", cloud.by_password)
 
-    with pytest.raises(FenceError, match=message) as caught:
-        api.rows("nova-compute")
+    with pytest.raises(DisableError, match=message) as caught:
+        api.services("nova-compute")
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -209,35 +217,35 @@ def test_what_the_api_refuses_is_one_sentence(cloud: Cloud, status: int, said: A
 def test_keystone_refuses(cloud: Cloud) -> None:
     cloud.answers["POST", "/identity/v3/auth/tokens"] = (401, {"error": {"message": "who?", "code": 401}})
 
-    with pytest.raises(FenceError, match=r"Keystone at 127.0.0.1:\d+ refuses the credentials \(401\)"):
-        fence_api.api_for("nova-compute", cloud.by_password).rows("nova-compute")
+    with pytest.raises(DisableError, match=r"Keystone at 127.0.0.1:\d+ refuses the credentials \(401\)"):
+        api_for("nova-compute", cloud.by_password).services("nova-compute")
 
 
 def test_a_catalogue_without_the_service(cloud: Cloud) -> None:
-    access = client.Access(auth=cloud.by_password.auth, interface="public", region_name="one")
+    access = Access(auth=cloud.by_password.auth, interface="public", region_name="one")
 
     with pytest.raises(
-        FenceError, match="the catalogue has no endpoint of Nova's API for this region and interface"
+        DisableError, match="the catalogue has no endpoint of Nova's API for this region and interface"
     ):
-        fence_api.api_for("nova-compute", access).rows("nova-compute")
+        api_for("nova-compute", access).services("nova-compute")
 
 
 def test_nobody_listens(cloud: Cloud) -> None:
-    access = client.Access(auth_type="none", endpoint_override="http://127.0.0.1:9/v3/x")
+    access = Access(auth_type="none", endpoint_override="http://127.0.0.1:9/v3/x")
 
     with pytest.raises(
         NoAnswer, match=r"Cinder's API cannot be reached: .*127.0.0.1:9/\S* \(Connection refused\)"
     ):
-        fence_api.api_for("cinder-volume", access).rows("cinder-volume")
+        api_for("cinder-volume", access).services("cinder-volume")
 
 
 def test_a_cloud_that_is_in_no_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(
-        FenceError, match=r"the way to Cinder's API cannot be made of cloud and auth: .*nosuch"
+        DisableError, match=r"Cinder's API cannot be reached with these cloud and auth options: .*nosuch"
     ):
-        fence_api.api_for("cinder-volume", client.Access(cloud="nosuch"))
+        api_for("cinder-volume", Access(cloud="nosuch"))
 
 
 def test_a_cloud_of_clouds_yaml(cloud: Cloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,20 +253,10 @@ def test_a_cloud_of_clouds_yaml(cloud: Cloud, tmp_path: Any, monkeypatch: pytest
     settings = {"auth": dict(cloud.by_password.auth), "region_name": "one", "interface": "internal"}
     (tmp_path / "clouds.yaml").write_text(json.dumps({"clouds": {"mine": settings}}))
 
-    assert fence_api.api_for("nova-compute", client.Access(cloud="mine")).rows("nova-compute")
-
-
-def test_a_thaw_that_fails_leaves_our_reason(cloud: Cloud) -> None:
-    api = fence_api.api_for("cinder-volume", cloud.by_password)
-    (row,) = api.rows("cinder-volume")
-    cloud.answers["PUT", "/volume/v3/os-services/thaw"] = (400, {"badRequest": {"message": "no"}})
-
-    with pytest.raises(FenceError, match="with 400: no"):
-        api.freeze_and_thaw(row)
-    assert cloud.requests[-1][1].endswith("/disable-log-reason")
+    assert api_for("nova-compute", Access(cloud="mine")).services("nova-compute")
 
 
 def test_pools_that_cannot_be_had_are_none(cloud: Cloud) -> None:
     cloud.answers["GET", "/volume/v3/scheduler-stats/get_pools"] = (403, {"forbidden": {"message": "no"}})
 
-    assert fence_api.api_for("cinder-volume", cloud.by_password).pools() is None
+    assert api_for("cinder-volume", cloud.by_password).pools() is None

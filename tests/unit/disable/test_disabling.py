@@ -1,35 +1,34 @@
-"""What is fenced, what is not and why, and what becomes of somebody else's reason; no API is needed."""
+"""Which services are disabled, why the others are not, and that nobody else's reason is touched; no API is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kolla_drain.disable import database as fence_database
-from kolla_drain.disable import disabling as fence
 from kolla_drain.disable import model
-from kolla_drain.disable.disabling import Run
-from kolla_drain.disable.model import FenceError, NoAnswer, NoSuchService, Outcome, Row, Wish
+from kolla_drain.disable.database import services_table, statement
+from kolla_drain.disable.disabling import POOLS_WAIT, Run
+from kolla_drain.disable.model import DisableError, NoAnswer, NoSuchService, Outcome, Request, Service
 from kolla_drain.errors import ConfigError
 
 NOON = "2026-11-21T12:00:00Z"
-OURS = f"kolla-drain: fenced {NOON} for a stop of cinder-volume"
+OURS = f"kolla-drain: disabled {NOON} for a stop of cinder-volume"
 
 
-def volume(host: str, **more: Any) -> Row:
-    return Row(
+def volume(host: str, **more: Any) -> Service:
+    return Service(
         **{"binary": "cinder-volume", "host": host, "enabled": True, "up": True, "zone": "nova", **more}
     )
 
 
-def backup(host: str, **more: Any) -> Row:
+def backup(host: str, **more: Any) -> Service:
     return replace(volume(host), binary="cinder-backup", **more)
 
 
-def compute(host: str, **more: Any) -> Row:
+def compute(host: str, **more: Any) -> Service:
     return replace(volume(host), binary="nova-compute", id=f"id-{host}", **more)
 
 
@@ -38,18 +37,18 @@ class FakeApi:
 
     name = "Cinder's API"
 
-    def __init__(self, *rows: Row, pools: dict[str, set[str]] | None = None) -> None:
-        self.services = {row.host: row for row in rows}
+    def __init__(self, *services: Service, pools: dict[str, set[str]] | None = None) -> None:
+        self.listed = {service.host: service for service in services}
         self.offered = pools
         self.asked: list[tuple[str, str]] = []
         self.broken: set[str] = set()  # taken, and nothing changed
         self.deaf: set[str] = set()  # done, and never answered
         self.refused: set[str] = set()
-        self.meanwhile: list[Row] = []  # what others write right after our first change
+        self.meanwhile: list[Service] = []  # what others write right after our first change
         self.sticky_pools = False
 
-    def rows(self, binary: str) -> list[Row]:
-        return list(self.services.values())
+    def services(self, binary: str) -> list[Service]:
+        return list(self.listed.values())
 
     def pools(self) -> model.Pools | None:
         if self.offered is None:
@@ -57,30 +56,27 @@ class FakeApi:
         return {
             host: frozenset(names)
             for host, names in self.offered.items()
-            if self.sticky_pools or host not in self.services or self.services[host].enabled
+            if self.sticky_pools or host not in self.listed or self.listed[host].enabled
         }
 
-    def disable(self, row: Row, reason: str) -> None:
-        self._do("disable", row, enabled=False, reason=reason)
+    def disable(self, service: Service, reason: str) -> None:
+        self._do("disable", service, enabled=False, reason=reason)
 
-    def disable_plainly(self, row: Row) -> None:
-        self._do("disable_plainly", row, enabled=False)
+    def disable_without_reason(self, service: Service) -> None:
+        self._do("disable_without_reason", service, enabled=False)
 
-    def enable(self, row: Row) -> None:
-        self._do("enable", row, enabled=True, reason="")
+    def enable(self, service: Service) -> None:
+        self._do("enable", service, enabled=True, reason="")
 
-    def freeze_and_thaw(self, row: Row) -> None:
-        self._do("thaw", row, enabled=True, reason="")
-
-    def _do(self, what: str, row: Row, **change: Any) -> None:
-        self.asked.append((what, row.host))
+    def _do(self, what: str, service: Service, **change: Any) -> None:
+        self.asked.append((what, service.host))
         if what in self.refused:
-            raise FenceError(f"{what} is not allowed")
+            raise DisableError(f"{what} is not allowed")
         if what not in self.broken:
-            self.services[row.host] = replace(self.services[row.host], **change)
+            self.listed[service.host] = replace(self.listed[service.host], **change)
         while self.meanwhile:
             other = self.meanwhile.pop()
-            self.services[other.host] = other
+            self.listed[other.host] = other
         if what in self.deaf:
             raise NoAnswer(f"no answer to {what}")
 
@@ -92,28 +88,29 @@ class FakeApi:
 class Cinder29(FakeApi):
     """enable and disable answer well and change nothing; disable with a reason works."""
 
-    def __init__(self, *rows: Row, **more: Any) -> None:
-        super().__init__(*rows, **more)
-        self.broken = {"enable", "disable_plainly"}
+    def __init__(self, *services: Service, **more: Any) -> None:
+        super().__init__(*services, **more)
+        self.broken = {"enable", "disable_without_reason"}
 
 
 class FakeDatabase:
-    def __init__(self, api: FakeApi, fault: str = "") -> None:
+    def __init__(self, api: FakeApi, fault: str = "", hosts: Sequence[str] = ()) -> None:
         self.api = api
         self.fault = fault
+        self.hosts = hosts  # which have the fault; by default all
         self.enabled: list[str] = []
 
-    def check(self, rows: Any) -> None:
-        if self.fault:
-            raise FenceError(self.fault)
+    def check(self, services: Any) -> None:
+        if self.fault and (not self.hosts or {service.host for service in services} & set(self.hosts)):
+            raise DisableError(self.fault)
 
-    def enable(self, row: Row) -> bool:
-        self.check([row])
-        there = self.api.services[row.host]
-        if there.enabled or there.reason != row.reason:
+    def enable(self, service: Service) -> bool:
+        self.check([service])
+        there = self.api.listed[service.host]
+        if there.enabled or there.reason != service.reason:
             return False
-        self.enabled.append(row.host)
-        self.api.services[row.host] = replace(there, enabled=True, reason="")
+        self.enabled.append(service.host)
+        self.api.listed[service.host] = replace(there, enabled=True, reason="")
         return True
 
 
@@ -133,7 +130,7 @@ class FakeTime:
 def time() -> Iterator[FakeTime]:
     fake = FakeTime()
     yield fake
-    assert fake.seconds <= 30 + fence.POOLS_WAIT, "it ends"
+    assert fake.seconds <= 30 + POOLS_WAIT, "it ends"
 
 
 def run(
@@ -141,12 +138,12 @@ def run(
     time: FakeTime,
     service: str = "cinder-volume",
     host: str = "a",
-    state: str = "fenced",
+    state: str = "disabled",
     database: FakeDatabase | None = None,
     **more: Any,
 ) -> Outcome:
-    wish = Wish(service=service, host=host, state=state, **more)
-    return Run(api, wish, time.clock, database, fence_database.by_hand).go()
+    request = Request(service=service, host=host, state=state, **more)
+    return Run(api, request, time.clock, database, statement).execute()
 
 
 def held(reason: str = OURS) -> dict[str, Any]:
@@ -159,15 +156,13 @@ def held(reason: str = OURS) -> dict[str, Any]:
 def test_a_bare_host_means_all_of_its_backends_and_nobody_elses() -> None:
     rows = [volume("a@x"), volume("a@y"), volume("ab@x"), volume("a.b@x"), volume("a")]
 
-    assert [row.host for row in model.rows_of(rows, "a")] == ["a@x", "a@y", "a"]
-    assert [row.host for row in model.rows_of(rows, "a@x")] == ["a@x"]
-    assert model.rows_of(rows, "A") == ()
+    assert [service.host for service in model.services_of(rows, "a")] == ["a@x", "a@y", "a"]
+    assert [service.host for service in model.services_of(rows, "a@x")] == ["a@x"]
+    assert model.services_of(rows, "A") == ()
 
 
 def test_a_host_that_the_api_does_not_list(time: FakeTime) -> None:
-    with pytest.raises(
-        NoSuchService, match=r"no cinder-volume on zz: .* which are a@x, or set ignore_missing"
-    ):
+    with pytest.raises(NoSuchService, match=r"no cinder-volume on zz: .* \(a@x\), or set ignore_missing"):
         run(FakeApi(volume("a@x")), time, host="zz")
     assert run(FakeApi(volume("a@x")), time, host="zz", ignore_missing=True).changed is False
 
@@ -177,29 +172,29 @@ def test_a_host_that_the_api_does_not_list(time: FakeTime) -> None:
 
 @pytest.mark.parametrize("text", ["plain", "two\nlines", "x" * 400, "snow ☃ and a face 😀", "", "   "])
 def test_a_marker_fits_everywhere_and_is_known_again(text: str) -> None:
-    reason = model.marker(NOON, text)
+    reason = model.disabled_reason(NOON, text)
 
     assert len(reason) <= 255
     assert reason == reason.strip()
     assert "\n" not in reason
     assert all(ord(char) < 0x10000 for char in reason)
-    assert volume("a", enabled=False, reason=reason).ours
+    assert volume("a", enabled=False, reason=reason).disabled_by_us
 
 
 @pytest.mark.parametrize("reason", ["", "frozen", "disk swap, see kolla-drain: docs", "Kolla-Drain: x"])
 def test_another_reason_is_somebody_elses(reason: str) -> None:
-    assert not volume("a", enabled=False, reason=reason).ours
+    assert not volume("a", enabled=False, reason=reason).disabled_by_us
 
 
 def test_an_enabled_service_is_nobodys() -> None:
-    assert not volume("a", reason=OURS).ours
+    assert not volume("a", reason=OURS).disabled_by_us
 
 
 # -- auto
 
 
 @pytest.mark.parametrize(
-    ("other", "pools", "fenced"),
+    ("other", "pools", "disabled"),
     [
         (volume("b@x"), {"a@x": {"X"}, "b@x": {"X"}}, True),
         (volume("b@y"), {"a@x": {"X"}, "b@y": {"X"}}, True),  # the name counts, not the section
@@ -216,19 +211,19 @@ def test_an_enabled_service_is_nobodys() -> None:
     ],
 )
 def test_auto_needs_another_that_can_take_the_work(
-    time: FakeTime, other: Row, pools: dict[str, set[str]] | None, fenced: bool
+    time: FakeTime, other: Service, pools: dict[str, set[str]] | None, disabled: bool
 ) -> None:
     api = FakeApi(volume("a@x"), other, pools=pools)
 
     outcome = run(api, time)
 
-    assert outcome.changed is fenced
-    assert (not api.services["a@x"].enabled) is fenced
-    assert ("a@x is fenced" in outcome.reason) is fenced
-    assert ("cinder-volume on a@x is not fenced: no other" in outcome.reason) is not fenced
+    assert outcome.changed is disabled
+    assert (not api.listed["a@x"].enabled) is disabled
+    assert ("a@x has been disabled" in outcome.reason) is disabled
+    assert ("cinder-volume on a@x stays enabled: no other" in outcome.reason) is not disabled
 
 
-def test_auto_fences_the_backends_that_have_another_place_and_no_others(time: FakeTime) -> None:
+def test_auto_disables_the_backends_that_another_host_has_and_no_others(time: FakeTime) -> None:
     api = FakeApi(
         volume("a@x"),
         volume("a@y"),
@@ -236,15 +231,15 @@ def test_auto_fences_the_backends_that_have_another_place_and_no_others(time: Fa
         pools={"a@x": {"X"}, "a@y": {"Y"}, "b@x": {"X"}},
     )
 
-    outcome = run(api, time)
+    outcome = run(api, time, database=FakeDatabase(api))
 
     assert api.asked == [("disable", "a@x")]
-    assert outcome.fenced is False, "one of them still takes work"
+    assert outcome.disabled is False, "one of them still takes work"
     assert "has its backend name Y" in outcome.reason
 
 
 @pytest.mark.parametrize(
-    ("make", "service", "others", "fenced"),
+    ("make", "service", "others", "disabled"),
     [
         (backup, "cinder-backup", [{}], True),
         (backup, "cinder-backup", [], False),
@@ -254,20 +249,20 @@ def test_auto_fences_the_backends_that_have_another_place_and_no_others(time: Fa
     ],
 )
 def test_auto_of_services_without_backends(
-    time: FakeTime, make: Any, service: str, others: list[dict[str, Any]], fenced: bool
+    time: FakeTime, make: Any, service: str, others: list[dict[str, Any]], disabled: bool
 ) -> None:
     api = FakeApi(make("a"), *(make(f"b{number}", **more) for number, more in enumerate(others)))
 
-    assert run(api, time, service).fenced is fenced
+    assert run(api, time, service).disabled is disabled
 
 
-def test_two_runs_that_counted_on_each_other_leave_no_one_fenced(time: FakeTime) -> None:
+def test_two_runs_that_counted_on_each_other_leave_nothing_disabled(time: FakeTime) -> None:
     api = FakeApi(backup("a"), backup("b"))
     api.meanwhile = [backup("b", **held())]
 
     outcome = run(api, time, "cinder-backup")
 
-    assert api.services["a"].enabled
+    assert api.listed["a"].enabled
     assert outcome.changed is False
     assert "disabled meanwhile" in outcome.reason
 
@@ -279,15 +274,15 @@ def test_a_scheduler_that_has_just_started_is_waited_for(time: FakeTime) -> None
 
     api = Late(volume("a@x"), volume("b@x"), pools={"a@x": {"X"}, "b@x": {"X"}})
 
-    assert run(api, time).fenced
+    assert run(api, time).disabled
 
 
-def test_a_member_of_a_cluster_cannot_be_fenced(time: FakeTime) -> None:
+def test_a_member_of_a_cluster_cannot_be_disabled(time: FakeTime) -> None:
     api = FakeApi(volume("a@x", cluster="c@x"), volume("b@x"))
 
     assert "cluster's flag alone" in run(api, time).reason
-    with pytest.raises(FenceError, match="cluster's flag alone"):
-        run(api, time, fence="always")
+    with pytest.raises(DisableError, match="cluster's flag alone"):
+        run(api, time, disable="always")
     assert api.asked == []
 
 
@@ -296,8 +291,8 @@ def test_what_nobody_reads_is_not_set(time: FakeTime, service: str) -> None:
     api = FakeApi(replace(volume("a"), binary=service), replace(volume("b"), binary=service))
 
     assert "nothing reads its flag" in run(api, time, service).reason
-    with pytest.raises(FenceError, match="nothing reads its flag"):
-        run(api, time, service, fence="always")
+    with pytest.raises(DisableError, match="nothing reads its flag"):
+        run(api, time, service, disable="always")
     assert api.asked == []
 
 
@@ -307,37 +302,37 @@ def test_what_nobody_reads_is_not_set(time: FakeTime, service: str) -> None:
 def test_always_and_a_second_time(time: FakeTime) -> None:
     api = FakeApi(volume("a@x"))
 
-    first = run(api, time, fence="always", reason="upgrade")
-    second = run(api, time, fence="always", reason="another")
+    first = run(api, time, disable="always", reason="upgrade")
+    second = run(api, time, disable="always", reason="another")
 
-    assert (first.changed, first.fenced, first.method) == (True, True, "api")
-    assert api.services["a@x"].reason == f"kolla-drain: fenced {NOON} upgrade"
-    assert (second.changed, second.fenced, second.method) == (False, True, "")
-    assert "a@x is fenced already" in second.reason
+    assert (first.changed, first.disabled, first.method) == (True, True, "api")
+    assert api.listed["a@x"].reason == f"kolla-drain: disabled {NOON} upgrade"
+    assert (second.changed, second.disabled, second.method) == (False, True, "")
+    assert "a@x is disabled already" in second.reason
 
 
 def test_never_leaves_everything(time: FakeTime) -> None:
     api = FakeApi(volume("a@x"), volume("a@y", **held()))
 
-    outcome = run(api, time, fence="never")
+    outcome = run(api, time, disable="never")
 
     assert (outcome.changed, api.asked) == (False, [])
-    assert "fence is never" in outcome.reason
+    assert "disable is never" in outcome.reason
 
 
-@pytest.mark.parametrize("state", ["fenced", "unfenced"])
+@pytest.mark.parametrize("state", ["disabled", "enabled"])
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_what_somebody_else_disabled_stays_as_it_is(time: FakeTime, state: str, mode: str) -> None:
     api = FakeApi(volume("a@x", **held("disk swap")), volume("b@x"))
 
-    outcome = run(api, time, state=state, fence=mode, database=FakeDatabase(api))
+    outcome = run(api, time, state=state, disable=mode, database=FakeDatabase(api))
 
-    assert (outcome.changed, outcome.fenced, api.asked) == (False, True, [])
-    assert "disabled by somebody else, with the reason 'disk swap', and stays so" in outcome.reason
+    assert (outcome.changed, outcome.disabled, api.asked) == (False, True, [])
+    assert "disabled by somebody else, with the reason 'disk swap', and stays disabled" in outcome.reason
     assert outcome.undo == ()
 
 
-@pytest.mark.parametrize("state", ["fenced", "unfenced", "status"])
+@pytest.mark.parametrize("state", ["disabled", "enabled", "status"])
 def test_check_mode_and_status_change_nothing(time: FakeTime, state: str) -> None:
     api = Cinder29(volume("a@x"), volume("a@y", **held()), volume("b@x"), volume("b@y"))
 
@@ -345,9 +340,9 @@ def test_check_mode_and_status_change_nothing(time: FakeTime, state: str) -> Non
 
     assert api.asked == []
     assert outcome.changed is (state != "status")
-    assert [row.enabled for row in outcome.before] == [True, False]
+    assert [service.enabled for service in outcome.before] == [True, False]
     if state != "status":
-        assert [row.enabled for row in outcome.rows] == [state == "unfenced"] * 2
+        assert [service.enabled for service in outcome.services] == [state == "enabled"] * 2
         assert "would be" in outcome.reason
 
 
@@ -357,7 +352,7 @@ def test_check_mode_does_not_try_whether_the_api_can_enable(time: FakeTime) -> N
     outcome = run(api, time, "cinder-backup", check_mode=True)
 
     assert api.asked == []
-    assert "is known only once it is tried" in outcome.warnings[0]
+    assert "check mode cannot see whether" in outcome.warnings[0]
 
 
 # -- reading back
@@ -368,41 +363,41 @@ def test_a_disable_that_changes_nothing_is_told(time: FakeTime) -> None:
     api.broken = {"disable"}
 
     with pytest.raises(
-        FenceError, match="took the request to disable cinder-volume on a@x and lists it as enabled"
+        DisableError, match="took the request to disable cinder-volume on a@x and lists it as enabled"
     ):
-        run(api, time, fence="always")
+        run(api, time, disable="always", database=FakeDatabase(api))
 
 
-def test_a_fault_half_way_names_what_may_be_fenced(time: FakeTime) -> None:
+def test_a_fault_half_way_names_what_may_be_disabled(time: FakeTime) -> None:
     class Half(FakeApi):
-        def disable(self, row: Row, reason: str) -> None:
-            if row.host == "a@y":
-                raise FenceError("the API broke down")
-            super().disable(row, reason)
+        def disable(self, service: Service, reason: str) -> None:
+            if service.host == "a@y":
+                raise DisableError("the API broke down")
+            super().disable(service, reason)
 
-    with pytest.raises(FenceError, match="broke down; cinder-volume on a@x, a@y may be fenced by now"):
-        run(Half(volume("a@x"), volume("a@y"), volume("a@z")), time, fence="always")
+    with pytest.raises(DisableError, match="broke down; cinder-volume on a@x, a@y may be disabled by now"):
+        run(Half(volume("a@x"), volume("a@y"), volume("a@z")), time, disable="always")
 
 
 def test_an_answer_that_never_came_is_judged_by_what_is_so(time: FakeTime) -> None:
     api = FakeApi(compute("a"))
     api.deaf = {"disable", "enable"}
 
-    fenced = run(api, time, "nova-compute", fence="always")
-    unfenced = run(api, time, "nova-compute", state="unfenced")
+    disabled = run(api, time, "nova-compute", disable="always")
+    enabled = run(api, time, "nova-compute", state="enabled")
 
-    assert (fenced.changed, fenced.fenced) == (True, True)
-    assert "no answer to disable" in fenced.warnings[0]
-    assert (unfenced.changed, unfenced.fenced, unfenced.method) == (True, False, "api")
+    assert (disabled.changed, disabled.disabled) == (True, True)
+    assert "no answer to disable" in disabled.warnings[0]
+    assert (enabled.changed, enabled.disabled, enabled.method) == (True, False, "api")
 
 
 def test_pools_that_stay_are_told(time: FakeTime) -> None:
     api = FakeApi(volume("a@x"), pools={"a@x": {"X"}})
     api.sticky_pools = True
 
-    outcome = run(api, time, fence="always")
+    outcome = run(api, time, disable="always")
 
-    assert outcome.fenced
+    assert outcome.disabled
     assert "still offers a@x after 30 s" in outcome.warnings[0]
 
 
@@ -410,120 +405,96 @@ def test_pools_that_stay_are_told(time: FakeTime) -> None:
 
 
 @pytest.mark.parametrize(
-    ("second_way", "with_database", "row", "method"),
-    [
-        ("auto", True, volume("a@x", **held()), "database"),
-        ("auto", False, volume("a@x", **held()), "thaw"),
-        ("thaw", True, volume("a@x", **held()), "thaw"),
-        ("database", True, volume("a@x", **held()), "database"),
-        ("auto", True, backup("a", **held()), "database"),
-        ("auto", True, volume("a@x", up=False, **held()), "database"),
-    ],
+    "service",
+    [volume("a@x", **held()), volume("a@x", up=False, **held()), backup("a", **held())],
+    ids=lambda service: f"{service.name}, {'up' if service.up else 'down'}",
 )
-def test_unfence_by_the_second_way(
-    time: FakeTime, second_way: str, with_database: bool, row: Row, method: str
-) -> None:
-    api = Cinder29(row)
-    database = FakeDatabase(api) if with_database else None
+def test_the_database_enables_what_the_api_does_not(time: FakeTime, service: Service) -> None:
+    api = Cinder29(service)
 
-    outcome = run(api, time, row.binary, state="unfenced", second_way=second_way, database=database)
+    outcome = run(api, time, service.binary, state="enabled", database=FakeDatabase(api))
 
-    assert (outcome.changed, outcome.fenced, outcome.method) == (True, False, method)
-    assert api.done[0] == "enable", "the first way comes first"
+    assert (outcome.changed, outcome.disabled, outcome.method) == (True, False, "database")
+    assert api.done == ["enable"], "the API is tried first"
 
 
-@pytest.mark.parametrize(
-    ("row", "second_way"),
-    [
-        (backup("a", **held()), "auto"),
-        (volume("a@x", up=False, **held()), "auto"),
-        (volume("a@x", **held()), "none"),
-        (volume("a@x", **held()), "database"),
-    ],
-)
-def test_no_second_way_is_an_error_with_what_a_person_can_do(
-    time: FakeTime, row: Row, second_way: str
-) -> None:
-    with pytest.raises(FenceError, match="changed nothing; do it by hand: UPDATE services SET disabled = 0"):
-        run(Cinder29(row), time, row.binary, state="unfenced", second_way=second_way)
+def test_without_a_database_the_error_holds_the_statement(time: FakeTime) -> None:
+    with pytest.raises(
+        DisableError, match="changed nothing; enable it by hand: UPDATE services SET disabled = 0"
+    ):
+        run(Cinder29(volume("a@x", **held())), time, state="enabled")
 
 
-def test_a_working_api_needs_no_second_way(time: FakeTime) -> None:
+def test_a_working_api_needs_no_database(time: FakeTime) -> None:
     api = FakeApi(volume("a@x", **held()))
 
-    outcome = run(api, time, state="unfenced", database=FakeDatabase(api, "must not be asked"))
+    outcome = run(api, time, state="enabled", database=FakeDatabase(api, "must not be asked"))
 
     assert (outcome.method, api.done) == ("api", ["enable"])
 
 
-def test_one_that_cannot_be_unfenced_does_not_keep_the_others_fenced(time: FakeTime) -> None:
-    api = Cinder29(volume("a@x", up=False, **held()), volume("a@y", **held()))
+def test_one_that_cannot_be_enabled_does_not_keep_the_others_disabled(time: FakeTime) -> None:
+    api = Cinder29(volume("a@x", **held()), volume("a@y", **held()))
 
-    with pytest.raises(FenceError, match="on a@x could not be unfenced"):
-        run(api, time, state="unfenced")
+    with pytest.raises(DisableError, match=r"on a@x could not be enabled: .*changed nothing, lock timeout"):
+        run(api, time, state="enabled", database=FakeDatabase(api, "lock timeout", ["a@x"]))
 
-    assert api.services["a@y"].enabled
+    assert api.listed["a@y"].enabled
 
 
 def test_an_api_that_was_seen_to_fail_is_not_tried_again(time: FakeTime) -> None:
     api = Cinder29(volume("a@x", **held()), volume("a@y", **held()))
+    database = FakeDatabase(api)
 
-    run(api, time, state="unfenced")
+    run(api, time, state="enabled", database=database)
 
-    assert api.done == ["enable", "thaw", "thaw"]
-
-
-def test_a_way_that_worked_and_answered_with_a_fault(time: FakeTime) -> None:
-    class Odd(Cinder29):
-        def freeze_and_thaw(self, row: Row) -> None:
-            super().freeze_and_thaw(row)
-            raise FenceError("500")
-
-    assert run(Odd(volume("a@x", **held())), time, state="unfenced").method == "thaw"
+    assert (api.done, database.enabled) == (["enable"], ["a@x", "a@y"])
 
 
-def test_a_thaw_that_did_not_follow_is_told(time: FakeTime) -> None:
-    class Half(Cinder29):
-        def freeze_and_thaw(self, row: Row) -> None:
-            self.services[row.host] = replace(self.services[row.host], reason="frozen", frozen=True)
-            raise FenceError("thaw: 500")
+def test_a_statement_that_took_effect_before_it_failed(time: FakeTime) -> None:
+    class Lost(FakeDatabase):
+        def enable(self, service: Service) -> bool:
+            super().enable(service)
+            raise DisableError("the connection was lost")
 
-    with pytest.raises(FenceError, match="thaw: 500; do it by hand: cinder thaw-host a@x"):
-        run(Half(volume("a@x", **held())), time, state="unfenced")
+    api = Cinder29(volume("a@x", **held()))
+
+    assert run(api, time, state="enabled", database=Lost(api)).method == "database"
 
 
 def test_a_reason_that_changed_meanwhile_is_left(time: FakeTime) -> None:
     api = Cinder29(volume("a@x", **held()))
     api.meanwhile = [volume("a@x", **held("mine now"))]
 
-    outcome = run(api, time, state="unfenced", database=FakeDatabase(api))
+    outcome = run(api, time, state="enabled", database=FakeDatabase(api))
 
-    assert api.services["a@x"].reason == "mine now"
-    assert (outcome.changed, outcome.fenced) == (False, True)
+    assert api.listed["a@x"].reason == "mine now"
+    assert (outcome.changed, outcome.disabled) == (False, True)
     assert "disabled by somebody else, with the reason 'mine now'" in outcome.reason
     assert api.done == ["enable"]
 
 
-def test_auto_fences_nothing_that_could_not_be_unfenced(time: FakeTime) -> None:
-    api = Cinder29(backup("a"), backup("b"))
+@pytest.mark.parametrize("make", [backup, volume])
+def test_auto_disables_nothing_that_could_not_be_enabled_again(time: FakeTime, make: Any) -> None:
+    api = Cinder29(make("a"), make("b"))
 
-    outcome = run(api, time, "cinder-backup")
+    outcome = run(api, time, api.listed["a"].binary)
 
-    assert (outcome.changed, api.services["a"].enabled) == (False, True)
-    assert "ignores a request to enable a service, so it could not be unfenced" in outcome.reason
+    assert (outcome.changed, api.listed["a"].enabled) == (False, True)
+    assert "ignores a request to enable a service, so it would stay disabled" in outcome.reason
 
 
 def test_always_warns_of_what_will_be_needed(time: FakeTime) -> None:
-    outcome = run(Cinder29(backup("a")), time, "cinder-backup", fence="always")
+    outcome = run(Cinder29(backup("a")), time, "cinder-backup", disable="always")
 
-    assert outcome.fenced
+    assert outcome.disabled
     assert "UPDATE services" in outcome.warnings[0]
 
 
-def test_the_try_is_not_made_where_a_second_way_is_there(time: FakeTime) -> None:
+def test_the_api_is_not_tried_where_the_database_works(time: FakeTime) -> None:
     api = Cinder29(backup("a"), backup("b"))
 
-    assert run(api, time, "cinder-backup", database=FakeDatabase(api)).fenced
+    assert run(api, time, "cinder-backup", database=FakeDatabase(api)).disabled
     assert api.done == ["disable"]
 
 
@@ -533,38 +504,36 @@ def test_a_database_that_does_not_work_is_told_before(time: FakeTime) -> None:
     outcome = run(api, time, "cinder-backup", database=FakeDatabase(api, "access denied"))
 
     assert not outcome.changed
-    assert "access denied; it may be needed to unfence" in outcome.warnings[0]
+    assert "access denied; the database may be needed to enable" in outcome.warnings[0]
 
 
 # -- what a person is given
 
 
 @pytest.mark.parametrize(
-    ("row", "command"),
+    ("service", "command"),
     [
         (compute("a", **held()), "openstack compute service set --enable a nova-compute"),
         (
             volume("a@x", **held()),
-            "openstack volume service set --enable a@x cinder-volume (where that changes nothing",
+            "openstack volume service set --enable a@x cinder-volume (if that changes nothing",
         ),
     ],
 )
-def test_undo(time: FakeTime, row: Row, command: str) -> None:
-    (undo,) = run(FakeApi(row), time, row.binary, state="status").undo
+def test_undo(time: FakeTime, service: Service, command: str) -> None:
+    (undo,) = run(FakeApi(service), time, service.binary, state="status").undo
 
     assert undo.startswith(command)
 
 
 def test_the_statement_for_a_person_is_safe_to_paste() -> None:
-    from kolla_drain.disable import database as fencing
+    sql = statement(Service("cinder-volume", "o'brien@x", enabled=True, up=True))
 
-    said = fencing.by_hand(Row("cinder-volume", "o'brien@x", enabled=True, up=True))
-
-    assert "host = 'o''brien@x'" in said
-    assert said.endswith("disabled_reason LIKE 'kolla-drain:%';")
+    assert "host = 'o''brien@x'" in sql
+    assert sql.endswith("disabled_reason LIKE 'kolla-drain:%';")
 
 
 def test_the_database_is_not_for_nova() -> None:
     with pytest.raises(ConfigError, match="for Cinder's services"):
-        fence_database.database_way("nova-compute", {"name": "nova"}, ())
-    assert fence_database.database_way("nova-compute", {}, ()) is None
+        services_table("nova-compute", {"name": "nova"}, ())
+    assert services_table("nova-compute", {}, ()) is None

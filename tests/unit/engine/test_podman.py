@@ -8,8 +8,7 @@ import threading
 import pytest
 
 from kolla_drain.container.spec import ASKED_LABEL
-from kolla_drain.engine import common as acting
-from kolla_drain.engine import podman, podman_client
+from kolla_drain.engine import common, podman, podman_client
 from kolla_drain.engine.podman_resources import in_dockers_words
 from kolla_drain.errors import EngineAbsent, EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus
@@ -51,19 +50,11 @@ def test_the_last_kill_before_an_end_with_137_was_sigkill():
     told = events(START, ("kill", 1.0), ("kill", 5.0), ("died", 5.1))
     sent = podman.signals_of(container(137), told, [(BEGAN + 0.9, "SIGTERM")])
     assert (sent.signals, sent.unnamed) == (("SIGTERM", "SIGKILL"), ())
-    assert not sent.killed_frozen
 
 
 def test_137_after_our_own_signal_alone_is_the_services_own():
     told = events(START, ("kill", 1.0), ("died", 5.1))
     assert podman.signals_of(container(137), told, [(BEGAN + 0.9, "SIGTERM")]).signals == ("SIGTERM",)
-
-
-def test_killed_while_it_was_frozen():
-    told = events(START, ("pause", 1.0), ("kill", 2.0), ("died", 2.1))
-    assert podman.signals_of(container(137), told).killed_frozen
-    thawed = events(START, ("pause", 1.0), ("unpause", 1.5), ("kill", 2.0), ("died", 2.1))
-    assert not podman.signals_of(container(137), thawed).killed_frozen
 
 
 def test_a_stop_sends_its_signal_and_kills_at_its_end():
@@ -80,7 +71,7 @@ def test_events_that_were_forgotten_prove_nothing():
 
 
 def test_events_that_take_too_long_are_told_with_the_way_out(monkeypatch):
-    monkeypatch.setattr(acting, "QUICK", 0.05)
+    monkeypatch.setattr(common, "QUICK", 0.05)
     slow = podman.PodmanEngine.__new__(podman.PodmanEngine)
     monkeypatch.setattr(slow, "_sent", lambda _: threading.Event().wait(30), raising=False)
     with pytest.raises(EngineUnreachable, match=r'longer than 0\.05 s.* events_logger = "file"'):
@@ -92,7 +83,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
         yield b"one"
         raise OSError(104, "Connection reset by peer")
 
-    stream = podman_client.heard(breaks())
+    stream = podman_client.stream(breaks())
     assert next(stream) == b"one"
     with pytest.raises(EngineUnreachable, match="does not answer"):
         next(stream)
@@ -114,7 +105,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
 def test_a_service_that_does_not_answer(cause, kind, words):
     outer = OSError("Connection aborted.")
     outer.__cause__ = cause
-    told = podman_client._silent(outer)
+    told = podman_client.silence(outer)
     assert type(told) is kind
     assert words in str(told)
     assert "podman.socket" in str(told)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kolla_drain.actions import options
-from kolla_drain.actions import survey as lookup
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence import cinder_volume
-from kolla_drain.model import Container, ContainerStatus
+from kolla_drain.evidence.cinder_volume import CinderVolume
 from kolla_drain.service.config import Backend, ServiceConfig
 
 CONFIG = ServiceConfig("cinder-volume", "ctl", backends=(Backend("new", "ctl"),))
@@ -56,24 +52,24 @@ class Database:
         return []
 
 
-def seen(watch: cinder_volume.Watch, database: Database) -> list[str]:
-    heartbeats, operations = watch.read(database, CONFIG)
+def seen(evidence: CinderVolume, database: Database) -> list[str]:
+    heartbeats, operations = evidence.read(database, CONFIG)
     assert [beat.host for beat in heartbeats] == ["ctl@new"]
     return [operation.id for operation in operations]
 
 
 def test_one_that_beat_once_counts_to_the_end() -> None:
-    watch = cinder_volume.Watch()
-    assert seen(watch, Database("ctl@new", "ctl@old")) == ["v1"]
-    assert seen(watch, Database()) == ["v1"]
-    assert seen(cinder_volume.Watch(), Database()) == []
+    evidence = CinderVolume()
+    assert seen(evidence, Database("ctl@new", "ctl@old")) == ["v1"]
+    assert seen(evidence, Database()) == ["v1"]
+    assert seen(CinderVolume(), Database()) == []
 
 
 def test_its_services_are_ours_when_an_end_is_judged() -> None:
-    watch = cinder_volume.Watch()
-    watch.read(Database("ctl@old"), CONFIG)
+    evidence = CinderVolume()
+    evidence.read(Database("ctl@old"), CONFIG)
     database = Database()
-    watch.endings(database, CONFIG, [])
+    evidence.endings(database, CONFIG, [])
     assert [params for sql, params in database.asked if " FROM services " in sql] == [
         ["cinder-volume", "ctl@new", "ctl@old"]
     ]
@@ -84,26 +80,13 @@ def test_the_heartbeat_must_be_younger_than_the_services_own_limit() -> None:
     config = ServiceConfig(
         "cinder-volume", "ctl_1", backends=(Backend("new", "ctl_1"),), service_down_time=45
     )
-    cinder_volume._beating(database, config)
+    with pytest.raises(EvidenceUnavailable):
+        CinderVolume().read(database, config)
     assert database.asked[0][1] == ["cinder-volume", "ctl!_1@%", 45]
 
 
 def test_without_known_backends_nothing_more_is_asked() -> None:
     database = Database()
     with pytest.raises(EvidenceUnavailable):
-        cinder_volume.Watch().read(database, ServiceConfig("cinder-volume", "ctl"))
+        CinderVolume().read(database, ServiceConfig("cinder-volume", "ctl"))
     assert len(database.asked) == 1
-
-
-def test_each_stop_looks_for_itself(tmp_path: Path) -> None:
-    """What one stop has seen must not hold up a later one, whose process may have other backends."""
-    file = tmp_path / "cinder.conf"
-    file.write_text("[DEFAULT]\nhost = ctl\n[database]\nconnection = mysql+pymysql://u:p@db.example/cinder\n")
-    given = options.EvidenceOptions(service_config=(str(file),))
-    container = Container("id", "cinder_volume", ContainerStatus.RUNNING)
-    first, second = (lookup.evidence_for(given, container)[1] for _ in range(2))
-    assert first is not None
-    assert second is not None
-    assert isinstance(first.evidence, cinder_volume.Watch)
-    assert first.evidence is not second.evidence
-    assert first.evidence.PROFILE is cinder_volume.PROFILE

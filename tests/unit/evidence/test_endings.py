@@ -6,15 +6,12 @@ import re
 
 import pytest
 
-from kolla_drain.evidence import (
-    cinder_backup,
-    cinder_scheduler,
-    cinder_volume,
-    cinder_volume_endings,
-    nova_compute,
-    nova_conductor,
-    nova_scheduler,
-)
+from kolla_drain.evidence import cinder_volume_endings
+from kolla_drain.evidence.cinder_backup import CinderBackup
+from kolla_drain.evidence.cinder_scheduler import CinderScheduler
+from kolla_drain.evidence.cinder_volume import CinderVolume
+from kolla_drain.evidence.nova_compute import NovaCompute
+from kolla_drain.evidence.nova_control import NovaConductor, NovaScheduler
 from kolla_drain.model import Operation, Outcome
 from kolla_drain.service.config import Backend, ServiceConfig
 
@@ -77,9 +74,9 @@ def worker(status, holder, kind="Volume"):
     }
 
 
-def check(module, config, query, kind, outcome, status, words):
+def check(service, config, query, kind, outcome, status, words):
     operation = Operation(kind, "v", "as it was")
-    (ending,) = module.endings(query, config, (operation,))
+    (ending,) = service().endings(query, config, (operation,))
     assert ending.operation is operation
     assert (ending.outcome, ending.status) == (outcome, status)
     assert words in ending.fate
@@ -180,7 +177,7 @@ VOLUMES = [
 @pytest.mark.parametrize(("kind", "row", "work", "outcome", "status", "words"), VOLUMES)
 def test_volumes(kind, row, work, outcome, status, words):
     query = fake(volumes=[row] if row else [], workers=[work] if work else [])
-    check(cinder_volume, VOLUME, query, kind, outcome, status, words)
+    check(CinderVolume, VOLUME, query, kind, outcome, status, words)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,7 @@ def test_volumes(kind, row, work, outcome, status, words):
 )
 def test_snapshots(kind, row, work, outcome, status, words):
     query = fake(snapshots=[row], workers=[work] if work else [])
-    check(cinder_volume, VOLUME, query, kind, outcome, status, words)
+    check(CinderVolume, VOLUME, query, kind, outcome, status, words)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +256,7 @@ def test_snapshots(kind, row, work, outcome, status, words):
     ],
 )
 def test_groups(kind, tables, outcome, status, words):
-    check(cinder_volume, VOLUME, fake(**tables), kind, outcome, status, words)
+    check(CinderVolume, VOLUME, fake(**tables), kind, outcome, status, words)
 
 
 def test_a_failover_of_a_backend():
@@ -324,7 +321,7 @@ def backup(status, restore=None, key=None, deleted=0):
 def test_backups(kind, row, restored, outcome, status, words):
     volumes = [{"id": "w", "status": restored}] if restored else []
     query = fake(backups=[row] if row else [], volumes=volumes)
-    check(cinder_backup, BACKUP, query, kind, outcome, status, words)
+    check(CinderBackup, BACKUP, query, kind, outcome, status, words)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +334,7 @@ def test_backups(kind, row, restored, outcome, status, words):
     ],
 )
 def test_what_a_start_of_cinder_backup_makes_of_what_is_queued(kind, row, words):
-    (ending,) = cinder_backup.endings(
+    (ending,) = CinderBackup().endings(
         fake(backups=[row], volumes=[]), BACKUP, [Operation(kind, "v", "as it was")]
     )
     assert words in ending.queued_fate
@@ -376,7 +373,7 @@ def scheduled(status, host, deleted=0):
 )
 def test_scheduling(row, work, outcome, status, words):
     query = fake(volumes=[row] if row else [], workers=[work] if work else [])
-    check(cinder_scheduler, SCHEDULER, query, "volume_schedule", outcome, status, words)
+    check(CinderScheduler, SCHEDULER, query, "volume_schedule", outcome, status, words)
 
 
 def instance(vm_state, task=None, deleted=0):
@@ -503,7 +500,7 @@ def move(status, kind):
 )
 def test_instances(kind, row, moves, outcome, status, words):
     query = fake(instances=[row] if row else [], migrations=moves)
-    check(nova_compute, COMPUTE, query, kind, outcome, status, words)
+    check(NovaCompute, COMPUTE, query, kind, outcome, status, words)
 
 
 @pytest.mark.parametrize(
@@ -518,17 +515,17 @@ def test_events(open_events, outcome, words):
     rows = [{"instance_uuid": "v", "event": event} for event in open_events]
     query = fake(instances=[instance("active")], instance_actions=rows)
     status = "as it was" if outcome is INTERRUPTED else "active"
-    check(nova_compute, COMPUTE, query, "instance_event_attach_volume", outcome, status, words)
+    check(NovaCompute, COMPUTE, query, "instance_event_attach_volume", outcome, status, words)
 
 
-@pytest.mark.parametrize("module", [nova_conductor, nova_scheduler])
-def test_services_without_operations(module):
-    check(module, COMPUTE, fake(), "anything", UNKNOWN, "as it was", "no row tells")
+@pytest.mark.parametrize("service", [NovaConductor, NovaScheduler])
+def test_services_without_operations(service):
+    check(service, COMPUTE, fake(), "anything", UNKNOWN, "as it was", "no row tells")
 
 
-@pytest.mark.parametrize("module", [cinder_backup, cinder_scheduler, nova_compute])
-def test_nothing_asked_is_nothing_answered(module):
-    assert module.endings(fake(), SCHEDULER, ()) == ()
+@pytest.mark.parametrize("service", [CinderBackup, CinderScheduler, NovaCompute])
+def test_nothing_asked_is_nothing_answered(service):
+    assert service().endings(fake(), SCHEDULER, ()) == ()
 
 
 def test_each_operation_has_its_ending_in_its_order():

@@ -1,4 +1,4 @@
-"""Asking without waiting: what is asked while a batch is under way, what is answered, and what goes wrong."""
+"""Reading in the background: questions during a reading, their answers, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence import broker as broker_module
-from kolla_drain.evidence import reader as batch_module
-from kolla_drain.evidence.broker import BrokerTarget, Node
-from kolla_drain.evidence.reader import Batch, Source
+from kolla_drain.evidence import ServiceEvidence
+from kolla_drain.evidence import reader as reader_module
+from kolla_drain.evidence.base import Activity
+from kolla_drain.evidence.reader import EvidenceReader
 from kolla_drain.model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile
 from kolla_drain.service.config import ServiceConfig
 
@@ -25,7 +25,7 @@ OPERATION = Operation("volume_create", "v", "creating")
 BEAT = Heartbeat("cinder-volume", "ctl", 1.0, 1, True, False)
 
 
-class FakeEvidence:
+class FakeEvidence(ServiceEvidence):
     """Counts its readings; a gate may hold them up."""
 
     PROFILE = Profile("fake")
@@ -37,15 +37,12 @@ class FakeEvidence:
         self.gate.set()
         self.asked = []
 
-    def adapt(self, profile, env):
-        return profile
-
     def read(self, query, config):
         self.reading.set()
         assert self.gate.wait(60)
         if self.problem:
             raise self.problem
-        return (BEAT,), (OPERATION,)
+        return Activity((BEAT,), (OPERATION,))
 
     def endings(self, query, config, operations):
         self.asked.append(operations)
@@ -79,7 +76,7 @@ class FakeDatabase:
 def databases(monkeypatch):
     FakeDatabase.made = []
     FakeDatabase.problem = None
-    monkeypatch.setattr(batch_module, "Database", FakeDatabase)
+    monkeypatch.setattr(reader_module, "Database", FakeDatabase)
     return FakeDatabase
 
 
@@ -88,7 +85,7 @@ def make():
     made: ClassVar[list[FakeDatabase]] = []
 
     def _make(sources, wake=lambda: None):
-        made.append(Batch(sources, wake))
+        made.append(EvidenceReader(sources, wake))
         return made[-1]
 
     yield _make
@@ -96,11 +93,11 @@ def make():
         one.close()
 
 
-def collect(batch, count, timeout=60.0):
+def collect(reader, count, timeout=60.0):
     """Wait for that many answers."""
     got, deadline = [], time.monotonic() + timeout
     while len(got) < count and time.monotonic() < deadline:
-        got += batch.answers()
+        got += reader.answers()
         time.sleep(0.005)
     assert len(got) == count
     return got
@@ -109,22 +106,22 @@ def collect(batch, count, timeout=60.0):
 def test_one_question_one_answer_and_a_wake(make, databases):
     woken = threading.Event()
     evidence = FakeEvidence()
-    batch = make({"a": (evidence, CONFIG, ONE)}, woken.set)
-    number = batch.ask({"a": (OPERATION,)})
-    (answer,) = collect(batch, 1)
+    reader = make({"a": (evidence, CONFIG, ONE)}, woken.set)
+    number = reader.ask({"a": (OPERATION,)})
+    (answer,) = collect(reader, 1)
     assert woken.wait(60)
     assert (answer.key, answer.number) == ("a", number)
     assert answer.reading.state is EvidenceState.OK
     assert answer.reading.heartbeats == (BEAT,)
     assert [ending.outcome for ending in answer.endings] == [Outcome.FINISHED]
-    assert batch.answers() == ()
+    assert reader.answers() == ()
 
 
 def test_no_operations_no_question_for_endings(make):
     evidence = FakeEvidence()
-    batch = make({"a": (evidence, CONFIG, ONE)})
-    batch.ask({"a": ()})
-    (answer,) = collect(batch, 1)
+    reader = make({"a": (evidence, CONFIG, ONE)})
+    reader.ask({"a": ()})
+    (answer,) = collect(reader, 1)
     assert answer.endings == ()
     assert evidence.asked == []
 
@@ -132,14 +129,14 @@ def test_no_operations_no_question_for_endings(make):
 def test_asking_does_not_wait_and_what_comes_meanwhile_is_one_batch(make, databases):
     evidence = FakeEvidence()
     evidence.gate.clear()
-    batch = make({"a": (evidence, CONFIG, ONE)})
-    first = batch.ask({"a": ()})
+    reader = make({"a": (evidence, CONFIG, ONE)})
+    first = reader.ask({"a": ()})
     assert evidence.reading.wait(60)
-    second, third = batch.ask({"a": ()}), batch.ask({"a": (OPERATION,)})
+    second, third = reader.ask({"a": ()}), reader.ask({"a": (OPERATION,)})
     assert first < second < third
-    assert batch.answers() == ()
+    assert reader.answers() == ()
     evidence.gate.set()
-    answers = collect(batch, 2)
+    answers = collect(reader, 2)
     # the reading of the first began before the others were asked, so it must not bear their number
     assert [answer.number for answer in answers] == [first, third]
     assert evidence.asked == [(OPERATION,)]
@@ -148,9 +145,9 @@ def test_asking_does_not_wait_and_what_comes_meanwhile_is_one_batch(make, databa
 
 def test_all_keys_of_a_database_share_a_connection_and_a_snapshot(make, databases):
     evidence = FakeEvidence()
-    batch = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, ONE), "c": (evidence, CONFIG, TWO)})
-    number = batch.ask({"a": (), "b": (), "c": ()})
-    answers = collect(batch, 3)
+    reader = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, ONE), "c": (evidence, CONFIG, TWO)})
+    number = reader.ask({"a": (), "b": (), "c": ()})
+    answers = collect(reader, 3)
     assert {(answer.key, answer.number) for answer in answers} == {
         ("a", number),
         ("b", number),
@@ -165,11 +162,11 @@ def test_all_keys_of_a_database_share_a_connection_and_a_snapshot(make, database
 def test_a_slow_database_does_not_hold_up_another(make):
     slow, quick = FakeEvidence(), FakeEvidence()
     slow.gate.clear()
-    batch = make({"slow": (slow, CONFIG, ONE), "quick": (quick, CONFIG, TWO)})
-    batch.ask({"slow": (), "quick": ()})
-    assert [answer.key for answer in collect(batch, 1)] == ["quick"]
+    reader = make({"slow": (slow, CONFIG, ONE), "quick": (quick, CONFIG, TWO)})
+    reader.ask({"slow": (), "quick": ()})
+    assert [answer.key for answer in collect(reader, 1)] == ["quick"]
     slow.gate.set()
-    assert [answer.key for answer in collect(batch, 1)] == ["slow"]
+    assert [answer.key for answer in collect(reader, 1)] == ["slow"]
 
 
 @pytest.mark.parametrize(
@@ -181,9 +178,9 @@ def test_a_slow_database_does_not_hold_up_another(make):
     ],
 )
 def test_one_broken_service_does_not_spoil_the_others(make, problem, why, passing):
-    batch = make({"bad": (FakeEvidence(problem), CONFIG, ONE), "good": (FakeEvidence(), CONFIG, ONE)})
-    batch.ask({"bad": (), "good": ()})
-    readings = {answer.key: answer.reading for answer in collect(batch, 2)}
+    reader = make({"bad": (FakeEvidence(problem), CONFIG, ONE), "good": (FakeEvidence(), CONFIG, ONE)})
+    reader.ask({"bad": (), "good": ()})
+    readings = {answer.key: answer.reading for answer in collect(reader, 2)}
     assert readings["good"].state is EvidenceState.OK
     assert readings["bad"].state is EvidenceState.UNAVAILABLE
     assert (readings["bad"].why, readings["bad"].passing) == (why, passing)
@@ -192,19 +189,19 @@ def test_one_broken_service_does_not_spoil_the_others(make, problem, why, passin
 def test_a_database_that_is_away_and_comes_back(make, databases):
     databases.problem = EvidenceUnavailable("cannot be reached", passing=True)
     evidence = FakeEvidence()
-    batch = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, ONE)})
-    batch.ask({"a": (), "b": ()})
-    assert [answer.reading.why for answer in collect(batch, 2)] == ["cannot be reached"] * 2
+    reader = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, ONE)})
+    reader.ask({"a": (), "b": ()})
+    assert [answer.reading.why for answer in collect(reader, 2)] == ["cannot be reached"] * 2
     databases.problem = None
-    batch.ask({"a": ()})
-    assert [answer.reading.state for answer in collect(batch, 1)] == [EvidenceState.OK]
+    reader.ask({"a": ()})
+    assert [answer.reading.state for answer in collect(reader, 1)] == [EvidenceState.OK]
 
 
 def test_whatever_goes_wrong_there_is_an_answer(make, databases):
     databases.problem = RuntimeError("unexpected")
-    batch = make({"a": (FakeEvidence(), CONFIG, ONE)})
-    batch.ask({"a": ()})
-    assert collect(batch, 1)[0].reading.state is EvidenceState.UNAVAILABLE
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE)})
+    reader.ask({"a": ()})
+    assert collect(reader, 1)[0].reading.state is EvidenceState.UNAVAILABLE
 
 
 def test_a_key_that_is_not_known(make):
@@ -214,8 +211,8 @@ def test_a_key_that_is_not_known(make):
 
 def test_readings_once(make):
     evidence = FakeEvidence()
-    batch = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, TWO)})
-    assert {key: reading.state for key, reading in batch.readings_once(["a", "b"]).items()} == {
+    reader = make({"a": (evidence, CONFIG, ONE), "b": (evidence, CONFIG, TWO)})
+    assert {key: reading.state for key, reading in reader.readings_once(["a", "b"]).items()} == {
         "a": EvidenceState.OK,
         "b": EvidenceState.OK,
     }
@@ -224,106 +221,35 @@ def test_readings_once(make):
 def test_readings_once_gives_up_in_time(make):
     evidence = FakeEvidence()
     evidence.gate.clear()
-    batch = make({"a": (evidence, CONFIG, ONE)})
-    reading = batch.readings_once(["a"], timeout=0.1)["a"]
+    reader = make({"a": (evidence, CONFIG, ONE)})
+    reading = reader.readings_once(["a"], timeout=0.1)["a"]
     evidence.gate.set()
     assert (reading.state, reading.passing) == (EvidenceState.UNAVAILABLE, True)
 
 
 def test_close_closes_the_connections(make, databases):
-    batch = make({"a": (FakeEvidence(), CONFIG, ONE)})
-    batch.ask({"a": ()})
-    collect(batch, 1)
-    batch.close()
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE)})
+    reader.ask({"a": ()})
+    collect(reader, 1)
+    reader.close()
     assert databases.made[0].closed.wait(60)
 
 
 def test_close_is_bounded_when_a_database_hangs(make, databases):
     evidence = FakeEvidence()
     evidence.gate.clear()
-    batch = make({"a": (evidence, CONFIG, ONE)})
-    batch.ask({"a": ()})
+    reader = make({"a": (evidence, CONFIG, ONE)})
+    reader.ask({"a": ()})
     assert evidence.reading.wait(60)
     begun = time.monotonic()
-    batch.close(timeout=0.2)
+    reader.close(timeout=0.2)
     assert time.monotonic() - begun < 2
     evidence.gate.set()
     assert databases.made[0].closed.wait(60)
 
 
 def test_close_without_a_question_and_a_question_after_it(make):
-    batch = make({"a": (FakeEvidence(), CONFIG, ONE)})
-    batch.close()
-    batch.ask({"a": ()})
-    assert batch.answers() == ()
-
-
-class FakeBroker:
-    """Stands in for RabbitMQ: each queue whose name holds an "a" has messages."""
-
-    made: ClassVar[list[FakeBroker]] = []
-
-    def __init__(self, where):
-        self.note = ""
-        self.asked = []
-        FakeBroker.made.append(self)
-
-    def waiting(self, names):
-        self.asked.append(list(names))
-        return tuple(Operation(broker_module.KIND, name, "1 waiting", claimed=False) for name in names)
-
-
-@pytest.fixture
-def brokers(monkeypatch):
-    FakeBroker.made = []
-    monkeypatch.setattr(batch_module, "Broker", FakeBroker)
-    return FakeBroker
-
-
-RABBIT = BrokerTarget((Node("rabbit", "u", "p"),), "/")
-
-
-def backup(host, broker=RABBIT, evidence=None, target=ONE):
-    return Source(evidence or FakeEvidence(), ServiceConfig("cinder-backup", host), target, broker)
-
-
-def test_what_waits_in_the_queues_is_added_to_the_rows(make, brokers):
-    batch = make({"a": backup("a"), "b": backup("b"), "none": backup("c", None)})
-    batch.ask({"a": (), "b": (), "none": ()})
-    seen = {a.key: [op.id for op in a.reading.operations] for a in collect(batch, 3)}
-    assert seen == {"a": ["v", "cinder-backup.a"], "b": ["v", "cinder-backup.b"], "none": ["v"]}
-    (one,) = brokers.made
-    assert one.asked == [["cinder-backup.a", "cinder-backup.b"]]
-
-
-def test_the_broker_is_left_alone_where_it_must_be_quick_or_the_rows_cannot_be_read(make, brokers):
-    broken = backup("b", evidence=FakeEvidence(EvidenceUnavailable("no")), target=TWO)
-    batch = make({"a": backup("a"), "b": broken})
-    batch.ask({"a": ()}, broker=False)
-    (answer,) = collect(batch, 1)
-    assert answer.reading.operations == (OPERATION,)
-    batch.ask({"b": ()})
-    (answer,) = collect(batch, 1)
-    assert answer.reading.state is EvidenceState.UNAVAILABLE
-    assert all(one.asked == [] for one in brokers.made)
-
-
-def test_what_became_of_a_queue_is_not_asked_of_the_rows(make, brokers):
-    evidence = FakeEvidence()
-    batch = make({"a": backup("a", evidence=evidence)})
-    waiting = Operation(broker_module.KIND, "cinder-backup.a", "1 waiting", claimed=False)
-    batch.ask({"a": (waiting, OPERATION)})
-    (answer,) = collect(batch, 1)
-    assert {ending.operation: ending.outcome for ending in answer.endings} == {
-        waiting: Outcome.FINISHED,
-        OPERATION: Outcome.FINISHED,
-    }
-    assert evidence.asked == [(OPERATION,)]
-
-
-def test_a_broker_that_cannot_be_asked_is_noted_once(make, brokers):
-    batch = make({"a": backup("a"), "b": backup("b", None)})
-    assert batch.notes() == {}
-    brokers.made[0].note = "the broker could not be asked: why"
-    assert batch.notes() == {"a": "the broker could not be asked: why"}
-    assert batch.notes() == {}
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE)})
+    reader.close()
+    reader.ask({"a": ()})
+    assert reader.answers() == ()

@@ -15,8 +15,8 @@ import pytest
 from kolla_drain.errors import LedgerBusy, LedgerError
 from kolla_drain.host import ledger as ledger_module
 from kolla_drain.host import process as processes
-from kolla_drain.host.ledger import Entry, Ledger, boot_clock
-from kolla_drain.model import Container, ContainerStatus
+from kolla_drain.host.ledger import Ledger, boot_clock
+from kolla_drain.model import Container, ContainerStatus, Entry
 
 ID = "d1ce" * 16
 CONTAINER = Container(
@@ -220,9 +220,9 @@ def test_a_signal_in_doubt_may_reach_a_later_life(ledger, folder):
 def test_a_stop_is_shared_while_another_run_lives(ledger, folder):
     alone = _begin_elsewhere(folder, 60.0, holds=True)
     entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
-    assert (alone.shared, entry.shared) == (False, True)
+    assert (ledger.shared(alone), ledger.shared(entry)) == (False, True)
     _end_those_elsewhere()
-    assert not entry.shared
+    assert not ledger.shared(entry)
 
 
 def test_a_signal_is_on_its_way_while_its_sender_lives(ledger, folder):
@@ -578,3 +578,16 @@ def _as_nobody(act, *args):
 
     with _running(child):
         return said.get(timeout=60)
+
+
+def test_keys_of_another_version_are_ignored(ledger, folder):
+    entry, _ = ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    path = os.path.join(folder, f"{ID}.json")
+    with open(path, encoding="utf-8") as stream:
+        known = json.load(stream)
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump({**known, "frozen": 12.5, "freezer": "4711 1", "to come": [1]}, stream)
+
+    assert ledger.read(ID) == entry
+    again, joined = ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    assert (again, joined) == (entry, True)

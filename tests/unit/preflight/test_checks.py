@@ -135,7 +135,7 @@ FAULTS = {
         "manager_timeout_not_below",
         ("our graceful_shutdown_timeout of 180 s",),
     ),
-    "paused": ({"container": container(status=ContainerStatus.PAUSED)}, "paused", ("thawed", "unpause")),
+    "paused": ({"container": container(status=ContainerStatus.PAUSED)}, "paused", ("runs again", "unpause")),
     "restarting": (
         {
             "container": container(status=ContainerStatus.RESTARTING, restart_policy="always", pid=0),

@@ -31,7 +31,7 @@ def write(tmp_path):
 
 def test_empty_file_gives_the_services_own_defaults(write):
     config = service_config.load([write("")], "cinder-volume", hostname="node1")
-    assert (config.host, config.backends, config.cluster, config.database) == ("node1", (), None, None)
+    assert (config.host, config.backends, config.database) == ("node1", (), None)
     assert (config.service_down_time, config.report_interval, config.graceful_shutdown_timeout) == (
         60,
         10,
@@ -55,7 +55,6 @@ def test_all_that_a_file_can_say(write):
     text = f"""
 [DEFAULT]
 host = ctl1
-cluster = big
 enabled_backends = rbd-1, lvm
 service_down_time = 90
 report_interval = 15
@@ -69,38 +68,18 @@ backend_host = shared
 """
     config = service_config.load([write(text)], "cinder-volume", hostname="node1")
     assert config.host == "ctl1"
-    assert config.cluster == "big"
     assert config.backends == (Backend("rbd-1", "shared"), Backend("lvm", "ctl1"))
     assert config.service_hosts == ("shared@rbd-1", "ctl1@lvm")
     assert config.database == URL
+    assert SECRET not in repr(config)
     assert (config.service_down_time, config.report_interval, config.graceful_shutdown_timeout) == (90, 15, 0)
     assert config.stated == {"service_down_time", "report_interval", "graceful_shutdown_timeout"}
 
 
-def test_where_the_messages_go(write):
-    text = f"""
-[DEFAULT]
-transport_url = rabbit://u:{SECRET}@a:5672,u:{SECRET}@b:5672//
-[oslo_messaging_rabbit]
-ssl = true
-ssl_ca_file = /etc/ssl/certs/ca.crt
-"""
-    config = service_config.load([write(text)], "cinder-backup")
-    assert config.transport_url == f"rabbit://u:{SECRET}@a:5672,u:{SECRET}@b:5672//"
-    assert (config.rabbit_tls, config.rabbit_ssl_ca) == (True, "/etc/ssl/certs/ca.crt")
-    assert SECRET not in repr(config)
-
-
-@pytest.mark.parametrize("line", ["transport_url = rabbit://u:$unknown@a//", "", "transport_url ="])
-def test_no_stop_fails_for_where_the_messages_go(write, line):
-    config = service_config.load([write(f"[DEFAULT]\n{line}\n")], "cinder-backup", hostname="node1")
-    assert (config.host, config.transport_url, config.rabbit_tls) == ("node1", None, False)
-
-
-def test_backends_and_cluster_are_cinder_volumes_alone(write):
-    text = "[DEFAULT]\ncluster = big\nenabled_backends = a\n"
+def test_backends_are_cinder_volumes_alone(write):
+    text = "[DEFAULT]\nenabled_backends = a\n"
     config = service_config.load([write(text)], "cinder-backup", hostname="node1")
-    assert (config.backends, config.cluster) == ((), None)
+    assert config.backends == ()
     assert config.service_hosts == ("node1",)
 
 
@@ -123,10 +102,6 @@ def test_the_later_file_wins(write):
 )
 def test_interpolation_and_odd_host_names(write, text, host):
     assert service_config.load([write(f"[DEFAULT]\n{text}\n")], "cinder-backup").host == host
-
-
-def test_cluster_of_blanks_is_none(write):
-    assert service_config.load([write("[DEFAULT]\ncluster =  \n")], "cinder-volume").cluster is None
 
 
 def test_a_down_time_not_above_the_interval_is_corrected_as_the_service_does(write):
@@ -241,3 +216,5 @@ def test_oslo_config_missing(write, monkeypatch):
 def test_kollas_containers(container, service, files):
     assert kolla.kolla_service(container) == service
     assert kolla.default_files(container) == files
+    moved = [path.replace("/etc/kolla", "/opt/kolla") for path in files]
+    assert kolla.default_files(container, "/opt/kolla") == moved

@@ -35,7 +35,9 @@ class World:
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    def ready(self, timeout: float = 30.0, since: Container | None = None) -> Readiness:
+    def ready(
+        self, timeout: float = 30.0, since: Container | None = None, expected: frozenset[str] | None = None
+    ) -> Readiness:
         return await_ready(
             "id",
             engine=self,
@@ -45,6 +47,7 @@ class World:
             clock=lambda: self.now,
             wait=self.wait,
             since=since,
+            expected=expected,
         )
 
 
@@ -81,6 +84,32 @@ def test_a_process_that_ends_is_not_ready_and_is_not_waited_for(
     assert not found.ready
     assert why in found.why
     assert found.seconds < 1
+
+
+# `b` is a backend whose driver is not initialised: it never beats.
+ONE_DEAD = {
+    # what was up before: (expected, ready, silent)
+    "not known: each is demanded": (None, False, ()),
+    "only the other": (frozenset({"a"}), True, ("b",)),
+    "both": (frozenset({"a", "b"}), False, ()),
+    "the other, and one that is gone": (frozenset({"a", "gone"}), True, ("b",)),
+    "others altogether: each is demanded": (frozenset({"gone"}), False, ()),
+}
+
+
+@pytest.mark.parametrize(("expected", "ready", "silent"), ONE_DEAD.values(), ids=ONE_DEAD)
+def test_what_was_down_before_is_not_demanded(
+    expected: frozenset[str] | None, ready: bool, silent: tuple[str, ...]
+) -> None:
+    found = World(beats=lambda at: beat(a=int(at / 5), b=7)).ready(expected=expected)
+    assert (found.ready, found.silent) == (ready, silent)
+    assert ready or "the heartbeat of b did not move" in found.why
+
+
+def test_where_nothing_was_up_before_its_process_has_to_stay() -> None:
+    found = World(beats=lambda at: beat(b=7)).ready(expected=frozenset())
+    assert (found.ready, found.how) == (True, "its process runs on, and no heartbeat of it was up before")
+    assert found.seconds >= SETTLE
 
 
 def test_every_row_has_to_move() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kolla_drain.host.ledger import Ledger
 from kolla_drain.kolla import unit_name
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.systemd.orphaned_stop import Stops
+from kolla_drain.systemd.orphaned_stop import OrphanedStops
 from kolla_drain.systemd.systemctl import Systemctl
 from kolla_drain.systemd.unit_file import Definition
 from testbed import kolla_unit
@@ -26,10 +27,11 @@ class World:
 
     def __init__(self, path):
         self.path, self.now, self.ran, self.rests_at, self.fails = path, 0.0, [], None, False
+        self.waiting = lambda: None  # called at each wait
         self.file("unit", THEIRS)
         self.drop_ins = []
         self.ledger = Ledger(str(path / "ledger"), clock=lambda: self.now)
-        self.stops = Stops(
+        self.stops = OrphanedStops(
             Systemctl(self.systemctl),
             self.ledger,
             str(path / "ledger"),
@@ -60,6 +62,7 @@ class World:
 
     def wait(self, seconds):
         self.now += seconds
+        self.waiting()
 
     def begin(self, timeout=180.0):
         return self.ledger.begin(RUNNING, timeout, "SIGTERM")[0]
@@ -132,9 +135,18 @@ def test_an_engine_that_refuses_may_have_signalled_all_the_same(world, capsys):
     assert f"{UNIT} was told to stop, and its container could not be" in capsys.readouterr().err
 
 
+def test_a_lock_that_a_run_has_for_a_moment_is_waited_for(world):
+    world.begin()
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(world.ledger.held(RUNNING.id))
+        world.waiting = lock.close
+        world.stops.see_through([UNIT])
+    assert [command for command, _ in world.ran] == [f"/usr/bin/docker stop {NAME} -t 60"]
+
+
 def test_a_container_that_another_run_is_at_is_left_to_it(world, capsys):
     world.begin()
     with world.ledger.held(RUNNING.id):
         world.stops.see_through([UNIT])
     assert world.ran == []
-    assert "left to the run that is at its container" in capsys.readouterr().err
+    assert "left to the run that has its container" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked
 from ..model import NO_PROFILE, Container, ContainerStatus
 from ..start.exchange import Swap
-from ..systemd.units import Units
+from ..systemd.install import UnitFiles
 from .intent import REMOVE
 from .options import Options
 from .results import (
@@ -44,7 +44,7 @@ def spec_of(options: Options) -> ContainerSpec:
     profile = evidence.profile_for(service, options.container.get("environment") or {})
     described = options.container
     # Its unit starts it again, so the engine must not do so as well.
-    if wanted_unit(options, Units()) is not None:
+    if wanted_unit(options, UnitFiles()) is not None:
         check_restart(described)
         described = {**described, "restart_policy": "no", "restart_retries": None}
     return describe(

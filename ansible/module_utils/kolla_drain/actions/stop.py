@@ -13,12 +13,13 @@ from ..drain.result import StopResult
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
 from ..host.ledger import Ledger, boot_clock
-from ..host.process import runs_in
+from ..host.process import any_in_container
 from ..model import ContainerStatus, StopRequest, Verdict
 from ..systemd.units import SETTLE
 from . import intent as intents
 from . import report
 from .intent import Intent
+from .leftovers import unpause_leftovers
 from .options import Options
 from .parallel import side_by_side
 from .results import ActionResult, ContainerResult, PlainEnd, PlainStop, compose
@@ -63,6 +64,7 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
     Raises Refused, with nothing touched.
     """
     ledger = Ledger()
+    unpaused = [] if options.check_mode else _unpaused(engine)
     surveys = survey_all(options, engine, ledger, intent)
     if options.preflight == "strict":
         _refuse_by_preflight(surveys)
@@ -74,8 +76,10 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
         units.plan(planned)
         return planned
     with contextlib.suppress(KollaDrainError):  # a record that cannot be tidied up does not fail a stop
-        # A container that this engine does not know may be another engine's; the kernel knows them all.
-        ledger.sweep(lambda container_id: engine.inspect(container_id) is not None or runs_in(container_id))
+        # A container that this engine does not know may be another engine's.
+        ledger.sweep(
+            lambda container_id: engine.inspect(container_id) is not None or any_in_container(container_id)
+        )
     with units.held(surveys.at_rest) as to_look_again:
         if to_look_again:
             surveys = _decided(lambda: survey_all(options, engine, ledger, intent), units)
@@ -86,7 +90,20 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
         results = surveys.in_order(options, engine, stopped, intent)
         units.settle(results, engine)
     units.warn(results)
+    for result in results:
+        if result.name in unpaused:
+            result.warnings.append(
+                f"{result.name} was left paused by an earlier run, and was unpaused first."
+            )
     return results
+
+
+def _unpaused(engine: Engine) -> list[str]:
+    """Unpause what an earlier version left paused; if that fails, the stop itself reports the container's state."""
+    try:
+        return unpause_leftovers(engine)
+    except KollaDrainError:
+        return []
 
 
 def _decided(look: Callable[[], Surveys], units: ContainerUnits) -> Surveys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..container import compare
-from ..engine.inspected import full_reference
+from ..engine.image_reference import ImageReference
 from ..engine.port import Engine, Maker
 from ..errors import Refused
 from .options import Options
@@ -83,7 +83,7 @@ def remove_image(options: Options, engine: Engine) -> ActionResult:
 def _reference(options: Options) -> str:
     if not options.image:
         raise Refused(f"No image is named for {options.action}; give image.")
-    return full_reference(options.image)
+    return str(ImageReference.parse(options.image))
 
 
 def _image_result(reference: str, before: str, after: str) -> ActionResult:

@@ -19,7 +19,7 @@ from ..drain.plan import plan as make_plan
 from ..drain.result import Target
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
-from ..evidence.reader import Batch, Source
+from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
 from ..model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest, Verdict
 from ..preflight import checks
@@ -238,7 +238,7 @@ def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str
         sent = f"{entry.signal} sent {now - entry.signalled:.0f} s ago" if entry.signalled else "quiescing"
         left = entry.deadline - now
         when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
-        if entry.signalled or (left > 0 and entry.waited_for):
+        if entry.signalled or (left > 0 and ledger.waited_for(entry)):
             return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})", ()
     had, counted = engine.sent(container), stop_signals(container)
     others = [signal for signal in had.signals if signal in counted]
@@ -258,20 +258,20 @@ def _unclear(container: Container, at: float) -> Finding:
 # --- reading
 
 
-def reader(sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> Batch:
+def reader(sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> EvidenceReader:
     """Return what reads these sources; the caller closes it."""
-    return Batch(sources, wake)
+    return EvidenceReader(sources, wake)
 
 
 def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
     """Read each source once, by its key."""
     if not sources:
         return {}
-    batch = reader(sources)
+    evidence_reader = reader(sources)
     try:
-        return batch.readings_once(sources)
+        return evidence_reader.readings_once(sources)
     finally:
-        batch.close()
+        evidence_reader.close()
 
 
 def unreadable(surveyed: Survey, reading: Reading | None) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..kolla import unit_name
 from ..model import Verdict
-from ..systemd.install import Change, definition
+from ..systemd.install import Change, UnitFiles, definition
 from ..systemd.unit import Unit
 from ..systemd.unit_file import Definition
 from ..systemd.units import Hold, Units
@@ -141,12 +141,12 @@ class ContainerUnits:
 # --- files
 
 
-def wanted_unit(options: Options, units: Units) -> Definition | None:
+def wanted_unit(options: Options, files: UnitFiles) -> Definition | None:
     """Return the unit that the described container is to have.
 
     None without systemd, for a container that runs once, and where the restart policy asks for no unit.
     """
-    if not units.booted or not options.detach:
+    if not files.booted or not options.detach:
         return None
     return definition(
         options.name,
@@ -157,22 +157,22 @@ def wanted_unit(options: Options, units: Units) -> Definition | None:
     )
 
 
-def write_unit(options: Options, units: Units | None = None) -> Change:
+def write_unit(options: Options, files: UnitFiles | None = None) -> Change:
     """Give the described container its unit; in check mode return what would be written. Raises UnitError."""
-    units = units or Units()
-    wanted = wanted_unit(options, units)
+    files = files or UnitFiles()
+    wanted = wanted_unit(options, files)
     if wanted is None:
         return Change()
-    return units.planned(wanted) if options.check_mode else units.ensure(wanted)
+    return files.planned(wanted) if options.check_mode else files.ensure(wanted)
 
 
-def withdraw_unit(options: Options, units: Units | None = None) -> Change:
+def withdraw_unit(options: Options, files: UnitFiles | None = None) -> Change:
     """Remove a unit of ours where the restart policy asks for none; in check mode return what would be removed."""
-    units = units or Units()
-    if not units.booted or not options.detach or wanted_unit(options, units) is not None:
+    files = files or UnitFiles()
+    if not files.booted or not options.detach or wanted_unit(options, files) is not None:
         return Change()
     try:
-        return units.unwanted(options.name) if options.check_mode else units.withdraw(options.name)
+        return files.unwanted(options.name) if options.check_mode else files.withdraw(options.name)
     except UnitError as exc:  # the container is as wanted by now, and the result is about that
         return Change(note=f"The unit of {options.name}, which is to have none, could not be removed: {exc}")
 
@@ -197,13 +197,15 @@ def note_unit(name: str, result: ActionResult, change: Change) -> ActionResult:
     return result
 
 
-def remove_units(results: Sequence[ContainerResult], *, check_mode: bool, units: Units | None = None) -> None:
+def remove_units(
+    results: Sequence[ContainerResult], *, check_mode: bool, files: UnitFiles | None = None
+) -> None:
     """Remove the units of containers that were removed, or that did not exist to begin with."""
-    units = units or Units()
+    files = files or UnitFiles()
     by_name = {result.name: result for result in results if result.removed is not False}
-    removable = [name for name in by_name if units.removable(name)]
+    removable = [name for name in by_name if files.removable(name)]
     try:
-        notes = dict.fromkeys(removable, "") if check_mode else dict(units.remove(removable))
+        notes = dict.fromkeys(removable, "") if check_mode else dict(files.remove(removable))
     except UnitError as exc:
         for name in removable:
             by_name[name].warnings.append(f"The unit of {name} could not be removed: {exc}")

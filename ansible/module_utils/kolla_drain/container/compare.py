@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..masking import masked
-from ..signals import _signal_name
+from ..signals import signal_name
 from .show import health_shown, limits_shown, line, policy_shown, tmpfs_shown
 from .spec import OWN_LABELS, Bind, ContainerSpec, Found, Healthcheck, Image
 from .spelling import (
@@ -206,7 +206,7 @@ def _unfilled(has: Healthcheck, wanted: Healthcheck, given: Healthcheck) -> Heal
 
 
 def _stop_signal(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    has = _signal_name(found.config.get("StopSignal") or "SIGTERM")
+    has = signal_name(found.config.get("StopSignal") or "SIGTERM")
     if spec.stop_signal and has != spec.stop_signal:
         yield Difference("stop_signal", has, spec.stop_signal)
 

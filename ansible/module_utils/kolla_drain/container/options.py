@@ -292,7 +292,9 @@ def _cpus(key: str, value: Any) -> str:
     for part in text.split(","):
         first, _, last = part.partition("-")
         if last and int(last) < int(first):
-            raise Refused(f"dimensions.{key} is {text!r}, but {part} ends before it begins; write {last}-{first}.")
+            raise Refused(
+                f"dimensions.{key} is {text!r}, but {part} ends before it begins; write {last}-{first}."
+            )
     return cpu_set(text)
 
 

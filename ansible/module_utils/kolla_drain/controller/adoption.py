@@ -1,6 +1,6 @@
-"""kolla_container's tasks in kolla-ansible: which of them stop a container, how that is drained, and what they answer.
+"""Decide which tasks of kolla_container stop a container, with which options it is drained, and what they return.
 
-Pure, and used on the controller alone, by the action plugin ``kolla_container``.
+Pure, and used only on the controller, by the action plugin ``kolla_container``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Refused
-from ..evidence import SERVICES
 from ..kolla import default_files, kolla_service
-from ..model import Exit
 
-Values = Callable[[str], Any]  # a variable of the host by its name, None where there is none
+Values = Callable[[str], Any]  # returns a variable of the host, None where there is none
 
 _STOP = ("stop_container", "stop_and_remove_container", "restart_container")
 _REPLACE = ("recreate_or_restart_container", "start_container")
 
-# What kolla_container's comparison finds and does not replace a container for.
+# Differences for which kolla_container does not replace a container.
 _NO_DIFFERENCE = ("config", "systemd_unit")
-# Their containers have no time-out of their own; roles/ hold to the same.
+# Containers that share the time-out of another, as in roles/.
 _FAMILIES = {
     "nova_super_conductor": "nova_conductor",
     "nova_compute_ironic": "nova_compute",
@@ -35,38 +33,33 @@ _FAMILIES = {
 _TIMEOUT = "graceful_shutdown_timeout"
 _KOLLA_DIRECTORY = "/etc/kolla"
 _NO_GRACE = 10  # what kolla_container makes of 0
-# A task without common_options gives none, and a container's unit was written with this one, so that is what such a
-# task has without a drain.
+# The time-out of a task without common_options: its container's unit was written with this one.
 _GRACE = "docker_graceful_timeout"
 _KOLLA_GRACE = 60  # kolla-ansible's, where that variable is not to be seen
-# Variables that are options of kolla_docker as they are.
-_AS_THEY_ARE = ("on_timeout", "quiesce", "preflight")
-# What the host lacks for evidence, in the words of the core (a test holds them together).
-_LACKING = re.compile(
-    r"((?:PyMySQL|oslo\.config) is missing in .*\Z"
-    r"|\S+'s configuration file \S+ cannot be read: No such file or directory)",
-    re.DOTALL,
-)
-# Where evidence is to be read, and what cannot be had without it.
-_OF_EVIDENCE = ("service_config", "database", "broker", "quiesce", "exit")
-# What of our module's answer is Ansible's own business.
-_NOT_TOLD = ("warnings", "deprecations", "invocation", "exception", "ansible_facts", "diff", "containers")
+# Options of kolla_docker that variables give: graceful_shutdown_NAME, or NAME as before 0.4.
+_FROM_VARIABLES = ("on_timeout", "quiesce", "preflight")
+# Codes of a failed result of kolla_docker: what the host lacks to read evidence.
+_DRIVER_MISSING, _CONFIG_MISSING = "driver_missing", "config_missing"
+# Options that say where evidence is read, and those that need it.
+_OF_EVIDENCE = ("service_config", "database", "quiesce")
+# Keys of kolla_docker's result that are Ansible's own.
+_ANSIBLES_OWN = ("warnings", "deprecations", "invocation", "exception", "ansible_facts", "diff", "containers")
 
 
 class Way(enum.Enum):
-    """What is done about a task."""
+    """What is done before a task, and instead of it."""
 
     UNTOUCHED = "it stops nothing"
     DRAIN = "drain, then as asked"
     REPLACE = "the image, drain, then as asked"
     RESTART = "drain, then start the same container"
-    UNCOMPARED = "as asked, with a warning: whether it stops anything cannot be told"
-    FAILED = "nothing, for the comparison has failed"
+    UNCOMPARED = "as asked, with a warning: whether it stops anything is unknown"
+    FAILED = "nothing, because the comparison has failed"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a task asks of kolla_container, with what common_options add."""
+    """The arguments of a task, merged with its common_options."""
 
     action: str
     name: str
@@ -88,7 +81,7 @@ class Asked:
 
 
 def asked(args: Mapping[str, Any]) -> Asked:
-    """The task's arguments; what the task gives itself goes before common_options, as in kolla_container."""
+    """Return the task's arguments; its own go before common_options, as in kolla_container."""
     common = _dict(args.get("common_options"))
     environment = {**_dict(common.get("environment")), **_dict(args.get("environment"))}
 
@@ -106,19 +99,19 @@ def asked(args: Mapping[str, Any]) -> Asked:
 
 
 def way(task: Asked, compared: Mapping[str, Any]) -> Way:
-    """What is to be done, from the answer of kolla_container's comparison. Raises Refused where that cannot tell."""
+    """Decide from the result of kolla_container's comparison. Raises Refused where that is not enough."""
     if task.action in _STOP:
         return Way.DRAIN
     starts = task.action == "start_container"
     if not task.to_be_compared:
         return Way.REPLACE
     if compared.get("skipped"):
-        # Check mode: it did not compare, and a container that is there would be stopped.
+        # In check mode nothing was compared; a container that is there would be stopped.
         return Way.UNTOUCHED if starts else Way.DRAIN
     if compared.get("failed"):
         return _uncompared(task, compared)
     if compared.get("changed") and "comparison_failures" not in compared:
-        return Way.REPLACE  # a release that does not say in what it differs
+        return Way.REPLACE  # this release of kolla-ansible does not report the differences
     found = [one["name"] for one in compared.get("comparison_failures") or ()]
     if "container_missing" in found:
         return Way.UNTOUCHED
@@ -128,29 +121,29 @@ def way(task: Asked, compared: Mapping[str, Any]) -> Way:
 
 
 def _uncompared(task: Asked, compared: Mapping[str, Any]) -> Way:
-    """What fails here fails in the task, too, but for what only a comparison looks at: the configuration."""
+    """Decide after a failed comparison; the task fails, too, unless only the configuration could not be compared."""
     text = str(compared.get("msg") or "")
     if "compare_config" not in text:
-        # Not left to the task: what was but passing, such as an engine that is slow, would not stop it from stopping.
+        # Not left to the task: if the cause has passed, such as a slow engine, the task would stop the container.
         return Way.FAILED
     if task.action != "start_container":  # restarted or replaced, it is stopped either way
         return Way.REPLACE
     if kolla_service(task.name) is None:
-        # Such as bifrost_deploy, which has no configuration of this kind at all.
+        # Such as bifrost_deploy, which has no configuration of this kind.
         return Way.UNCOMPARED
     raise Refused(
-        f"Whether {task.name} would be replaced, and stopped for it, cannot be told, for kolla_container's comparison "
+        f"Whether {task.name} would be replaced, and so stopped, is unknown, because kolla_container's comparison "
         f"of its configuration failed ({_last_line(text)}), and nothing was touched; look at 'docker exec {task.name} "
         "kolla_set_configs --check', or set enable_graceful_shutdown to false to go on without a drain."
     )
 
 
 def uncompared(task: Asked, compared: Mapping[str, Any]) -> str:
-    """The warning for a container that kolla_container may replace, and nobody knows beforehand."""
+    """Return the warning for a container that kolla_container may replace without a drain."""
     return (
-        f"{task.name} was left to kolla_container without a drain: whether it would be replaced could not be told, for "
-        f"the comparison of its configuration failed ({_last_line(str(compared.get('msg') or ''))}); should it have to "
-        "be drained, stop it first with stop_container."
+        f"{task.name} was left to kolla_container without a drain: whether it would be replaced is unknown, because "
+        f"the comparison of its configuration failed ({_last_line(str(compared.get('msg') or ''))}); to drain it, stop "
+        "it first with stop_container."
     )
 
 
@@ -160,7 +153,7 @@ def _last_line(traceback: str) -> str:
 
 
 def pull_may_settle(task: Asked, compared: Mapping[str, Any]) -> bool:
-    """Whether it may be equal once its image is there: start_container pulls first and compares then."""
+    """Whether the container may be equal once its image is there: start_container pulls before it compares."""
     found = {one["name"] for one in compared.get("comparison_failures") or ()}
     return task.action == "start_container" and found - {*_NO_DIFFERENCE} == {"image"}
 
@@ -169,50 +162,47 @@ def pull_may_settle(task: Asked, compared: Mapping[str, Any]) -> bool:
 
 
 def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
-    """The options of kolla_docker that drain the task's container, and what its time-out is from. Raises Refused."""
+    """Return the options of kolla_docker for the drain, and the source of its time-out. Raises Refused."""
     timeout, source = _timeout(task, value)
     options: dict[str, Any] = {
         "action": "stop_container",
         "name": [task.name],
-        "ignore_missing": True,  # what is not there is kolla_container's to say
+        "ignore_missing": True,  # kolla_container reports a missing container
         "container_engine": task.engine,
         _TIMEOUT: timeout,
     }
     if task.client_timeout is not None:
         options["client_timeout"] = task.client_timeout
-    for variable in _AS_THEY_ARE:
-        if value(variable) is not None:
-            options[variable] = value(variable)
-    found = value("exit")
-    # In globals.yml it is for all containers; of those that cannot be frozen each would be refused.
-    if found is not None and (found != Exit.FREEZE.value or _freezable(task, value)):
-        options["exit"] = found
+    for option in _FROM_VARIABLES:
+        found = value(f"graceful_shutdown_{option}")
+        found = value(option) if found is None else found
+        if found is not None:
+            options[option] = found
     options.update(_evidence(task, value))
     return options, source
 
 
-def _freezable(task: Asked, value: Values) -> bool:
-    """Whether it may be ended while frozen; in a cluster its evidence cannot show that (evidence.configured)."""
-    service = kolla_service(task.name)
-    if service is None or not SERVICES[service].PROFILE.freezable:
-        return False
-    return not (service == "cinder-volume" and value("cinder_cluster_name"))
+def old_names(value: Values) -> list[str]:
+    """Return a warning for each variable that is set by its name before 0.4."""
+    renamed = [option for option in _FROM_VARIABLES if value(option) is not None]
+    return [
+        f"Deprecated: {option} is set, and the variable is named graceful_shutdown_{option} now; rename it."
+        for option in renamed
+    ]
 
 
 def _evidence(task: Asked, value: Values) -> Iterator[tuple[str, Any]]:
-    """Where the service's evidence is, if it is not where it is by default."""
+    """Return the options for evidence that is elsewhere than by default."""
     directory = str(value("node_config_directory") or _KOLLA_DIRECTORY).rstrip("/")
     files = default_files(task.name)
     if files and directory != _KOLLA_DIRECTORY:
         yield "service_config", [directory + path[len(_KOLLA_DIRECTORY) :] for path in files]
     if kolla_service(task.name) == "nova-compute" and value("nova_compute_database"):
         yield "database", value("nova_compute_database")
-    if files and value("rabbitmq_management_port"):
-        yield "broker", {"management_port": value("rabbitmq_management_port")}
 
 
 def timeout_variables(name: str) -> Sequence[str]:
-    """The variables that may hold the time-out of a container of this name, the first that is there counts."""
+    """Return the variables that may hold the container's time-out; the first that is set counts."""
     own = re.sub(r"\W", "_", name)
     one_of_several = re.sub(r"_\d+\Z", "", own)
     family = _FAMILIES.get(one_of_several, one_of_several)
@@ -241,50 +231,54 @@ def _seconds(found: Any, source: str) -> int:
 
 
 def lacking(options: Mapping[str, Any], drained: Mapping[str, Any]) -> str:
-    """The sentence for what the host lacks, where the drain failed for that alone and may go on without."""
-    found = _LACKING.search(str(drained.get("msg") or "")) if drained.get("failed") else None
-    if found is None or drained.get("changed") or options.get("preflight") == "strict":
+    """Return what the host lacks, if the drain failed only for that and may go on without evidence; else ""."""
+    code = drained.get("code") if drained.get("failed") else None
+    if code not in (_DRIVER_MISSING, _CONFIG_MISSING):
         return ""
-    why = found.group(1).rstrip(".")
-    return f"{why}; see whether node_config_directory is right" if "configuration file" in why else why
+    if drained.get("changed") or options.get("preflight") == "strict":
+        return ""
+    why = str(drained.get("evidence_why") or drained.get("msg") or "").rstrip(".")
+    return f"{why}; see whether node_config_directory is right" if code == _CONFIG_MISSING else why
 
 
 def without_evidence(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The same drain by the container's exit and the deadline alone."""
+    """Return the options for a drain by the container's exit and the deadline alone."""
     return {**{key: one for key, one in options.items() if key not in _OF_EVIDENCE}, "service": "none"}
 
 
 def unseen(task: Asked, drained: Mapping[str, Any], why: str) -> dict[str, Any]:
-    """The answer of such a drain: it says what was not seen, and why."""
-    text = f"{task.name}: what was in flight was not seen, and its exit and the deadline decided: {why}."
+    """Return the result of such a drain with a warning."""
+    text = f"{task.name}: what was in flight could not be seen, so its exit and the deadline decided: {why}."
     warnings = [text, *(drained.get("warnings") or ())]
     return {**drained, "warnings": warnings, "evidence": "unavailable", "evidence_why": why}
 
 
-# --- the answer
+# --- the result
 
 
-def told(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """kolla_docker's word on the container, for the task's result."""
+def drain_result(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the part of kolla_docker's result that goes into the task's result."""
     kept = {
-        key: one for key, one in drained.items() if key not in _NOT_TOLD and not key.startswith("_ansible")
+        key: one
+        for key, one in drained.items()
+        if key not in _ANSIBLES_OWN and not key.startswith("_ansible")
     }
     return {**kept, "timeout_from": source}
 
 
 def stopped_nothing(drained: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The result of a task whose drain failed; kolla_container was not run."""
+    """Return the result of a task whose drain failed; kolla_container was not run."""
     ours = {key: drained[key] for key in ("msg", "exception", "warnings", "deprecations") if key in drained}
     return {
         **ours,
         "failed": True,
         "changed": bool(drained.get("changed")),
-        "kolla_drain": told(drained, source),
+        "kolla_drain": drain_result(drained, source),
     }
 
 
 def undrained(real: Mapping[str, Any], pulled: Mapping[str, Any], warnings: Sequence[str]) -> dict[str, Any]:
-    """The result of a task that was left to kolla_container; it would have pulled itself, and called that a change."""
+    """Return the result of a task that was left to kolla_container; its own pull would have been a change, too."""
     result = dict(real)
     if pulled.get("changed"):
         result["changed"] = True
@@ -294,8 +288,8 @@ def undrained(real: Mapping[str, Any], pulled: Mapping[str, Any], warnings: Sequ
 
 
 def answer(real: Mapping[str, Any], drained: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """kolla_container's own result, as if it had done the stop itself, and ours beside it."""
-    result = {**real, "kolla_drain": told(drained, source)}
+    """Return kolla_container's result, as if it had stopped the container itself, with ours beside it."""
+    result = {**real, "kolla_drain": drain_result(drained, source)}
     if drained.get("changed") and not real.get("skipped"):
         result["changed"] = True
     for kind in ("warnings", "deprecations"):

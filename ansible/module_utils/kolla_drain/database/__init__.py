@@ -1,1 +1,1 @@
-"""How a service's database is reached and asked."""
+"""Reads a service's database: where it is, the connection, and the sentences for what goes wrong."""

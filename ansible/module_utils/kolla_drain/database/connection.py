@@ -1,7 +1,7 @@
-"""The connection to a service's database: read-only, short of patience, and clear about what is wrong.
+"""The connection to a service's database: read-only and with short time-outs.
 
-Every batch of questions is one transaction with one consistent snapshot. The session is read-only
-on the server, so that not even a mistake of ours can write.
+Each set of queries runs in one transaction with a consistent snapshot. The server itself makes the session read-only,
+so that not even a bug of ours can write.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Row = dict[str, Any]
 
 
 class Query(Protocol):
-    """Runs one SELECT within a snapshot. Raises EvidenceUnavailable."""
+    """Runs a SELECT within a snapshot. Raises EvidenceUnavailable."""
 
     def __call__(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """Return the rows as dicts; values go in ``params`` only, never into ``sql``."""
+        """Return the rows as dicts. Values belong in ``params``, never in ``sql``."""
 
 
 class Database:
-    """One connection, made when it is first needed and again when it was lost. For one thread at a time."""
+    """A connection, opened on first use and reopened after a loss. Not thread-safe."""
 
     _TRANSACTION = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 
@@ -40,8 +40,8 @@ class Database:
     def snapshot(self) -> Iterator[Query]:
         """Yield a query function whose answers all show the same moment.
 
-        Raises EvidenceUnavailable, here or from the query function. A connection that went stale while
-        it was idle is replaced once; one that is lost within the snapshot is not, as the moment is lost.
+        A connection that was lost while idle is replaced once. One that is lost within the snapshot is not, because
+        the snapshot is lost with it. Raises EvidenceUnavailable, here or from the query function.
         """
         self._begin()
         try:
@@ -89,7 +89,7 @@ class Database:
                 password=where.password.encode("utf-8"),
                 database=where.name or None,
                 unix_socket=where.unix_socket or None,
-                charset="utf8mb4",  # the only one that holds every host name
+                charset="utf8mb4",  # the only character set that can hold every host name
                 connect_timeout=where.connect_timeout,
                 read_timeout=where.read_timeout,
                 write_timeout=where.read_timeout,
@@ -97,7 +97,7 @@ class Database:
                 cursorclass=pymysql.cursors.DictCursor,
                 ssl=context,
             )
-        except Exception as exc:  # noqa: BLE001 - sorted out there, down to OSError and PyMySQL's own faults
+        except Exception as exc:  # noqa: BLE001 - unavailable() handles every error, OSError and PyMySQL's bugs included
             raise unavailable(exc, where) from None
         try:
             self._prepare()
@@ -107,14 +107,14 @@ class Database:
 
     def _prepare(self) -> None:
         self._guard()
-        # Behind a Galera load balancer, a node must first catch up with what the service wrote elsewhere.
+        # Behind a load balancer a Galera node must first apply what the service wrote on other nodes.
         self._try("SET SESSION wsrep_sync_wait = 1")
-        # A question that we no longer wait for must not go on in the server: MariaDB's word, then MySQL's.
+        # End queries in the server when we stop waiting for them: MariaDB's variable, then MySQL's.
         if not self._try("SET SESSION max_statement_time = %s", (self._target.read_timeout,)):
             self._try("SET SESSION max_execution_time = %s", (int(self._target.read_timeout * 1000),))
 
     def _guard(self) -> None:
-        # The server refuses to write, whatever rights the user has.
+        # The server then refuses to write, whatever privileges the user has.
         self._query("SET SESSION TRANSACTION READ ONLY")
 
     def _try(self, sql: str, params: Sequence[object] = ()) -> bool:
@@ -135,7 +135,7 @@ class Database:
             with self._connection.cursor() as cursor:
                 cursor.execute(sql, tuple(params) or None)
                 return list(cursor.fetchall())
-        except Exception as exc:  # noqa: BLE001 - sorted out there
+        except Exception as exc:  # noqa: BLE001 - as above
             problem = unavailable(exc, self._target)
             if problem.passing:
                 self.close()
@@ -143,7 +143,7 @@ class Database:
 
 
 def client() -> Any:
-    """Return PyMySQL. Raises EvidenceUnavailable, with the way to install it, where it is missing."""
+    """Return PyMySQL. Raises EvidenceUnavailable, which says how to install it, if it is missing."""
     try:
         import pymysql
         import pymysql.cursors
@@ -157,7 +157,7 @@ def client() -> Any:
 
 
 def _tls(where: DatabaseTarget) -> ssl.SSLContext | None:
-    """Make the TLS context; None leaves TLS to what client and server agree on."""
+    """Make the TLS context, or return None to use TLS if client and server agree on it."""
     if not (where.ssl_ca or where.ssl_cert or where.ssl_key or where.ssl_verify is not None):
         return None
     for name in ("ssl_ca", "ssl_cert", "ssl_key"):

@@ -1,4 +1,7 @@
-"""TODO: say what this is."""
+"""Turns the errors of PyMySQL, sockets and TLS into sentences for users.
+
+Each error also counts as passing or not: a passing one may go away by itself, so it is worth reading again.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,26 @@ import ssl
 from ..errors import EvidenceUnavailable
 from .target import DatabaseTarget
 
-# By the server's error numbers (MariaDB's errmsg and MySQL's agree on these): text and whether it passes.
+# By error number, on which MariaDB and MySQL agree: the sentence, and whether the fault is passing.
 _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1040: ("the database {where} has too many connections", True),
     1203: ("the database {where} has too many connections of user {user}", True),
-    1226: ("the database {where} allows user {user} no more connections or questions for now", True),
+    1226: ("the database {where} does not allow user {user} more connections or queries for now", True),
     1044: ("access denied: user {user} may not use the database {where}", False),
     1045: (
-        "access denied: user {user} is refused by {where}, for a wrong password or a host not allowed",
+        "access denied: user {user} is refused by {where}, because of a wrong password or a host that is not allowed",
         False,
     ),
-    1698: ("access denied: user {user} is refused by {where}, for it logs in by another way", False),
+    1698: ("access denied: user {user} is refused by {where} and must authenticate by another method", False),
     1049: ("there is no database {where}", False),
-    1046: ("no database was named for {where}", False),
+    1046: ("no database is named for {where}", False),
     1053: ("the database {where} is shutting down", True),
     1047: ("the node of {where} is not ready: WSREP has not yet prepared it for use", True),
     1129: ("the database {where} has blocked this host after too many failed connections", False),
     1130: ("the database {where} does not let this host connect", False),
     1205: ("the database {where} timed out waiting for a lock", True),
     1213: ("the database {where} gave up on a deadlock", True),
-    1317: ("the question to the database {where} was interrupted", True),
+    1317: ("the query in the database {where} was interrupted", True),
     1927: ("the database {where} closed the connection", True),
     1969: ("the database {where} timed out answering within {timeout:g} s", True),
     3024: ("the database {where} timed out answering within {timeout:g} s", True),
@@ -37,15 +40,15 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
         "the database {where} accepts connections with TLS only: give the TLS options of the database",
         False,
     ),
-    1267: ("a host's name holds a character that the tables of the database {where} cannot hold", False),
+    1267: ("a host name contains a character that the tables of the database {where} cannot hold", False),
     1792: ("the database {where} refused to write in a read-only transaction", False),
 }
-# Here the server's own words name the table or column; they hold no value.
+# For these the server's own message names the table or the column, and contains no value.
 _SCHEMA = {1142: "may not read", 1143: "may not read", 1146: "lacks a table", 1054: "lacks a column"}
 
 
 def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
-    """Put any error of the client into one sentence without a secret."""
+    """Turn any error of the client into one sentence without secrets."""
     if isinstance(exc, OSError):
         return _unreachable(exc, where)
     number = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
@@ -64,12 +67,12 @@ def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
         )
     if number in _BY_NUMBER:
         text, passing = _BY_NUMBER[number]
-        said = text.format(
+        sentence = text.format(
             where=where.where, user=where.user, timeout=where.read_timeout, detail=_plain(detail, where)
         )
-        return EvidenceUnavailable(said, passing=passing)
+        return EvidenceUnavailable(sentence, passing=passing)
     if number == 0:
-        # PyMySQL's own errors and Python's: a connection in an unknown state is not used again.
+        # An error of PyMySQL or Python itself. It counts as passing so that this connection is not used again.
         return EvidenceUnavailable(
             f"the database {where.where} cannot be read ({type(exc).__name__}: {_plain(str(exc), where)})",
             passing=True,
@@ -80,29 +83,29 @@ def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
 
 
 def _schema_problem(number: int, detail: str, where: DatabaseTarget) -> EvidenceUnavailable:
-    said = _plain(detail, where)
+    message = _plain(detail, where)
     if number in (1142, 1143):
         return EvidenceUnavailable(
-            f"user {where.user} may not read all that is needed in the database {where.where}: {said}"
+            f"user {where.user} may not read all that is needed in the database {where.where}: {message}"
         )
     return EvidenceUnavailable(
         f"the database {where.where} {_SCHEMA[number]} that the service's evidence needs, "
-        f"perhaps it is of another release: {said}"
+        f"perhaps because it is of another release: {message}"
     )
 
 
 def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavailable:
-    """Of an error below the protocol: of the network, or of TLS."""
+    """Turn an error of the network or of TLS into a sentence."""
     if isinstance(cause, ssl.SSLCertVerificationError):
-        said = getattr(cause, "verify_message", "") or "verification failed"
+        reason = getattr(cause, "verify_message", "") or "verification failed"
         return EvidenceUnavailable(
-            f"no TLS connection to the database {where.where}: its certificate is not trusted ({said})"
+            f"no TLS connection to the database {where.where}: its certificate is not trusted ({reason})"
         )
     if isinstance(cause, ssl.SSLError):
-        said = str(cause.reason or type(cause).__name__).replace("_", " ").lower()
-        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {said}")
+        reason = str(cause.reason or type(cause).__name__).replace("_", " ").lower()
+        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {reason}")
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    # By its words too: before Python 3.10 a socket's time-out is no TimeoutError.
+    # The text is checked too because a socket's time-out is not a TimeoutError before Python 3.10.
     if isinstance(cause, TimeoutError) or "timed out" in why:
         return _no_answer(where)
     return EvidenceUnavailable(
@@ -118,6 +121,6 @@ def _no_answer(where: DatabaseTarget) -> EvidenceUnavailable:
 
 
 def _plain(detail: str, where: DatabaseTarget) -> str:
-    """The server's own words on one line, without the password should they ever hold it."""
-    said = " ".join(detail.split())
-    return said.replace(where.password, "***") if where.password else said
+    """Return the server's message on one line, without the password in case it contains it."""
+    message = " ".join(detail.split())
+    return message.replace(where.password, "***") if where.password else message

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Where a service's database is: SQLAlchemy URLs and the modules' options become one DatabaseTarget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import ConfigError
 
 @dataclass(frozen=True)
 class DatabaseTarget:
-    """Where a database is and how to get in. Timeouts in seconds."""
+    """Where a database is and how to log in. Time-outs are in seconds."""
 
     host: str = "localhost"
     port: int = 3306
@@ -20,24 +20,27 @@ class DatabaseTarget:
     password: str = field(default="", repr=False)
     name: str = ""
     unix_socket: str = ""
-    ssl_ca: str = ""  # files on this host, unless inherited
+    ssl_ca: str = ""  # this and the next two are files on this host, unless inherited
     ssl_cert: str = ""
     ssl_key: str = field(default="", repr=False)
-    ssl_verify: bool | None = None  # certificate and host name; None: yes with a CA, else TLS is optional
+    ssl_verify: bool | None = (
+        None  # certificate and host name; None: yes if a CA is given, else TLS is optional
+    )
     connect_timeout: float = 5.0
-    read_timeout: float = 5.0  # of each answer of the server
-    inherited: bool = False  # from the service's own files: its paths are the container's
+    read_timeout: float = 5.0  # for each answer of the server
+    inherited: bool = (
+        False  # the TLS files come from the service's own configuration: paths inside its container
+    )
 
     @property
     def where(self) -> str:
-        """How messages name it: no secret in it."""
+        """The database as messages name it, without secrets."""
         place = self.unix_socket or f"{self.host}:{self.port}"
         return f"{self.name} on {place}" if self.name else place
 
 
-# A password may hold anything but '@', a database's name anything but '?': as SQLAlchemy reads URLs.
-# What a module's option ``database`` takes: how to reach a server, and a database of it. no_log on the secrets alone:
-# on the whole it would mask the database's name wherever that appears.
+# The suboptions of the modules' option ``database``: how to reach a server, and a database on it. Only the secrets have
+# no_log, because on the whole option it would mask the database's name wherever that appears.
 SERVER_OPTIONS: dict[str, dict[str, Any]] = {
     "host": {"type": "str"},
     "port": {"type": "int"},
@@ -57,6 +60,7 @@ DATABASE_OPTIONS: dict[str, dict[str, Any]] = {
     **SERVER_OPTIONS,
 }
 
+# As SQLAlchemy parses URLs: a password may contain anything but '@', a database's name anything but '?'.
 _URL = re.compile(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://
         (?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?
@@ -71,11 +75,10 @@ _FALSE = ("0", "false", "no", "off")
 
 
 def target(url: str | None = None, *, inherited: bool = False, **parts: Any) -> DatabaseTarget:
-    """Make a target from a SQLAlchemy URL, from parts, or from both: a part that is given wins.
+    """Make a target from a SQLAlchemy URL, from parts, or from both: a given part takes precedence.
 
-    ``parts`` are the fields of DatabaseTarget; None counts as not given. ``inherited`` says that the
-    URL is the service's own, so that files it names are paths inside the container. Raises ConfigError
-    that never repeats the URL.
+    ``parts`` are fields of DatabaseTarget; None counts as not given. ``inherited`` says that the URL is the service's
+    own, so that the files it names are paths inside its container. Raises ConfigError, which never quotes the URL.
     """
     unknown = sorted(set(parts) - set(DatabaseTarget.__dataclass_fields__))
     if unknown:
@@ -92,13 +95,11 @@ def _from_url(url: str) -> dict[str, Any]:
     match = _URL.fullmatch(url.strip())
     if match is None:
         raise ConfigError(
-            "the database URL is no URL: it must read like mysql+pymysql://user:password@host:3306/name"
+            "the database URL is invalid: it must look like mysql+pymysql://user:password@host:3306/name"
         )
     dialect = match["scheme"].split("+")[0].lower()
     if dialect not in ("mysql", "mariadb"):
-        raise ConfigError(
-            f"the database URL is for {dialect}, and evidence is read from MySQL or MariaDB only"
-        )
+        raise ConfigError(f"the database URL is for {dialect}, but only MySQL and MariaDB can be read")
     plain = {
         "host": match["v6"] or match["host"],
         "port": match["port"],
@@ -114,17 +115,17 @@ def _from_url(url: str) -> dict[str, Any]:
 
 
 def _url_options(options: str) -> dict[str, Any]:
-    """Of the URL's options those that say how to reach the server; charset and the like are ours to choose."""
-    found = dict(parse_qsl(options))
-    taken: dict[str, Any] = {
-        name: found[name]
+    """Return the URL's options that say how to reach the server; we choose charset and the like ourselves."""
+    given = dict(parse_qsl(options))
+    fields: dict[str, Any] = {
+        name: given[name]
         for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "connect_timeout", "read_timeout")
-        if name in found
+        if name in given
     }
     for name in ("ssl_verify", "ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname"):
-        if name in found:
-            taken["ssl_verify"] = found[name]
-    return taken
+        if name in given:
+            fields["ssl_verify"] = given[name]
+    return fields
 
 
 def _checked(fields: dict[str, Any]) -> DatabaseTarget:

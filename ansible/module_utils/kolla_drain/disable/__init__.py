@@ -1,1 +1,1 @@
-"""Take a service out of scheduling, and put it back."""
+"""Take a Cinder or Nova service out of scheduling, and put it back."""

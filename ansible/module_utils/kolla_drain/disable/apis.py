@@ -1,19 +1,19 @@
-"""Cinder's and Nova's service APIs, reached with openstacksdk, as fence.py asks for them."""
+"""Cinder's and Nova's APIs of services, reached with openstacksdk."""
 
 from __future__ import annotations
 
-from .client import Access, ApiClient
-from .model import FenceError, Pools, Row
+from typing import Any
 
-# 3.7 tells the cluster. Not 3.49: for its backend_state the API asks the scheduler, which may be the one
-# that is stopped.
+from .client import Access, ApiClient
+from .model import DisableError, Pools, Service
+
+# 3.7 lists the cluster. Not 3.49: to list backend_state the API asks the scheduler, which may be the
+# service that is stopped.
 CINDER_VERSION = "3.7"
-# Services by id, in every cell; updates are for nova-compute alone.
+# Services by UUID, in every cell. From here on only nova-compute can be updated.
 NOVA_VERSION = "2.53"
-# The scheduler may be down while another service is fenced; cinder-api would wait for it for a minute.
+# Seconds. The scheduler may be down while another service is disabled; cinder-api would wait a minute for it.
 POOLS_TIMEOUT = 10.0
-# A living cinder-volume answers both calls at once; for a dead one cinder-api would wait for a minute, twice.
-THAW_TIMEOUT = 20.0
 
 
 class CinderApi:
@@ -24,67 +24,41 @@ class CinderApi:
     def __init__(self, access: Access) -> None:
         self._client = ApiClient(access, "block-storage", self.name, "3", CINDER_VERSION)
 
-    def rows(self, binary: str) -> list[Row]:
+    def services(self, binary: str) -> list[Service]:
         """Return every service of that binary."""
-        found = self._client.get("/os-services", binary=binary)["services"]
         return [
-            Row(
-                binary=one["binary"],
-                host=one["host"],
-                enabled=one["status"] == "enabled",
-                up=one["state"] == "up",
-                zone=one.get("zone") or "",
-                reason=one.get("disabled_reason") or "",
-                cluster=one.get("cluster") or "",
-                frozen=bool(one.get("frozen")),
-            )
-            for one in found
-            if one["binary"] == binary
+            Service(**_common(entry), cluster=entry.get("cluster") or "", frozen=bool(entry.get("frozen")))
+            for entry in self._client.get("/os-services", binary=binary)["services"]
+            if entry["binary"] == binary
         ]
 
     def pools(self) -> Pools | None:
-        """Return the backend names of each host@backend that the scheduler offers; None if it does not tell."""
+        """Return the backend names of each host@backend that the scheduler offers; None if it does not answer."""
         try:
-            found = self._client.get("/scheduler-stats/get_pools", POOLS_TIMEOUT, detail="True")["pools"]
-        except FenceError:
+            pools = self._client.get("/scheduler-stats/get_pools", POOLS_TIMEOUT, detail="True")["pools"]
+        except DisableError:
             return None
         names: dict[str, frozenset[str]] = {}
-        for pool in found:
-            host = pool["name"].partition("#")[0]
+        for pool in pools:
+            backend = pool["name"].partition("#")[0]
             name = (pool.get("capabilities") or {}).get("volume_backend_name")
-            names[host] = names.get(host, frozenset()) | (frozenset([name]) if name else frozenset())
+            names[backend] = names.get(backend, frozenset()) | (frozenset([name]) if name else frozenset())
         return names
 
-    def disable(self, row: Row, reason: str) -> None:
-        """Disable, with a reason."""
-        self._put("disable-log-reason", row, disabled_reason=reason)
+    def disable(self, service: Service, reason: str) -> None:
+        """Disable the service, with a reason."""
+        self._put("disable-log-reason", service, disabled_reason=reason)
 
-    def disable_plainly(self, row: Row) -> None:
-        """Disable, without a reason."""
-        self._put("disable", row)
+    def disable_without_reason(self, service: Service) -> None:
+        """Disable the service, without a reason."""
+        self._put("disable", service)
 
-    def enable(self, row: Row) -> None:
-        """Enable."""
-        self._put("enable", row)
+    def enable(self, service: Service) -> None:
+        """Enable the service."""
+        self._put("enable", service)
 
-    def freeze_and_thaw(self, row: Row) -> None:
-        """Freeze the backend and thaw it at once: cinder-volume then enables its row itself.
-
-        Both are calls that wait for cinder-volume (cinder/volume/manager.py). Thawed is also what could not
-        be frozen to the end, or the backend would stay read-only.
-        """
-        try:
-            self._client.put("/os-services/freeze", {"host": row.host}, THAW_TIMEOUT)
-        finally:
-            try:
-                self._client.put("/os-services/thaw", {"host": row.host}, THAW_TIMEOUT)
-            except FenceError:
-                # "frozen" stands in our reason's place now: without ours nobody could tell who it was.
-                self.disable(row, row.reason)
-                raise
-
-    def _put(self, action: str, row: Row, **more: str) -> None:
-        self._client.put(f"/os-services/{action}", {"binary": row.binary, "host": row.host, **more})
+    def _put(self, action: str, service: Service, **more: str) -> None:
+        self._client.put(f"/os-services/{action}", {"binary": service.binary, "host": service.host, **more})
 
 
 class NovaApi:
@@ -95,46 +69,44 @@ class NovaApi:
     def __init__(self, access: Access) -> None:
         self._client = ApiClient(access, "compute", self.name, "2", NOVA_VERSION)
 
-    def rows(self, binary: str) -> list[Row]:
+    def services(self, binary: str) -> list[Service]:
         """Return every service of that binary, in every cell that answers."""
-        found = self._client.get("/os-services", binary=binary)["services"]
         return [
-            Row(
-                binary=one["binary"],
-                host=one["host"],
-                enabled=one["status"] == "enabled",
-                up=one["state"] == "up",
-                id=str(one["id"]),
-                zone=one.get("zone") or "",
-                reason=one.get("disabled_reason") or "",
-                forced_down=bool(one.get("forced_down")),
-            )
-            for one in found
-            if one["binary"] == binary
+            Service(**_common(entry), id=str(entry["id"]), forced_down=bool(entry.get("forced_down")))
+            for entry in self._client.get("/os-services", binary=binary)["services"]
+            if entry["binary"] == binary
         ]
 
     def pools(self) -> Pools | None:
-        """Nova has no pools."""
+        """Return None, because Nova has no pools."""
         return None
 
-    def disable(self, row: Row, reason: str) -> None:
-        """Disable, with a reason. The API waits for nova-compute to set its trait in Placement."""
-        self._put(row, status="disabled", disabled_reason=reason)
+    def disable(self, service: Service, reason: str) -> None:
+        """Disable the service, with a reason. The API waits for nova-compute to set its trait in Placement."""
+        self._put(service, status="disabled", disabled_reason=reason)
 
-    def disable_plainly(self, row: Row) -> None:
-        """Disable, without a reason."""
-        self._put(row, status="disabled")
+    def disable_without_reason(self, service: Service) -> None:
+        """Disable the service, without a reason."""
+        self._put(service, status="disabled")
 
-    def enable(self, row: Row) -> None:
-        """Enable."""
-        self._put(row, status="enabled")
+    def enable(self, service: Service) -> None:
+        """Enable the service."""
+        self._put(service, status="enabled")
 
-    def freeze_and_thaw(self, row: Row) -> None:
-        """Nova has nothing of the kind."""
-        raise FenceError(f"{self.name} cannot freeze {row.binary}")
+    def _put(self, service: Service, **body: str) -> None:
+        self._client.put(f"/os-services/{service.id}", body)
 
-    def _put(self, row: Row, **body: str) -> None:
-        self._client.put(f"/os-services/{row.id}", body)
+
+def _common(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that both APIs list."""
+    return {
+        "binary": entry["binary"],
+        "host": entry["host"],
+        "enabled": entry["status"] == "enabled",
+        "up": entry["state"] == "up",
+        "zone": entry.get("zone") or "",
+        "reason": entry.get("disabled_reason") or "",
+    }
 
 
 def api_for(service: str, access: Access) -> CinderApi | NovaApi:

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Services as their API lists them, requests, outcomes, and the ports to the API and to the database."""
 
 from __future__ import annotations
 
@@ -9,156 +9,155 @@ from typing import Protocol
 from ..errors import KollaDrainError
 
 MARKER = "kolla-drain:"
-# Cinder's and Nova's column, and their API schemas.
+# The width of the column in Cinder and Nova, and the limit of their API schemas.
 REASON_LENGTH = 255
 
 
-class FenceError(KollaDrainError):
-    """A service cannot be fenced, unfenced or looked at."""
+class DisableError(KollaDrainError):
+    """A service cannot be disabled, enabled or looked up."""
 
 
-class NoAnswer(FenceError):
-    """The API did not answer a request; whether it took effect is not known."""
+class NoAnswer(DisableError):
+    """The API did not answer a request, so whether it took effect is unknown."""
 
 
-class NoSuchService(FenceError):
+class NoSuchService(DisableError):
     """The API lists no such service."""
 
 
 @dataclass(frozen=True)
-class Row:
+class Service:
     """One service as the API lists it."""
 
     binary: str
     host: str  # host@backend for cinder-volume
     enabled: bool
     up: bool
-    id: str = ""  # Nova's uuid; Cinder's API gives none
+    id: str = ""  # Nova's UUID; Cinder's API gives none
     zone: str = ""
     reason: str = ""  # disabled_reason
     cluster: str = ""
-    frozen: bool = False
+    frozen: bool = False  # Cinder: the API refuses to change anything on this backend
     forced_down: bool = False
 
     @property
-    def ours(self) -> bool:
-        """Whether it was us who disabled it."""
+    def name(self) -> str:
+        """The service as messages name it."""
+        return f"{self.binary} on {self.host}"
+
+    @property
+    def disabled_by_us(self) -> bool:
+        """Whether kolla-drain disabled the service."""
         return not self.enabled and self.reason.startswith(MARKER)
 
     @property
-    def half_thawed(self) -> bool:
-        """Whether a freeze went through and the thaw that should have followed did not."""
-        return self.frozen or (not self.enabled and self.reason == "frozen")
-
-    @property
-    def seat(self) -> str:
-        """How the scheduler calls its backend."""
+    def backend(self) -> str:
+        """The name by which the scheduler knows the backend."""
         return self.cluster or self.host
 
     @property
-    def living(self) -> bool:
-        """Whether it can be given work now."""
+    def available(self) -> bool:
+        """Whether the scheduler can give the service work now."""
         return self.enabled and self.up and not self.frozen and not self.forced_down
 
 
-# Pools by the seat of their backend: the names that volume types may ask for.
+# By backend: the values of volume_backend_name that its pools report.
 Pools = Mapping[str, "frozenset[str]"]
 
 
 class Api(Protocol):
-    """What is asked of Cinder or Nova. Every method raises FenceError."""
+    """Cinder's or Nova's API. Every method raises DisableError."""
 
     @property
     def name(self) -> str:
-        """How sentences call it."""
+        """The API as messages name it."""
 
-    def rows(self, binary: str) -> list[Row]:
+    def services(self, binary: str) -> list[Service]:
         """Return every service of that binary."""
 
     def pools(self) -> Pools | None:
-        """Return what the scheduler offers now; None where it has no pools or does not tell."""
+        """Return the pools that the scheduler offers now; None if it has none or does not answer."""
 
-    def disable(self, row: Row, reason: str) -> None:
-        """Disable, with a reason."""
+    def disable(self, service: Service, reason: str) -> None:
+        """Disable the service, with a reason."""
 
-    def disable_plainly(self, row: Row) -> None:
-        """Disable, without a reason."""
+    def disable_without_reason(self, service: Service) -> None:
+        """Disable the service, without a reason."""
 
-    def enable(self, row: Row) -> None:
-        """Enable."""
-
-    def freeze_and_thaw(self, row: Row) -> None:
-        """Freeze cinder-volume's backend and thaw it at once, which enables it."""
+    def enable(self, service: Service) -> None:
+        """Enable the service."""
 
 
-class SecondWay(Protocol):
-    """The service's database. Every method raises FenceError."""
+class Fallback(Protocol):
+    """The database of the services, used where the API cannot enable. Every method raises DisableError."""
 
-    def check(self, rows: Sequence[Row]) -> None:
-        """See that enabling these would be allowed; changes nothing."""
+    def check(self, services: Sequence[Service]) -> None:
+        """Check that the account may enable these services; change nothing."""
 
-    def enable(self, row: Row) -> bool:
-        """Enable the row if it is still disabled with this very reason; False if it was not."""
+    def enable(self, service: Service) -> bool:
+        """Enable the service if it is disabled with this very reason; return whether it was."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of this run."""
+class Request:
+    """The task's request."""
 
     service: str
     host: str
-    state: str  # fenced, unfenced or status
-    fence: str = "auto"
+    state: str  # disabled, enabled or status
+    disable: str = "auto"
     reason: str = ""
-    timeout: float = 30.0
-    second_way: str = "auto"
+    timeout: float = 30.0  # seconds
     ignore_missing: bool = False
     check_mode: bool = False
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, from outside."""
+    """Time, passed in so that tests need none."""
 
-    now: Callable[[], float]  # monotonic
+    now: Callable[[], float]  # monotonic seconds
     sleep: Callable[[float], None]
     utc: Callable[[], str]  # 2026-11-21T17:44:39Z
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, and what is so now."""
+    """The services before and after, and what was done."""
 
     changed: bool
-    before: tuple[Row, ...]
-    rows: tuple[Row, ...]
+    before: tuple[Service, ...]
+    services: tuple[Service, ...]
     reason: str
     method: str = ""
     undo: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
-    def fenced(self) -> bool:
-        """Whether none of them is given new work, whoever saw to that."""
-        return bool(self.rows) and not any(row.enabled for row in self.rows)
+    def disabled(self) -> bool:
+        """Whether all of the services are disabled, by whomever."""
+        return bool(self.services) and not any(service.enabled for service in self.services)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which rows to fence, and why the others not."""
+    """The services to disable, and a sentence for each of the others."""
 
-    rows: tuple[Row, ...]
+    services: tuple[Service, ...]
     refusals: tuple[str, ...] = ()
 
 
-def marker(moment: str, text: str) -> str:
-    """Return a disabled reason that says it was us, when and why; every database and API can take it."""
+def disabled_reason(moment: str, text: str) -> str:
+    """Return a disabled reason with the marker, the time and the text, which every API and database accepts."""
+    # One line, and no character beyond the three bytes of MySQL's utf8.
     plain = "".join(char if char.isprintable() and ord(char) < 0x10000 else " " for char in text)
-    return " ".join(f"{MARKER} fenced {moment} {plain}".split())[:REASON_LENGTH].rstrip()
+    return " ".join(f"{MARKER} disabled {moment} {plain}".split())[:REASON_LENGTH].rstrip()
 
 
-def rows_of(rows: Iterable[Row], host: str) -> tuple[Row, ...]:
-    """Return the rows of a host: itself, and of cinder-volume each of its backends; of host@backend that one."""
+def services_of(services: Iterable[Service], host: str) -> tuple[Service, ...]:
+    """Return the services of a host with all its backends or, for host@backend, of that backend alone."""
     return tuple(
-        row for row in rows if row.host == host or ("@" not in host and row.host.split("@")[0] == host)
+        service
+        for service in services
+        if service.host == host or ("@" not in host and service.host.split("@")[0] == host)
     )

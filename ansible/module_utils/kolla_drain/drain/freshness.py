@@ -1,58 +1,35 @@
-"""TODO: say what this is."""
+"""Judge how fresh a service and its workers are while it drains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from ..model import Heartbeat, Operation, Profile
+from ..heartbeat import Heartbeats
+from ..model import Operation, Profile
 
 
-class Pulse:
-    """A service's heartbeats over one stop. A report_count that moves is life, whatever the clocks say."""
-
-    def __init__(self, profile: Profile, service_down_time: float) -> None:
-        self.rows: tuple[Heartbeat, ...] = ()
-        self._profile = profile
-        self._limit = service_down_time
-        self._moved_at: dict[str, float] = {}
-
-    def update(self, rows: tuple[Heartbeat, ...], now: float) -> None:
-        """Take in the rows of a reading."""
-        before = {row.host: row.report_count for row in self.rows}
-        for row in rows:
-            if row.host in before and row.report_count != before[row.host]:
-                self._moved_at[row.host] = now
-        self.rows = tuple(replace(row, up=True) if self._moved_lately(row.host, now) else row for row in rows)
-
-    def beats(self, now: float) -> bool:
-        """Whether one of them was seen to move lately."""
-        return any(self._moved_lately(row.host, now) for row in self.rows)
-
-    def _moved_lately(self, host: str, now: float) -> bool:
-        return host in self._moved_at and now - self._moved_at[host] <= self._limit
-
-    def note(self, signalled: bool, now: float) -> str:
-        """What the heartbeat says of the service, judged by its profile; empty when there is none."""
-        if not self.rows:
-            return ""
-        latest = max(self._moved_at.values(), default=None)
-        if latest is not None and now - latest <= self._limit:
-            return f"moved {now - latest:.0f} s ago: it lives"
-        if signalled and not self._profile.heartbeat_while_draining:
-            return f"silent, as {self._profile.name} is from its signal on"
-        if any(row.up for row in self.rows):
-            return "up by its age"
-        return f"still for over {self._limit:g} s: it hangs, or its work does not let it beat"
+def heartbeat_note(
+    heartbeats: Heartbeats, profile: Profile, service_down_time: float, *, signalled: bool, now: float
+) -> str:
+    """Say what the heartbeat tells of the service, a clause; empty when there is none."""
+    if not heartbeats.rows:
+        return ""
+    silent = heartbeats.silent_for(now)
+    if silent is not None and silent <= service_down_time:
+        return f"moved {silent:.0f} s ago: it lives"
+    if signalled and not profile.heartbeat_while_draining:
+        return f"silent, as {profile.name} is from its signal on"
+    if heartbeats.up:
+        return "up by its age"
+    return f"still for over {service_down_time:g} s: it hangs, or its work does not let it beat"
 
 
 class Freshness:
-    """Tells dead operations by worker rows that stand still, where rows are refreshed at all.
+    """Tells dead operations from slow ones by worker rows that stand still, where rows are refreshed at all.
 
-    A service refreshes its rows if the profile says so, or if a row was seen to move twice with
-    nothing else about it changed: once can be the tail of a status change. Stock Cinder never does, so
-    there age means nothing. Standing still is measured on our own clock from one reading to the next;
-    no skew between clocks enters.
+    A service refreshes its rows if the profile says so, or if a row was seen to move twice with nothing else about it
+    changed: once can be the tail of a status change. Stock Cinder never does, so there age means nothing. Standing
+    still is measured on our own clock from one reading to the next, so that no skew between clocks enters.
     """
 
     def __init__(self, refreshes: bool, service_down_time: float) -> None:
@@ -74,11 +51,11 @@ class Freshness:
             self._last[op.key] = (op, since if same and not moved else now)
 
     def blind(self, now: float) -> None:
-        """No reading could be had: a row that nobody looked at did not stand still."""
+        """Take in that nothing could be read: a row that nobody looked at did not stand still."""
         self._last = {key: (op, now) for key, (op, _) in self._last.items()}
 
     def dead(self, now: float) -> frozenset[tuple[str, str]]:
-        """Keys of the operations whose row stood still for longer than service_down_time."""
+        """Return the keys of the operations whose row stood still for longer than service_down_time."""
         if not self.refreshes:
             return frozenset()
         return frozenset(

@@ -1,7 +1,7 @@
-"""What one stop has seen of one service: operations and how they ended, heartbeats, and when nothing could be read.
+"""Keep what one stop has seen of one service: operations and how they ended, heartbeats, and outages of the evidence.
 
-Pure bookkeeping of readings. It decides nothing and waits for nothing; times are seconds on the
-clock of the loop that feeds it.
+Pure bookkeeping of readings: it decides nothing and waits for nothing. Times are seconds on the clock of the loop that
+feeds it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from ..heartbeat import Heartbeats
 from ..model import Answer, Ending, EvidenceState, Operation, Outcome, Profile, Reading
-from .freshness import Freshness, Pulse
-from .policy import YOUNG
+from .freshness import Freshness
 
 
 class Moment(enum.IntEnum):
@@ -23,7 +23,7 @@ class Moment(enum.IntEnum):
     EXITED = 2
 
 
-class Record:
+class History:
     """The readings of one container, digested. ``note`` takes a line for the timeline."""
 
     def __init__(
@@ -31,24 +31,21 @@ class Record:
     ) -> None:
         self.reading: Reading | None = None
         self.empty_readings = 0
-        self.busy = False  # the last readable one showed something to wait for
         self.waiting_for: tuple[Operation, ...] = ()
         self.dead: frozenset[tuple[str, str]] = frozenset()
-        self.readable: set[Moment] = set()  # in which of them a reading could be had
-        self.pulse = Pulse(profile, service_down_time)
+        self.readable: set[Moment] = set()  # the moments at which a reading could be had
+        self.heartbeats = Heartbeats(service_down_time)
+        self.serving: frozenset[str] | None = None  # hosts that were up before the signal; None: not known
         self._note = note
         self._started = started
         self._limit = service_down_time
         self._freshness = Freshness(profile.refreshes_workers, service_down_time)
         self._seen: dict[tuple[str, str], Operation] = {}
         self._ended: dict[tuple[str, str], Ending] = {}
-        self._failed: dict[
-            tuple[str, str], Ending
-        ] = {}  # ended in error, as far as is known before any signal
-        self._first_seen: dict[tuple[str, str], float] = {}  # of those in flight
+        # Ended in error, as far as is known before any signal.
+        self._failed: dict[tuple[str, str], Ending] = {}
         self._late: set[tuple[str, str]] = set()  # first seen after the signal
         self._readable_at = started
-        self._quiet_since: float | None = None
         self._outage: tuple[float, str] | None = None
         self._outages: list[str] = []
 
@@ -66,32 +63,22 @@ class Record:
         """Take in what was asked before the exit and came after it: only which operations there were."""
         self._operations(reading.working, late=True)
 
-    def it_lives(self) -> None:
-        """An end that was ordered did not come about: what was seen since then may be in flight."""
-        self._late = set()
-
-    def look_anew(self) -> None:
-        """That nothing is in flight has to be seen again, as if nothing had been read."""
-        self.empty_readings = 0
-        self._quiet_since = None
-
     def somebody_had_signalled(self) -> None:
-        """It comes out that what ended in error may have done so for a signal."""
+        """Take back that operations ended in error by themselves: the signal may have been the cause."""
         self._ended.update((key, ending) for key, ending in self._failed.items() if key in self._ended)
         self._failed = {}
 
     def nobody_has_signalled(self) -> None:
-        """Nobody has so far: what ended in error did so by itself."""
+        """Settle that what has ended in error so far did so by itself."""
         self._failed = {}
 
     def nothing_was_signalled(self) -> None:
-        """A signal that was in doubt was never sent: what was read meanwhile was read before the signal."""
+        """Count the readings of a time of doubt as read before the signal, because none was sent then."""
         if Moment.SIGNALLED in self.readable:
             self.readable.add(Moment.BEFORE_SIGNAL)
 
     def _unreadable(self, reading: Reading, now: float) -> None:
         self.empty_readings = 0
-        self._quiet_since = None
         self._freshness.blind(now)
         if self._outage is None:
             self._outage = (now, reading.why)
@@ -105,20 +92,16 @@ class Record:
             self._outages.append(f"from {since - self._started:.1f} s to {now - self._started:.1f} s: {why}")
             self._outage = None
             self._note("evidence can be read again")
-        self.pulse.update(answer.reading.heartbeats, now)
+        self.heartbeats.update(answer.reading.heartbeats, now)
+        if moment is Moment.BEFORE_SIGNAL:
+            self.serving = (self.serving or frozenset()) | self.heartbeats.up
         working = answer.reading.working
         self._freshness.update(working, now)
-        self._first_seen = {op.key: self._first_seen.get(op.key, now) for op in working}
         self._operations(working, late=moment is not Moment.BEFORE_SIGNAL)
         self._endings(answer.endings, {op.key for op in working}, moment)
         self._mark_dead(self._freshness.dead(now))
         self.waiting_for = tuple(op for op in working if op.key not in self.dead)
-        self.busy = bool(self.waiting_for)
-        self.empty_readings = 0 if self.busy else self.empty_readings + 1
-        if self.busy or moment is Moment.BEFORE_SIGNAL:
-            self._quiet_since = None
-        elif self._quiet_since is None:
-            self._quiet_since = now
+        self.empty_readings = 0 if self.waiting_for else self.empty_readings + 1
 
     def _operations(self, working: Iterable[Operation], *, late: bool) -> None:
         for op in working:
@@ -153,28 +136,25 @@ class Record:
 
     # --- the end
 
-    def settle(self, answer: Answer, *, ended_frozen: bool = False) -> bool:
-        """End all that is open by a readable answer from after the exit; false when it was not asked about all.
-
-        ``ended_frozen``: what was first seen after the end has never reached the service.
-        """
-        told = {ending.operation.key: ending for ending in answer.endings}
-        if any(op.key not in told for op in self.open()):
+    def settle(self, answer: Answer) -> bool:
+        """End all that is open by a readable answer from after the exit; false if it does not cover all of them."""
+        endings = {ending.operation.key: ending for ending in answer.endings}
+        if any(op.key not in endings for op in self.open()):
             return False
         for op in self.open():
-            late = _queued if ended_frozen else _late
-            self._ended[op.key] = late(told[op.key]) if op.key in self._late else told[op.key]
+            ending = endings[op.key]
+            self._ended[op.key] = _if_queued(ending) if op.key in self._late else ending
         return True
 
     def give_up(self, fate: str) -> None:
-        """Nothing more will be learnt: what is open has an unknown end."""
+        """Mark the outcome of all that is open as unknown, because nothing more will be learnt."""
         for op in self.open():
             self._ended[op.key] = Ending(op, Outcome.UNKNOWN, op.status, fate)
 
     # --- asking
 
     def open(self) -> tuple[Operation, ...]:
-        """The operations whose end is not known yet."""
+        """Return the operations whose end is not known yet."""
         return tuple(op for key, op in self._seen.items() if key not in self._ended)
 
     @property
@@ -182,26 +162,17 @@ class Record:
         """Every operation that has ended, as far as is known."""
         return tuple(self._ended.values())
 
-    def all_young(self, now: float) -> bool:
-        """Whether all that is waited for was first seen a moment ago."""
-        return all(now - self._first_seen[op.key] < YOUNG for op in self.waiting_for)
-
     @property
     def standing(self) -> tuple[Operation, ...]:
         """States that only inform, as last seen."""
         return tuple(op for op in (self.reading.operations if self.reading else ()) if op.informs)
 
     def unread_for(self, now: float) -> float:
-        """Seconds since evidence was last readable, or since the start."""
+        """Return the seconds since evidence was last readable, or since the start."""
         return now - self._readable_at
 
-    @property
-    def quiet_for(self) -> float:
-        """Seconds between the first and the newest of the empty readings since the signal."""
-        return 0.0 if self._quiet_since is None else self._readable_at - self._quiet_since
-
     def summary(self) -> tuple[EvidenceState, str]:
-        """Whether evidence can be read, and when it could not."""
+        """Return whether evidence can be read, and when it could not."""
         if self._outage is not None:
             since, why = self._outage
             outages = [*self._outages, f"from {since - self._started:.1f} s on: {why}"]
@@ -211,8 +182,11 @@ class Record:
         return EvidenceState.OK, f"could not be read {'; '.join(self._outages)}" if self._outages else ""
 
 
-def _late(ending: Ending) -> Ending:
-    """First seen after the signal: unless its worker row says that it was taken, it may still be queued."""
+def _if_queued(ending: Ending) -> Ending:
+    """Return the ending of an operation first seen after the signal, whose request may still be in the queue.
+
+    Only a worker row says that the service had taken the request.
+    """
     if ending.outcome is Outcome.INTERRUPTED and ending.operation.claimed is not True:
         queued = ending.queued_fate or "done at the next start if its request is still queued"
         rest = "" if ending.fate == queued else f", else {ending.fate}"
@@ -221,14 +195,6 @@ def _late(ending: Ending) -> Ending:
     return ending
 
 
-def _queued(ending: Ending) -> Ending:
-    """First seen after a service was ended while frozen: its request is in the queue, or not even sent."""
-    if ending.outcome is Outcome.FINISHED:
-        return ending
-    fate = f"it came after the end: {ending.queued_fate or 'done at the next start'}"
-    return replace(ending, outcome=Outcome.QUEUED, fate=fate)
-
-
 def say(op: Operation) -> str:
-    """An operation in a timeline."""
+    """Return an operation as it stands in a timeline."""
     return f"{op.kind} {op.id} ({op.status})"

@@ -1,14 +1,179 @@
-"""TODO: say what this is."""
+"""Send the stop signal once to a process life, whatever fails, repeats, reconnects or runs side by side.
+
+A second SIGTERM kills work: oslo.service's eventlet backend drops its handlers after the first one. So the ledger keeps
+that a signal is about to be sent before it is sent, and that the engine took it afterwards. A run that finds an intent
+whose outcome nobody kept asks the engine's events; one that nobody can ever confirm counts as sent, because a signal
+that is missing costs the rest of the budget and a second one costs the work.
+"""
 
 from __future__ import annotations
 
-from ..model import Container
+import contextlib
+from dataclasses import replace
 
-# A signal whose call broke off in a run that has died may still be on its way through a slow engine: it is looked
-# for in the engine's events for this long, in seconds, before it counts as never sent.
+from ..errors import EngineAbsent, NoSuchContainer, NotRunning
+from ..model import Container, Entry
+from .context import Context
+
+# Seconds for which a signal whose call broke off in a run that has died is looked for in the engine's events before it
+# counts as never sent: it may still be on its way through a slow engine.
 DOUBT = 20.0
 
 
 def stop_signals(container: Container) -> frozenset[str]:
-    """The signals that count as a stop whoever sent them. HUP, USR1 and the like also mean other things."""
+    """Return the signals that count as a stop whoever sent them. HUP, USR1 and the like also mean other things."""
     return frozenset({"SIGTERM", "SIGINT", "SIGQUIT", container.stop_signal})
+
+
+class OneSignal:
+    """The stop signal of one container. Calls raise EngineError, LedgerError, LedgerBusy."""
+
+    def __init__(self, context: Context) -> None:
+        self.at: float | None = None  # when this process life had its signal; None: it had none
+        self.name = ""  # of the last one that is known, also of a life before
+        self.ours = False  # this run sent it, or may have
+        self._context = context
+        self._asked_engine = False  # whether this process life had been signalled before this run looked
+        self._doubt_from = context.started  # until then somebody may have been sending the signal
+        self._own_intent: float | None = None  # when this run was about to send it
+        self._cancel_intent: float | None = None  # the same of a cancelled restart, which may reach a process
+
+    def new_life(self) -> None:
+        """Forget the signal of the process life before."""
+        self.at = None
+        self._asked_engine = False
+
+    # --- what is known
+
+    def learn(self) -> bool:
+        """Return whether this process life has been signalled by anybody; in doubt it counts as signalled."""
+        context = self._context
+        entry = context.entry
+        if entry is None or self.at is not None:
+            return self.at is not None
+        current = context.ledger.read(context.container.id)
+        if current is not None and current.life == context.container.life:
+            entry = context.entry = current
+        if self._asked_engine and entry.intent is None:
+            return False  # the engine is asked again right before the signal
+        signal = self._had(entry)
+        self._asked_engine = True
+        if signal:
+            self._adopt(entry, signal)
+        return signal != ""
+
+    def _had(self, entry: Entry) -> str | None:
+        """Return the stop signal that this life has had, by the ledger, else by the engine's events.
+
+        Empty if none, None while that is in doubt.
+        """
+        if entry.signalled is not None:
+            return entry.signal
+        context = self._context
+        sent = context.engine.sent(context.container)
+        known = stop_signals(context.container)
+        if entry.intent is not None:
+            known |= {entry.signal}
+        for signal in sent.signals:
+            if signal in known:
+                return str(signal)
+        if entry.intent is None or entry.intent_wall is None:
+            return ""
+        if any(at >= entry.intent_wall for at in sent.unnamed) or sent.covers_from > entry.intent_wall:
+            return entry.signal
+        self._doubt_from = max(self._doubt_from, entry.intent)
+        if sent.pending or context.ledger.on_its_way(entry):
+            self._doubt_from = context.clock()
+        return None if context.clock() - self._doubt_from < DOUBT else ""
+
+    def _adopt(self, entry: Entry, signal: str) -> None:
+        """Keep a signal that was found, because the engine forgets its events, and report whose it was."""
+        context = self._context
+        by = "the run before" if entry.intent is not None else "somebody else"
+        if entry.intent is not None and entry.intent in (self._own_intent, self._cancel_intent):
+            by = "this run, whose call broke off"
+            self._own_intent = entry.intent
+            self.ours = context.changed = True
+        at = entry.signalled or entry.intent or context.clock()
+        # One without a sender was adopted by a run beside this one, too: nobody knows since when it was on its way.
+        if entry.intent is None or not entry.sender:
+            context.history.somebody_had_signalled()
+        if entry.signalled is None:
+            with context.ledger.held(context.container.id):
+                current = context.ledger.read(context.container.id)
+                if current is not None and current.life == entry.life:
+                    entry = current  # another run may have made its deadline longer just now
+                entry = replace(entry, intent=at, signalled=at, signal=signal)
+                context.ledger.write(entry)
+        context.entry = entry
+        self.at, self.name = at, signal
+        context.note(f"already signalled with {signal} by {by}; it is not signalled again")
+
+    # --- sending
+
+    def send(self, reason: str) -> None:
+        """Send the plan's signal, unless it comes out that this life has had one."""
+        context = self._context
+        with context.ledger.held(context.container.id):
+            entry = self._unsignalled()
+            if entry is None:
+                return
+            if entry.intent is not None:
+                context.history.nothing_was_signalled()
+            intended = context.ledger.intend(replace(entry, signal=context.plan.signal))
+            before, self._own_intent, self.ours = (self._own_intent, self.ours), intended.intent, True
+            try:
+                self._deliver(intended)
+            except (NotRunning, NoSuchContainer):
+                return  # it exited just before; the next look shows it
+            except EngineAbsent:
+                self._own_intent, self.ours = before
+                raise
+            context.history.nobody_has_signalled()
+            self.at, self.name = context.clock(), context.plan.signal
+            context.changed = context.wants_reading = True
+            context.note(f"{context.plan.signal} sent: {reason}")
+            context.entry = context.ledger.sent(intended)
+
+    def _unsignalled(self) -> Entry | None:
+        """Return the entry of this life if it has not been signalled; to be called with the lock held."""
+        context = self._context
+        entry = context.ledger.read(context.container.id)
+        if entry is None or entry.life != context.container.life:
+            entry = context.entry
+        if entry is None or self._had(entry) != "":
+            self._asked_engine = False  # the next look learns of it
+            return None
+        return entry
+
+    def _deliver(self, intended: Entry) -> None:
+        """Send what was intended; the intent is taken back if nobody was there to take the request."""
+        context = self._context
+        context.entry = intended
+        try:
+            context.engine.signal(context.container.id, intended.signal)
+        except EngineAbsent:
+            context.entry = replace(intended, intent=None, intent_wall=None, sender="")
+            context.ledger.write(context.entry)
+            raise
+
+    def cancel_restart(self, reason: str) -> None:
+        """Stop the engine from starting the container again; no process runs that could take the signal."""
+        context = self._context
+        with context.ledger.held(context.container.id):
+            entry = context.ledger.read(context.container.id) or context.entry
+            if entry is None or entry.life != context.container.life or self._cancel_is_on_its_way(entry):
+                return
+            # In the ledger, because the call may come late and reach the life that the restart begins.
+            context.note(f"restart cancelled: {reason}")
+            context.changed = True
+            signal = context.container.stop_signal or "SIGTERM"
+            intended = context.ledger.intend(replace(entry, signal=signal, signalled=None))
+            self._cancel_intent = intended.intent
+            with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look shows it
+                self._deliver(intended)
+
+    def _cancel_is_on_its_way(self, entry: Entry) -> bool:
+        """Return whether an earlier call to cancel may still come, and then reach the life that the restart begins."""
+        waits = entry.intent is not None and entry.signalled is None
+        return waits and entry.intent is not None and self._context.clock() - entry.intent < DOUBT

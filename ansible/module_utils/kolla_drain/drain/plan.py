@@ -1,10 +1,10 @@
-"""TODO: say what this is."""
+"""Divide the budget of one stop, and choose its signal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model import Exit, Profile, Quiesce, StopRequest
+from ..model import NO_PROFILE, Profile, Quiesce, StopRequest
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,6 @@ class Plan:
     quiesce: float  # at most this much of it before the signal; 0: the signal goes out at once
     drain: float  # at least this much of it after the signal
     reason: str
-    exit: Exit = Exit.SIGNAL  # how it is ended once nothing is in flight
 
 
 def plan(
@@ -27,35 +26,25 @@ def plan(
 ) -> Plan:
     """Choose the signal and divide the budget.
 
-    ``stop_signal`` is the container's own (Config.StopSignal); ``manager_shutdown_timeout`` is the
-    service's, in seconds, where its configuration is known.
+    ``stop_signal`` is the container's own (Config.StopSignal); ``manager_shutdown_timeout`` is the service's, in
+    seconds, where its configuration is known.
     """
     signal = request.signal or profile.signal or stop_signal or "SIGTERM"
     timeout = request.timeout
-    wanted = {Quiesce.AUTO: profile.quiesce, Quiesce.ALWAYS: True, Quiesce.NEVER: False}[request.quiesce]
-    if not wanted or profile.name == "none":
-        why = {
-            Quiesce.AUTO: "the profile needs no quiesce",
-            Quiesce.ALWAYS: "there is no evidence to quiesce by",
-            Quiesce.NEVER: "quiesce is set to never",
-        }[request.quiesce]
-        if profile.name == "none":
-            why = "there is no evidence to quiesce by"
-        return Plan(signal, timeout, 0.0, timeout, f"the signal goes out at once: {why}")
+    why_not = _why_no_quiesce(request.quiesce, profile)
+    if why_not:
+        return Plan(signal, timeout, 0.0, timeout, f"the signal goes out at once: {why_not}")
     if not profile.keeps_work:
-        # FACTS TESTBED: native threads drop everything at SIGTERM, and cinder-backup exits between its
-        # hops. A signal while work is in flight is then no better than the SIGKILL at the deadline.
-        return Plan(
-            signal,
-            timeout,
-            timeout,
-            0.0,
+        # Seen on a real Cinder: on native threads every operation in flight is dropped at SIGTERM (exit 0 within 6 s),
+        # and cinder-backup exits between the hops of a backup. A signal while work is in flight is then no better
+        # than the SIGKILL at the deadline.
+        reason = (
             "the signal waits for the work: this service drops work in flight when it is signalled, "
-            "so no part of the budget is kept for a drain with work in it",
-            _way(request, profile),
+            "so no part of the budget is kept for a drain with work in it"
         )
+        return Plan(signal, timeout, timeout, 0.0, reason)
     if profile.manager_shutdown_counts and manager_shutdown_timeout is not None:
-        # FACTS 4: Nova 33 sleeps its manager_shutdown_timeout even when idle; less would always end in SIGKILL.
+        # Nova 33 sleeps for its whole manager_shutdown_timeout even when idle; less would always end in SIGKILL.
         drain = min(manager_shutdown_timeout + profile.exit_seconds, timeout)
         why = f"its manager_shutdown_timeout of {manager_shutdown_timeout:g} s and {profile.exit_seconds:g} s to exit"
     else:
@@ -63,12 +52,16 @@ def plan(
         why = f"an idle {profile.name} takes up to {profile.exit_seconds:g} s to exit"
         if drain < profile.exit_seconds:
             why += ", and never more than half of the budget"
-    reason = f"the last {drain:g} s are kept for the drain: {why}"
-    return Plan(signal, timeout, timeout - drain, drain, reason, _way(request, profile))
+    return Plan(
+        signal, timeout, timeout - drain, drain, f"the last {drain:g} s are kept for the drain: {why}"
+    )
 
 
-def _way(request: StopRequest, profile: Profile) -> Exit:
-    """How it is ended once nothing is in flight; a freeze proves that only where its evidence can show it."""
-    if not profile.freezable:
-        return Exit.SIGNAL
-    return profile.exit if request.exit is Exit.AUTO else request.exit
+def _why_no_quiesce(quiesce: Quiesce, profile: Profile) -> str:
+    if quiesce is Quiesce.NEVER:
+        return "quiesce is set to never"
+    if profile.name == NO_PROFILE.name:
+        return "there is no evidence to quiesce by"
+    if quiesce is Quiesce.AUTO and not profile.quiesce:
+        return "the profile needs no quiesce"
+    return ""

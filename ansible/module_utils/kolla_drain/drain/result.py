@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""What goes into the stop of one container, and what it comes to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ..model import (
     Container,
     Ending,
     EvidenceState,
-    Exit,
     Finding,
     Heartbeat,
     Operation,
@@ -28,9 +27,14 @@ class Target:
     request: StopRequest
     profile: Profile
     plan: Plan
-    service_down_time: float = 60.0
+    service_down_time: float = 60.0  # seconds
     evidence_missing: str = ""  # why its evidence cannot even be asked for; empty when it can
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is evidence to ask for."""
+        return self.profile.name != NO_PROFILE.name and not self.evidence_missing
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,6 @@ class StopResult:
     changed: bool = False
     joined: bool = False
     signal: str = ""  # the stop signal that this process life has had
-    exit: Exit | None = None  # how it was ended by this stop; None where it was not, or nobody knows
-    freezes: int = 0
     exit_code: int | None = None
     oom_killed: bool = False
     quiesced: float | None = None
@@ -65,6 +67,7 @@ class StopResult:
     dead: frozenset[tuple[str, str]] = frozenset()
     heartbeats: tuple[Heartbeat, ...] = ()
     heartbeat_note: str = ""
+    serving: frozenset[str] | None = None  # hosts whose heartbeat was up before the signal; None: not known
     evidence: EvidenceState = EvidenceState.NONE
     evidence_why: str = ""
     findings: tuple[Finding, ...] = ()

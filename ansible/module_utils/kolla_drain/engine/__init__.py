@@ -1,1 +1,1 @@
-"""What is asked of a container engine; one file an engine."""
+"""Container engines: one port that the core talks to, and an adapter for each engine."""

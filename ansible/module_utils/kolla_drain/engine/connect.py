@@ -1,4 +1,4 @@
-"""Which container engine a run talks to."""
+"""Connect to the container engine of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAMES = ("docker", "podman")
 
 
 def connect(name: str, client_timeout: int = 120) -> Engine:
-    """The engine of this name. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
+    """Return the engine of this name; ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
     if name == "docker":
         from .docker import DockerEngine
 

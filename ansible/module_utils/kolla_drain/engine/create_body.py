@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""The body of an engine's create call, of a wanted container. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 from ..container.spec import ASKED_LABEL, ONE_OFF_LABEL, ContainerSpec, Healthcheck, Image
 from ..container.spelling import ENGINE_NAMES
 
-# --- the body of a create call
-
 
 def create_body(spec: ContainerSpec, image: Image, extra_labels: Mapping[str, str]) -> dict[str, Any]:
-    """What the engine is asked for. StopSignal and StopTimeout are always said: a plain stop is graceful, too."""
+    """Return the body. StopSignal and StopTimeout are always set, so that the engine's plain stop is graceful, too."""
     own = {ASKED_LABEL: spec.asked, **({ONE_OFF_LABEL: "true"} if spec.one_off else {})}
     body: dict[str, Any] = {
         "Image": spec.image,
@@ -51,7 +49,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         ],
         **{ENGINE_NAMES[key]: value for key, value in spec.dimensions.items()},
     }
-    if spec.one_off:  # its output is read back, whatever the engine's own log driver is
+    if spec.one_off:  # its output is read back, whatever log driver the engine is set to
         host["LogConfig"] = {"Type": "json-file", "Config": {}}
     return host
 

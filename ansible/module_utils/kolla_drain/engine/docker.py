@@ -1,7 +1,7 @@
 """The Docker Engine, through the docker SDK's low-level client.
 
-The observed state of the container decides, never the error of a call: a signal whose answer was
-lost may have been delivered (FACTS E7, E8).
+The observed state of the container decides, never the error of a call: a signal whose answer was lost may have been
+delivered, and a SIGKILL that Docker took may have had no effect, as on a process that waits for a device.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus, Sent
 from ..signals import signal_name
-from .common import PATIENT, QUICK, SHORT_ID, ActingEngine, EventWatcher, start
+from .common import PATIENT, QUICK, CommonEngine, EventWatcher, is_called, start
 from .inspected import described, epoch
 from .port import Maker
 from .resources import EngineMaker
@@ -32,14 +32,14 @@ try:
 except ImportError as exc:
     IMPORT_ERROR = exc
 
-# What the SDK's error says when nobody took the request.
+# In the SDK's error when nobody took the request.
 _NOT_SENT = ("Permission denied", "Connection refused", "No such file or directory")
 
-# What the engine says when it lives and its container runtime does not, as while containerd restarts.
+# In the engine's error when its container runtime does not answer, as while containerd restarts.
 _RUNTIME_SILENT = ("containerd", "transport", "unavailable", "context deadline exceeded")
 
 
-class DockerEngine(ActingEngine):
+class DockerEngine(CommonEngine):
     """One Docker Engine. ``client_timeout`` (seconds) is for calls that may take long, such as remove."""
 
     command = "docker"
@@ -52,70 +52,64 @@ class DockerEngine(ActingEngine):
         self._version = self._quick.api_version
 
     def connect(self, timeout: int) -> Any:
-        """A client of its own; once the version is known this talks to nobody yet."""
+        """Return a new client. Only the first one, which asks for the engine's version, makes a connection."""
         with translated():
             return docker.APIClient(**docker.utils.kwargs_from_env(), version=self._version, timeout=timeout)
 
     def no_answer(self, why: str) -> str:
-        """The sentence for an engine that is silent."""
+        """Return the sentence for an engine that does not answer."""
         return _no_answer(why)
 
     def maker(self) -> Maker:
-        """What makes containers, images and volumes on this engine."""
+        """Return what makes containers, images and volumes on this engine."""
         return EngineMaker(self.connect(QUICK), self.connect(self._client_timeout), translated)
 
     # --- looking
 
     def inspect(self, name: str) -> Container | None:
-        """Look at a container by its name or id; None when there is none. Raises EngineError."""
+        """Return the container of this name or id, None when there is none. Raises EngineError."""
         try:
-            found = self._found(name)
+            inspection = self._inspection(name)
         except NoSuchContainer:
             return None
-        return _container(found)
+        return described(inspection, ContainerStatus(inspection["State"]["Status"]))
 
     def everything(self) -> dict[str, dict[str, str]]:
-        """The labels of every container by its name, whether it runs or not. Raises EngineError."""
+        """Return the labels of every container by its name, whether it runs or not. Raises EngineError."""
         with translated():
-            found = self._quick.containers(all=True)
-        # Of a container that is being removed no name is left; one that is linked to has names like /web/db, too.
-        names = ((one, name.lstrip("/")) for one in found for name in one.get("Names") or [])
-        return {name: dict(one.get("Labels") or {}) for one, name in names if "/" not in name}
+            listed = self._quick.containers(all=True)
+        # A container that is being removed has no name left; a linked one has a second one such as /web/db.
+        names = (
+            (container, name.lstrip("/")) for container in listed for name in container.get("Names") or []
+        )
+        return {name: dict(container.get("Labels") or {}) for container, name in names if "/" not in name}
 
     def state(self, name: str) -> dict[str, Any]:
-        """State as the engine gives it. Raises NoSuchContainer."""
-        return dict(self._found(name)["State"])
+        """Return State as the engine gives it. Raises NoSuchContainer."""
+        return dict(self._inspection(name)["State"])
 
-    def _found(self, name: str) -> dict[str, Any]:
+    def _inspection(self, name: str) -> dict[str, Any]:
         with translated():
-            found: dict[str, Any] = self._quick.inspect_container(name)
-        # The engine takes the first letters of an id for the whole: "ca" might be anybody's.
-        of_id = len(name) >= SHORT_ID and found["Id"].startswith(name)
-        if found["Name"].lstrip("/") != name and not of_id:
+            inspection: dict[str, Any] = self._quick.inspect_container(name)
+        if not is_called(name, inspection["Id"], inspection["Name"].lstrip("/")):
             raise NoSuchContainer(f"The engine has no container of the name {name}.")
-        return found
+        return inspection
 
     def sent(self, container: Container) -> Sent:
-        """Signals that the engine sent to this process life, from its memory of the latest 256 events."""
+        """Return the signals of this process life, as far as they are among the 256 events that Docker remembers."""
         sent: Sent = self.answer(start(lambda: self._sent(container)))
         return replace(sent, pending=self.pending(container.id))
 
     def _sent(self, container: Container) -> Sent:
         since, names, oldest = epoch(container.started_at), [], time.time()
-        paused = killed_frozen = False
         with translated():
             for event in self.connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
                 at = event.get("timeNano", 0) / 1e9
                 oldest = min(oldest, at)
                 ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
-                if not ours or at < since:
-                    continue
-                action = event.get("Action")
-                paused = action == "pause" or (paused and action != "unpause")
-                if action == "kill":
+                if ours and at >= since and event.get("Action") == "kill":
                     names.append(signal_name(event["Actor"]["Attributes"].get("signal", "")))
-                    killed_frozen = paused and names[-1] == "SIGKILL"
-        return Sent(tuple(names), oldest, killed_frozen=killed_frozen)
+        return Sent(tuple(names), oldest)
 
     # --- acting
 
@@ -123,73 +117,71 @@ class DockerEngine(ActingEngine):
         with translated():
             self.connect(PATIENT).kill(container_id, signal)
 
-    def _pause(self, container_id: str) -> None:
-        with translated():
-            self._quick.pause(container_id)
-
     def _unpause(self, container_id: str) -> None:
         with translated():
             self._quick.unpause(container_id)
 
     def start(self, container_id: str) -> None:
-        """Start an existing container; one that runs is left as it is. Raises EngineError."""
+        """Start an existing container; one that runs is left alone. Raises EngineError."""
         with translated():
             self.connect(self._client_timeout).start(container_id)
 
     def stop(self, container_id: str, timeout: int) -> None:
-        """The engine's plain stop: StopSignal, ``timeout`` seconds, SIGKILL.
+        """Stop with the engine's plain stop: StopSignal, ``timeout`` seconds, SIGKILL. Raises EngineError.
 
-        The client waits for all of it (FACTS E8), and a lost answer is not retried: that would signal twice.
+        The SDK adds ``timeout`` to its own, so it waits for all of that. A lost answer is not retried, because Docker
+        goes on with a stop whose client is gone, and a second one would signal again.
         """
         with translated():
             self.connect(self._client_timeout).stop(container_id, timeout=timeout)
 
     def rename(self, container_id: str, name: str) -> None:
-        """Give a container another name. Raises EngineError where that name is taken."""
+        """Rename a container. Raises EngineError when the name is taken."""
         with translated():
             self._quick.rename(container_id, name)
 
     def set_restart_policy(self, container_id: str, policy: str, retries: int = 0) -> None:
-        """Say what the engine does when its process ends, from now on. Raises EngineError."""
+        """Set what the engine does when the container's process ends. Raises EngineError."""
         wanted = {"Name": policy or "no", "MaximumRetryCount": retries}
         with translated():
             self._quick.update_container(container_id, restart_policy=wanted)
 
     def remove(self, container_id: str) -> None:
-        """Remove a container that does not run, its named volumes stay. Raises EngineError."""
+        """Remove a container that does not run; its volumes stay. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer), translated():
             self.connect(self._client_timeout).remove_container(container_id)
 
     def watch(self, container_ids: list[str], wake: Callable[[], None]) -> EventWatcher:
-        """Call ``wake`` as soon as one of the containers ends, from a thread, until the watcher is closed."""
+        """Call ``wake`` from a thread as soon as one of the containers ends, until the watcher is closed."""
         filters = {"type": ["container"], "container": container_ids, "event": ["die", "destroy", "start"]}
 
         def events() -> Iterable[Any]:
             with translated():
-                return _heard(self.connect(QUICK).events(filters=filters, decode=True))
+                return _stream(self.connect(QUICK).events(filters=filters, decode=True))
 
         return EventWatcher(events, wake)
 
 
-def _heard(events: Iterable[Any]) -> Iterator[Any]:
+def _stream(events: Iterable[Any]) -> Iterator[Any]:
+    """Yield events, translating errors also of a stream that breaks long after the call."""
     with translated():
         yield from events
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the SDK raises into typed errors, each a sentence."""
+    """Turn the SDK's exceptions into typed errors, each with a sentence."""
     try:
         yield
     except docker.errors.NotFound as exc:
         raise NoSuchContainer(f"The engine has no such container: {exc.explanation or exc}.") from exc
     except docker.errors.APIError as exc:
-        said = str(exc.explanation or exc).strip().rstrip(".")
-        if exc.status_code == 409 or "is not running" in said or "is not paused" in said:
-            raise NotRunning(f"The engine refused: {said}.") from exc
-        if (exc.status_code or 0) >= 500 and any(words in said for words in _RUNTIME_SILENT):
-            raise EngineUnreachable(f"The Docker Engine does not reach its containers: {said}.") from exc
-        raise EngineError(f"The Docker Engine refused: {said}.") from exc
+        reason = str(exc.explanation or exc).strip().rstrip(".")
+        if exc.status_code == 409 or "is not running" in reason or "is not paused" in reason:
+            raise NotRunning(f"The engine refused: {reason}.") from exc
+        if (exc.status_code or 0) >= 500 and any(words in reason for words in _RUNTIME_SILENT):
+            raise EngineUnreachable(f"The Docker Engine does not reach its containers: {reason}.") from exc
+        raise EngineError(f"The Docker Engine refused: {reason}.") from exc
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as exc:
         text = str(exc)
         if "Not supported URL scheme" in text:
@@ -210,7 +202,3 @@ def _no_answer(why: str) -> str:
         f"The Docker Engine does not answer ({why}); see that it runs on this host "
         "(systemctl status docker) and that this user may talk to it (become: true)."
     )
-
-
-def _container(found: dict[str, Any]) -> Container:
-    return described(found, ContainerStatus(found["State"]["Status"]))

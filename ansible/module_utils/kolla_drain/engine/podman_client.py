@@ -1,75 +1,102 @@
-"""TODO: say what this is."""
+"""Requests to podman's service by podman-py's client, whose exceptions become typed errors."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from .common import QUICK, is_called
 
 try:
     import podman.errors
     import requests.exceptions
+    from podman.api.client import APIClient
 
     IMPORT_ERROR: ImportError | None = None
 except ImportError as exc:
     IMPORT_ERROR = exc
 
-SOCKET = "unix:///run/podman/podman.sock"
+_SOCKET = "unix:///run/podman/podman.sock"
 
-# The oldest version of its interface in which all that is asked here is found.
-VERSION = "4.0.0"
+# The oldest version of podman's interface that has all the requests made here.
+_VERSION = "4.0.0"
 
-# Podman refuses with this whatever a container's state does not allow.
+# In podman's refusal of whatever a container's state does not allow.
 _WRONG_STATE = ("container state improper", "not running", "not paused")
 
 _GONE = "no such container"
 
 
-def heard(pieces: Iterable[Any]) -> Iterator[Any]:
-    """What comes over a stream, which may break off long after the call. Raises EngineError."""
+def call(method: str, path: str, *, timeout: Any = QUICK, compatible: bool = False, **options: Any) -> Any:
+    """Make one request on a connection of its own and return the response. Raises EngineError or a subclass.
+
+    ``compatible`` asks Docker's interface, which podman's service speaks as well.
+    """
+    with translated():
+        client = APIClient(_address(), version=_VERSION, timeout=QUICK)
+        if "json" in options:
+            options["data"] = json.dumps(options.pop("json"))
+            options["headers"] = {**options.get("headers", {}), "Content-Type": "application/json"}
+        response = getattr(client, method)(path, timeout=timeout, compatible=compatible, **options)
+        response.raise_for_status()
+        return response
+
+
+def inspection(name: str) -> dict[str, Any]:
+    """Return ``podman inspect`` of a container's name or id. Raises NoSuchContainer, EngineError."""
+    shown: dict[str, Any] = call("get", f"/containers/{name}/json").json()
+    if not is_called(name, shown["Id"], shown["Name"]):
+        raise NoSuchContainer(f"Podman has no container of the name {name}.")
+    return shown
+
+
+def stream(pieces: Iterable[Any]) -> Iterator[Any]:
+    """Yield the pieces of a response, which may break off long after the call. Raises EngineError."""
     with translated():
         yield from pieces
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn what podman-py raises into typed errors, each a sentence."""
+    """Turn podman-py's exceptions into typed errors, each with a sentence."""
     try:
         yield
     except podman.errors.NotFound as exc:
-        raise NoSuchContainer(f"Podman has none of that name: {_said(exc)}.") from exc
+        raise NoSuchContainer(f"Podman has none of that name: {_reason(exc)}.") from exc
     except podman.errors.APIError as exc:
-        if exc.response is None:  # the client's own: nobody answered
-            raise _silent(exc) from exc
-        said = _said(exc)
-        if _GONE in said:  # also with 500, where it went while the call was under way
-            raise NoSuchContainer(f"Podman has none of that name: {said}.") from exc
-        if exc.status_code == 409 or any(words in said for words in _WRONG_STATE):
-            raise NotRunning(f"Podman refused: {said}.") from exc
-        raise EngineError(f"Podman refused: {said}.") from exc
+        if exc.response is None:  # raised by the client: nobody answered
+            raise silence(exc) from exc
+        reason = _reason(exc)
+        if _GONE in reason:  # with status 500 when it was removed while the call was under way
+            raise NoSuchContainer(f"Podman has none of that name: {reason}.") from exc
+        if exc.status_code == 409 or any(words in reason for words in _WRONG_STATE):
+            raise NotRunning(f"Podman refused: {reason}.") from exc
+        raise EngineError(f"Podman refused: {reason}.") from exc
     except (podman.errors.PodmanError, requests.exceptions.RequestException, OSError, ValueError) as exc:
-        raise _silent(exc) from exc
+        raise silence(exc) from exc
 
 
-def _said(exc: Any) -> str:
+def _reason(exc: Any) -> str:
     return str(exc.explanation or exc).strip().rstrip(".")
 
 
-def _silent(exc: BaseException) -> EngineUnreachable:
-    told = list(_causes(exc))
-    for one in told:
-        if isinstance(one, (FileNotFoundError, ConnectionRefusedError, PermissionError)):
-            return EngineAbsent(no_answer(str(one.strerror).lower()))
-    timed_out = any(isinstance(one, (TimeoutError, requests.exceptions.Timeout)) for one in told)
-    why = "it timed out" if timed_out else str(told[-1]).partition("\n")[0][:200] or type(exc).__name__
+def silence(exc: BaseException) -> EngineUnreachable:
+    """Return the typed error for an exception that means that nobody answered."""
+    causes = list(_causes(exc))
+    for cause in causes:
+        if isinstance(cause, (FileNotFoundError, ConnectionRefusedError, PermissionError)):
+            return EngineAbsent(no_answer(str(cause.strerror).lower()))
+    timed_out = any(isinstance(cause, (TimeoutError, requests.exceptions.Timeout)) for cause in causes)
+    why = "it timed out" if timed_out else str(causes[-1]).partition("\n")[0][:200] or type(exc).__name__
     return EngineUnreachable(no_answer(why))
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised for, the first cause last."""
+    """Yield an exception and what caused it, the root cause last."""
     seen: set[int] = set()
     while exc is not None and id(exc) not in seen:
         seen.add(id(exc))
@@ -78,8 +105,12 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
 
 
 def no_answer(why: str) -> str:
-    where = os.environ.get("CONTAINER_HOST") or SOCKET
+    """Return the sentence for a service that does not answer."""
     return (
-        f"Podman's service does not answer at {where} ({why}); start it (systemctl enable --now podman.socket) and "
-        "see that this user may talk to it (become: true)."
+        f"Podman's service does not answer at {_address()} ({why}); start it (systemctl enable --now podman.socket) "
+        "and see that this user may talk to it (become: true)."
     )
+
+
+def _address() -> str:
+    return os.environ.get("CONTAINER_HOST") or _SOCKET

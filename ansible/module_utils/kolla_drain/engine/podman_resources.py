@@ -1,7 +1,7 @@
-"""Containers, images and volumes of podman: made, found, removed.
+"""Make, find and remove containers, images and volumes of podman.
 
-Its service also speaks Docker's interface. Containers are asked for in that form, so that a container is described in
-one way for both engines; and they are looked at in podman's own, which tells more, and is put into Docker's words here.
+Podman's service speaks Docker's interface, too. Containers are created through that, so that one description of a
+container serves both engines. They are inspected through podman's own, which shows more, and put into Docker's words.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from ..container.spec import ASKED_LABEL, ContainerSpec, Found, Healthcheck, Image
 from .common import PATIENT, QUICK
 from .create_body import create_body
-from .podman import PodmanEngine
-from .podman_client import heard
+from .image_reference import ImageReference
+from .podman_client import call, inspection, stream
 from .resources import EngineMaker
 
-# What podman gives every container by itself.
+# Settings that podman gives every container by itself.
 _GIVEN = {
     "environment": frozenset(("PATH", "TERM", "HOME", "HOSTNAME", "container")),
     "cap_add": frozenset(("CAP_AUDIT_WRITE",)),
@@ -36,13 +36,12 @@ _NO_NAME = re.compile(r"[0-9a-f]{64}")
 class PodmanMaker(EngineMaker):
     """Makes things on podman. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
 
-    def __init__(self, engine: PodmanEngine, client_timeout: int = 120) -> None:
-        super().__init__(_Calls(engine, QUICK), _Calls(engine, client_timeout), contextlib.nullcontext)
-        self._podman = engine
+    def __init__(self, client_timeout: int = 120) -> None:
+        super().__init__(_Client(QUICK), _Client(client_timeout), contextlib.nullcontext)
 
     def found(self, container_id: str) -> Found:
-        """All that podman tells of a container, in Docker's words, with the image that it was made from."""
-        inspected = in_dockers_words(self._podman.found(container_id))
+        """Return podman's inspection of a container in Docker's words and the image that it was made from."""
+        inspected = in_dockers_words(inspection(container_id))
         asked = _asked(inspected["Config"]).get("ulimits") or ()
         given = {**_GIVEN, "ulimits": _GIVEN["ulimits"].difference(asked)}
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
@@ -55,20 +54,19 @@ class PodmanMaker(EngineMaker):
                 "mem_limit."
             )
         if not spec.privileged:
-            # Kolla's images start by sudo, which cannot do without it; podman's default set may lack it.
+            # Kolla's images start with sudo, which needs CAP_AUDIT_WRITE; podman's default set may lack it.
             body["HostConfig"]["CapAdd"] = sorted({*spec.cap_add, *_GIVEN["cap_add"]})
         return body
 
 
-class _Calls:
-    """The calls of the docker SDK's client that a maker makes, by podman-py."""
+class _Client:
+    """The methods of the docker SDK's client that a maker calls, by podman-py. ``timeout`` is in seconds."""
 
-    def __init__(self, engine: PodmanEngine, timeout: int) -> None:
-        self._engine = engine
+    def __init__(self, timeout: int) -> None:
         self._timeout = timeout
 
-    def _call(self, method: str, path: str, **more: Any) -> Any:
-        return self._engine.call(method, path, timeout=self._timeout, **more)
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        return call(method, path, timeout=self._timeout, **options)
 
     def containers(self, *, filters: Mapping[str, str] | None = None, **params: Any) -> Any:
         if filters:
@@ -94,10 +92,10 @@ class _Calls:
         return self._call("get", f"/exec/{job}/json").json()
 
     def logs(self, container_id: str, **params: Any) -> Iterator[bytes]:
-        """What it wrote, without the header of eight bytes before each piece; for one stream alone."""
+        """Yield the output of one stream, without the header of eight bytes before each piece."""
         response = self._call("get", f"/containers/{container_id}/logs", params=params, stream=True)
         rest = b""
-        for piece in heard(response.iter_content(65536)):
+        for piece in stream(response.iter_content(65536)):
             rest += piece
             while len(rest) >= 8 and len(rest) >= 8 + int.from_bytes(rest[4:8], "big"):
                 length = 8 + int.from_bytes(rest[4:8], "big")
@@ -105,12 +103,12 @@ class _Calls:
                 rest = rest[length:]
 
     def inspect_image(self, reference: str) -> Any:
-        found = self._call("get", f"/images/{reference}/json").json()
+        image = self._call("get", f"/images/{reference}/json").json()
         config = {
-            **(found.get("Config") or {}),
-            "Healthcheck": found.get("HealthCheck") or found.get("Healthcheck"),
+            **(image.get("Config") or {}),
+            "Healthcheck": image.get("HealthCheck") or image.get("Healthcheck"),
         }
-        return {**found, "Id": _with_kind(found["Id"]), "Config": config}
+        return {**image, "Id": _with_kind(image["Id"]), "Config": config}
 
     def remove_image(self, reference: str) -> None:
         self._call("delete", f"/images/{reference}")
@@ -122,14 +120,11 @@ class _Calls:
         if auth_config:
             login = json.dumps({"username": auth_config["username"], "password": auth_config["password"]})
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login.encode()).decode()
-        separator = "@" if tag.startswith("sha256:") else ":"
-        params = {"reference": f"{repository}{separator}{tag}", "policy": "always"}
-        # Podman says nothing while a layer comes, however long that takes.
+        params = {"reference": str(ImageReference(repository, tag)), "policy": "always"}
+        # Podman sends nothing while it downloads a layer, however long that takes.
         patience = (QUICK, PATIENT)
-        response = self._engine.call(
-            "post", "/images/pull", params=params, headers=headers, stream=True, timeout=patience
-        )
-        for line in heard(response.iter_lines()):
+        response = call("post", "/images/pull", params=params, headers=headers, stream=True, timeout=patience)
+        for line in stream(response.iter_lines()):
             if line:
                 yield json.loads(line)
 
@@ -144,7 +139,7 @@ class _Calls:
 
 
 def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
-    """``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
+    """Return ``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     if isinstance(config.get("Entrypoint"), str):
         config["Entrypoint"] = shlex.split(config["Entrypoint"])
@@ -165,7 +160,7 @@ def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
     host["CgroupnsMode"] = host.get("CgroupMode") or ""
     host["PidMode"] = "" if host.get("PidMode") == "private" else host.get("PidMode") or ""
     host["IpcMode"] = _ipc(config, host.get("IpcMode") or "")
-    if _asked(config).get("memswap_limit") == -1:  # dropped at its making
+    if _asked(config).get("memswap_limit") == -1:  # podman dropped it when it made the container
         host["MemorySwap"] = -1
     host["CapAdd"] = _asked(config).get("cap_add") or host.get("CapAdd")
     return {**inspected, "Image": _with_kind(inspected["Image"]), "Config": config, "HostConfig": host}
@@ -184,13 +179,13 @@ def _words(options: str, without: frozenset[str]) -> str:
     return ",".join(word for word in options.split(",") if word not in without)
 
 
-def _ipc(config: Mapping[str, Any], told: str) -> str:
-    """Podman 4.3 says shareable of every container: then it is what was asked for."""
-    return str(_asked(config).get("ipc_mode") or "") if told == "shareable" else told
+def _ipc(config: Mapping[str, Any], shown: str) -> str:
+    """Return the mode that was asked for where podman shows shareable, which 4.3 does of every container."""
+    return str(_asked(config).get("ipc_mode") or "") if shown == "shareable" else shown
 
 
 def _asked(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was asked for when it was made, where podman shows it in another way."""
+    """Return what was asked for when the container was created, where podman shows that in another way."""
     try:
         asked = json.loads((config.get("Labels") or {}).get(ASKED_LABEL) or "{}")
     except ValueError:

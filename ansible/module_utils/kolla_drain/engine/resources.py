@@ -1,4 +1,4 @@
-"""Containers, images and volumes of an engine: made, found, removed, by the calls of the docker SDK's client."""
+"""Make, find and remove containers, images and volumes of an engine, by the calls of the docker SDK's client."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..container.spec import ContainerSpec, Found, Image, Login
 from ..errors import EngineError, NoSuchContainer, NotRunning, Refused
 from ..masking import MASK
 from .create_body import create_body
-from .inspected import full_reference
+from .image_reference import ImageReference, registry_host
 
-# Kolla's own tools find its volumes by it.
+# Kolla's own tools find its volumes by this label.
 VOLUME_LABELS = {"kolla_managed": "true"}
 
-# Of each output of a one-off container the last so many bytes are returned.
+# Bytes returned of the end of each output of a one-off container.
 OUTPUT = 256 * 1024
 
 _NOT_THERE = ("not found", "manifest unknown", "does not exist", "name unknown", "repository name not known")
@@ -31,22 +31,22 @@ _NO_LOGIN = (
 
 
 class EngineMaker:
-    """Makes things on one engine, by a client for what is quick and one for what may take long, such as a pull.
+    """Makes things on one engine, with a client for quick calls and one for slow calls, such as a pull.
 
-    ``translated`` turns what these raise into typed errors.
+    ``translated`` turns the clients' exceptions into typed errors.
     """
 
     def __init__(self, quick: Any, slow: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
         self._quick = quick
         self._slow = slow
         self._translated = translated
-        # What the engine said beside its answers, such as a limit that it dropped.
+        # Warnings that the engine gave beside its answers, such as a limit that it dropped.
         self.warnings: list[str] = []
 
     # --- containers
 
     def found(self, container_id: str) -> Found:
-        """All that the engine tells of a container, with the image that it was made from."""
+        """Return the engine's inspection of a container and the image that it was made from."""
         with self._translated():
             inspected = self._quick.inspect_container(container_id)
         return Found(inspected, self.image(inspected["Image"]), self._names())
@@ -54,12 +54,12 @@ class EngineMaker:
     def _names(self) -> dict[str, str]:
         with self._translated():
             listed = self._quick.containers(all=True)
-        return {one["Id"]: _name(one) for one in listed}
+        return {container["Id"]: _name(container) for container in listed}
 
     def create(self, spec: ContainerSpec, name: str, extra_labels: Mapping[str, str] | None = None) -> str:
-        """Create the container under a name of the caller's choice; its volumes are made, the image must be there.
+        """Create the container under ``name``, and its volumes; the image must be there. Return the container's id.
 
-        Returns its id; ``warnings`` grows by what the engine warned of. Raises EngineError, Refused without its image.
+        ``warnings`` grows by the engine's warnings. Raises EngineError, and Refused when the image is missing.
         """
         image = self.image(spec.image)
         if image is None:
@@ -81,7 +81,7 @@ class EngineMaker:
         return create_body(spec, image, labels)
 
     def exit_code_within(self, container_id: str, command: list[str]) -> int | None:
-        """Run a command as root in a container that runs; None when it cannot be run there."""
+        """Run a command as root in a running container; return None when that is not possible."""
         try:
             with self._translated():
                 job = self._slow.exec_create(container_id, command, user="root")
@@ -92,7 +92,7 @@ class EngineMaker:
         return code
 
     def output(self, container_id: str) -> tuple[str, str]:
-        """The last of what a container wrote to its standard output and error."""
+        """Return the end of what a container wrote to its standard output and to its standard error."""
         return self._log(container_id, stdout=True), self._log(container_id, stdout=False)
 
     def _log(self, container_id: str, *, stdout: bool) -> str:
@@ -103,42 +103,44 @@ class EngineMaker:
         return end.decode("utf-8", errors="replace")
 
     def remove(self, container_id: str) -> None:
-        """Remove a container that does not run, and the volumes that have no name. Raises EngineError."""
+        """Remove a container that does not run, with its anonymous volumes. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer), self._translated():
             self._slow.remove_container(container_id, v=True)
 
     # --- images
 
     def image(self, reference: str) -> Image | None:
-        """The image of this name or id, None where the host has none."""
+        """Return the image of this name or id, None when the host has none."""
         try:
             with self._translated():
-                inspected = self._quick.inspect_image(full_reference(reference))
+                inspected = self._quick.inspect_image(str(ImageReference.parse(reference)))
         except NoSuchContainer:  # the engine's 404, for an image as well
             return None
         return Image(inspected["Id"], inspected.get("Config") or {})
 
     def pull(self, reference: str, login: Login | None = None) -> Image:
-        """Fetch an image from its registry. Raises EngineError with a sentence, never with the password."""
-        full = full_reference(reference)
-        repository, tag = _parted(full)
-        matches = login is not None and _registry_of(full) == _registry_named(login.registry)
+        """Pull an image from its registry. Raises EngineError, whose message never holds the password."""
+        full = ImageReference.parse(reference)
+        matches = login is not None and full.registry == registry_host(login.registry)
         auth = {"username": login.username, "password": login.password} if login and matches else None
         try:
             with self._translated():
-                for line in self._slow.pull(repository, tag=tag, stream=True, decode=True, auth_config=auth):
+                progress = self._slow.pull(
+                    full.repository, tag=full.version, stream=True, decode=True, auth_config=auth
+                )
+                for line in progress:
                     if "error" in line:
                         raise EngineError(str(line["error"]))
         except (EngineError, NoSuchContainer) as exc:
-            raise EngineError(_pull_failed(full, login, matches, str(exc))) from None
-        pulled = self.image(full)
+            raise EngineError(_pull_failed(str(full), login, matches, str(exc))) from None
+        pulled = self.image(str(full))
         if pulled is None:
             raise EngineError(f"The image {full} was pulled, and the engine does not have it; see its log.")
         return pulled
 
     def remove_image(self, reference: str, *, only_check: bool = False) -> None:
-        """Remove an image, or one of its names. Raises Refused while containers are made of it."""
-        full = full_reference(reference)
+        """Remove an image, or one of its names. Raises Refused while containers use it."""
+        full = str(ImageReference.parse(reference))
         with self._translated():
             inspected = self._quick.inspect_image(full)
         users = [name for image, name in self._users() if image == inspected["Id"]]
@@ -158,12 +160,12 @@ class EngineMaker:
     def _users(self) -> Iterator[tuple[str, str]]:
         with self._translated():
             listed = self._quick.containers(all=True)
-        return ((one["ImageID"], _name(one)) for one in listed)
+        return ((container["ImageID"], _name(container)) for container in listed)
 
     # --- volumes
 
     def has_volume(self, name: str) -> bool:
-        """Whether the engine has a volume of this name."""
+        """Return whether the engine has a volume of this name."""
         try:
             with self._translated():
                 self._quick.inspect_volume(name)
@@ -172,7 +174,7 @@ class EngineMaker:
         return True
 
     def create_volume(self, name: str) -> None:
-        """Make a volume; one that is there is left as it is. Raises EngineError."""
+        """Create a volume; an existing one is left alone. Raises EngineError."""
         if not self.has_volume(name):
             with self._translated():
                 self._slow.create_volume(name=name, driver="local", labels=VOLUME_LABELS)
@@ -194,13 +196,13 @@ class EngineMaker:
             raise Refused(f"The volume {name} cannot be removed: {exc}") from exc
 
     def volume_users(self, name: str) -> list[str]:
-        """The containers that a volume is mounted in, running or not."""
+        """Return the names of the containers that mount a volume, running or not."""
         with self._translated():
             listed = self._quick.containers(all=True, filters={"volume": name})
         return sorted(
-            _name(one)
-            for one in listed
-            if any(mount.get("Name") == name for mount in one.get("Mounts") or ())
+            _name(container)
+            for container in listed
+            if any(mount.get("Name") == name for mount in container.get("Mounts") or ())
         )
 
 
@@ -208,41 +210,18 @@ def _name(listed: Mapping[str, Any]) -> str:
     return str((listed.get("Names") or [listed["Id"][:12]])[0]).lstrip("/")
 
 
-# --- names of images and registries
-
-
-def _parted(reference: str) -> tuple[str, str]:
-    """Repository and tag, or digest, of a reference that has one of them."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    repository, _, tag = reference.rpartition(":")
-    return (repository, tag) if repository and "/" not in tag else (reference, "")
-
-
-def _registry_of(reference: str) -> str:
-    first, slash, _ = reference.partition("/")
-    return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
-
-
-def _registry_named(given: str) -> str:
-    """A registry as people write it: with a scheme, a path, or by Docker Hub's old address."""
-    host = re.sub(r"^https?://", "", given).partition("/")[0]
-    return "docker.io" if host in ("", "index.docker.io", "registry-1.docker.io") else host
-
-
-def _pull_failed(reference: str, login: Login | None, matches: bool, said: str) -> str:
-    said = re.sub(r"^(The Docker Engine|Podman) refused: ", "", said).strip().rstrip(".")
+def _pull_failed(reference: str, login: Login | None, matches: bool, answer: str) -> str:
+    reason = re.sub(r"^(The Docker Engine|Podman) refused: ", "", answer).strip().rstrip(".")
     if login is not None and login.password:
-        said = said.replace(login.password, MASK)
-    said = re.sub(r"\s+", " ", said)[:300]
-    low = said.lower()
+        reason = reason.replace(login.password, MASK)
+    reason = re.sub(r"\s+", " ", reason)[:300]
+    low = reason.lower()
     if any(words in low for words in _NO_LOGIN):
         way = f"the login of {login.username} is not accepted" if login and matches else "it wants a login"
         if login and not matches:
-            way = f"auth_registry names {_registry_named(login.registry)}, so its login was not used here"
+            way = f"auth_registry names {registry_host(login.registry)}, so its login was not used here"
         see = "see auth_registry, auth_username and auth_password"
-        return f"The image {reference} cannot be pulled, {way} ({said}); {see}."
+        return f"The image {reference} cannot be pulled, {way} ({reason}); {see}."
     if any(words in low for words in _NOT_THERE):
-        return f"The image {reference} does not exist in its registry ({said}); see its name and tag."
-    return f"The image {reference} cannot be pulled ({said}); see that its registry can be reached from this host."
+        return f"The image {reference} does not exist in its registry ({reason}); see its name and tag."
+    return f"The image {reference} cannot be pulled ({reason}); see that its registry can be reached from this host."

@@ -1,59 +1,31 @@
 """Evidence: what a service's own database says of its life and of its work in flight.
 
-A new service is one file here and one line in the registry.
+A new service is one subclass of ServiceEvidence and one line in the registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Mapping
 
-from ..database.connection import Query
 from ..errors import ConfigError
 from ..kolla import kolla_service
-from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile
-from ..service.config import ServiceConfig
-from . import cinder_backup, cinder_scheduler, cinder_volume, nova_compute, nova_conductor, nova_scheduler
+from ..model import NO_PROFILE, Profile
+from .base import ServiceEvidence
+from .cinder_backup import CinderBackup
+from .cinder_scheduler import CinderScheduler
+from .cinder_volume import CinderVolume
+from .nova_compute import NovaCompute
+from .nova_control import NovaConductor, NovaScheduler
 
-__all__ = [
-    "SERVICES",
-    "ServiceEvidence",
-    "configured",
-    "evidence_of",
-    "profile_for",
-    "service_of",
-]
+__all__ = ["SERVICES", "ServiceEvidence", "evidence_of", "profile_for", "service_of"]
 
-
-class ServiceEvidence(Protocol):
-    """What each service's file offers."""
-
-    @property
-    def PROFILE(self) -> Profile:
-        """What is known of the service."""
-
-    def adapt(self, profile: Profile, env: Mapping[str, str]) -> Profile:
-        """Return the profile for a container with this environment."""
-
-    def read(
-        self, query: Query, config: ServiceConfig
-    ) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-        """Return heartbeats and operations now. Raises EvidenceUnavailable."""
-
-    def endings(
-        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
-    ) -> tuple[Ending, ...]:
-        """Return an ending for each operation that was recorded before. Raises EvidenceUnavailable."""
-
-
-SERVICES: dict[str, ServiceEvidence] = {
-    "cinder-volume": cinder_volume,
-    "cinder-backup": cinder_backup,
-    "cinder-scheduler": cinder_scheduler,
-    "nova-compute": nova_compute,
-    "nova-conductor": nova_conductor,
-    "nova-scheduler": nova_scheduler,
+SERVICES: Mapping[str, type[ServiceEvidence]] = {
+    "cinder-volume": CinderVolume,
+    "cinder-backup": CinderBackup,
+    "cinder-scheduler": CinderScheduler,
+    "nova-compute": NovaCompute,
+    "nova-conductor": NovaConductor,
+    "nova-scheduler": NovaScheduler,
 }
 
 
@@ -63,33 +35,27 @@ def service_of(container_name: str) -> str | None:
 
 
 def evidence_of(service: str) -> ServiceEvidence:
-    """Return the evidence of a service. Raises ConfigError for one that is not known."""
+    """Return the evidence of one container of this service: a new instance at each call.
+
+    Raises ConfigError for an unknown service.
+    """
+    return _class_of(service)()
+
+
+def profile_for(service: str, env: Mapping[str, str]) -> Profile:
+    """Return the profile of a service in a container with this environment.
+
+    ``none`` is the profile of a container without evidence. Raises ConfigError for an unknown service.
+    """
+    if service == NO_PROFILE.name:
+        return NO_PROFILE
+    return _class_of(service).profile_in(env)
+
+
+def _class_of(service: str) -> type[ServiceEvidence]:
     try:
         return SERVICES[service]
     except KeyError:
         raise ConfigError(
-            f"no evidence is known for the service {service!r}: it is one of {', '.join(SERVICES)} or none"
+            f"no evidence is known for the service {service!r}: use one of {', '.join(SERVICES)}, or none"
         ) from None
-
-
-def profile_for(service: str, container_env: Mapping[str, str]) -> Profile:
-    """Return the profile of a service as this container runs it. Raises ConfigError for one not known.
-
-    ``none`` is the profile of a container without evidence.
-    """
-    if service == NO_PROFILE.name:
-        return NO_PROFILE
-    evidence = evidence_of(service)
-    return evidence.adapt(evidence.PROFILE, container_env)
-
-
-def configured(profile: Profile, config: ServiceConfig | None) -> Profile:
-    """Return the profile of a service that is configured like this.
-
-    In a cluster a request waits in a queue that all members share, and only a create, a delete and a snapshot
-    have a worker row that tells which member has it. What another member does is not shown here, and the other
-    way round.
-    """
-    if config is not None and config.cluster:
-        return replace(profile, evidence_complete=False, freezable=False)
-    return profile

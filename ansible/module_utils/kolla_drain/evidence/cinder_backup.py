@@ -1,23 +1,22 @@
-"""Evidence of cinder-backup: ``services`` and ``backups``. From the sources of cinder 29.0.0.
+"""Evidence of cinder-backup: ``services`` and ``backups``, from the sources of cinder 29.0.0.
 
-A backup hops: cinder-backup asks cinder-volume for the device and is idle until the answer comes.
-Its row stays in ``creating`` all the while, also for the hop with cinder-volume, so the row is the
-only sign that tells of it. What tells of each request of cinder/backup/rpcapi.py (cinder/backup/api.py and
-manager.py), casts but for those marked as calls:
+A backup hops: cinder-backup asks cinder-volume for the device and is idle until the answer arrives. The row stays
+``creating`` throughout, including the hop to cinder-volume, and nothing else shows that work. These rows show the
+requests of cinder/backup/rpcapi.py (cinder/backup/api.py and manager.py), which are casts unless marked as calls:
 
-    create_backup, continue_backup      backups.status creating, from before cinder-scheduler has it to the end
-    restore_backup                      restoring; its calls to cinder-volume, which make and take back the
-                                        connection, fall within it
+    create_backup, continue_backup      backups.status creating, from before cinder-scheduler receives it to the end
+    restore_backup                      restoring, which covers the calls to cinder-volume that make and remove the
+                                        connection
     delete_backup                       deleting
-    import_record                       creating, with no host until it is done: see IMPORT
-    reset_status                        no row; an operator's, who sees that the status is as it was
+    import_record                       creating, without a host until it is done: see IMPORT
+    reset_status                        no row; an operator sends it, and sees that the status has not changed
     export_record, check_support_to_force_delete, get_log_levels
-                                        no row; calls, whose callers get an error if no answer comes
+                                        no row; calls, whose callers get an error if they are not answered
     set_log_levels, publish_service_capabilities
-                                        no row; lost with the process anyway, or done again every minute
+                                        no row; the effect ends with the process, or is repeated every minute
 
-Of a backup, what remains to be done after its final status is a count at its parent's row; of a delete that
-and the quota: milliseconds.
+After the final status a backup still updates a count in its parent's row, and a delete that count and the quota:
+a few milliseconds.
 """
 
 from __future__ import annotations
@@ -26,28 +25,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..database.connection import Query, Row
-from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
+from ..model import Ending, Operation, Outcome, Profile
 from ..service.config import ServiceConfig
 from . import cinder
+from .base import Activity
 from .cinder import Kind
 from .rows import ids, marks, utc
 
-PROFILE = Profile(
-    name="cinder-backup",
-    quiesce=True,
-    heartbeat_while_draining=False,  # seen: report_count never moves again after SIGTERM (TESTBED)
-    keeps_work=False,  # between its two hops it exits at once, and its next start errors the backup (FACTS 3)
-    refreshes_workers=False,  # it has no worker rows
-    # Every request that was accepted to be done later is shown, but for reset_status, see above.
-    evidence_complete=True,
-    freezable=True,
-    exit=Exit.FREEZE,
-    exit_seconds=10.0,  # the longest idle exit took 5.8 s (TESTBED)
-)
-adapt = cinder.adapt
-
-# What the next start makes of it: cinder/backup/manager.py _cleanup_one_backup. It takes every backup of its host, also
-# one whose request still waits in the queue; a delete that it resumes is no loss.
+# For the next start see cinder/backup/manager.py _cleanup_one_backup. It handles every backup of its host, even one
+# whose request is still queued; a delete that it resumes is not a loss.
 KINDS = (
     Kind(
         "backup_create",
@@ -63,17 +49,40 @@ KINDS = (
     ),
     Kind("backup_delete", ("deleting",), healed="its next start resumes the delete", deletes=True),
 )
-# A record that is imported has no host until it is done, and goes from one cinder-backup to the next until one has
-# the driver that it needs (cinder/backup/manager.py import_record). It takes as long as reading one record.
+# An imported record has no host until it is done. It is passed from one cinder-backup to the next until one has the
+# driver that it needs (cinder/backup/manager.py import_record), and takes no longer than reading one record.
 IMPORT = Kind("backup_import", ("creating",))
 _OF_NO_VOLUME = "00000000-0000-0000-0000-000000000000"  # cinder/backup/api.py IMPORT_VOLUME_ID
-_ENCRYPTED_DELETE = "its next start sets the backup to error_deleting, for it is of an encrypted volume"
+_ENCRYPTED_DELETE = "its next start sets the backup to error_deleting, because its volume is encrypted"
 
 
-def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-    """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
-    rows = cinder.services(query, config)
-    return cinder.heartbeats(query, config, rows), (*_operations(query, config), *_imports(query))
+class CinderBackup(cinder.CinderEvidence):
+    """Evidence of one cinder-backup."""
+
+    PROFILE = Profile(
+        name="cinder-backup",
+        quiesce=True,
+        heartbeat_while_draining=False,  # report_count was never seen to change after SIGTERM
+        # Between its two hops it exits at once, and its next start sets the backup to error.
+        keeps_work=False,
+        refreshes_workers=False,  # it has no worker rows
+        exit_seconds=10.0,  # the longest idle exit took 5.8 s
+    )
+
+    def read(self, query: Query, config: ServiceConfig) -> Activity:
+        rows = cinder.services(query, config)
+        return Activity(
+            cinder.heartbeats(query, config, rows), (*_operations(query, config), *_imports(query))
+        )
+
+    def endings(
+        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
+    ) -> tuple[Ending, ...]:
+        wanted = ids(operation.id for operation in operations)
+        backups = {row["id"]: row for row in _backups(query, wanted)} if wanted else {}
+        restored = [row["restore_volume_id"] for row in backups.values() if row["restore_volume_id"]]
+        volumes = _restored(query, restored)
+        return tuple(_ending(operation, backups.get(operation.id), volumes) for operation in operations)
 
 
 def _operations(query: Query, config: ServiceConfig) -> tuple[Operation, ...]:
@@ -97,23 +106,14 @@ def _imports(query: Query) -> tuple[Operation, ...]:
 
 def _operation(row: Row) -> Operation:
     kind = cinder.kind_of(row["status"], KINDS)
-    assert kind is not None  # the question asked for these statuses only
+    assert kind is not None  # the query selects only these statuses
     return Operation(
         kind=kind.name,
         id=row["id"],
         status=row["status"],
         since=utc(row["updated_at"] or row["created_at"]),
-        claimed=None,  # no row tells whether the request was taken
+        claimed=None,  # no row tells whether the request has left the queue
     )
-
-
-def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
-    """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
-    wanted = ids(operation.id for operation in operations)
-    found = _backups(query, wanted) if wanted else []
-    rows = {row["id"]: row for row in found}
-    volumes = _restored(query, [row["restore_volume_id"] for row in found if row["restore_volume_id"]])
-    return tuple(_ending(operation, rows.get(operation.id), volumes) for operation in operations)
 
 
 def _backups(query: Query, wanted: Sequence[object]) -> list[Row]:
@@ -148,7 +148,7 @@ def _ending(operation: Operation, row: Row | None, volumes: dict[str, str]) -> E
 
 
 def _restore_ending(operation: Operation, volume: str | None) -> Ending:
-    """A restore that failed leaves its backup available too: only the volume tells."""
+    """Judge a restore by its volume, because the backup is available after a failed restore as well."""
     if volume is not None and volume.startswith("error"):
         fate = f"ended in error; the backup is available, the volume is {volume}"
         return Ending(operation, Outcome.INTERRUPTED, volume, fate)

@@ -1,22 +1,23 @@
-"""Evidence of cinder-scheduler: volumes that have no host yet, worker rows that it holds, and requests that pass.
+"""Evidence of cinder-scheduler: volumes without a host, its worker rows, and requests passing through it.
 
-What tells of each request of cinder/scheduler/rpcapi.py, by the sources of cinder 29.0.0 (volume/api.py,
+These rows show the requests of cinder/scheduler/rpcapi.py, from the sources of cinder 29.0.0 (volume/api.py,
 volume/flows/api/manage_existing.py, backup/api.py, group/api.py, scheduler/manager.py):
 
-    create_volume               volumes.status creating with a worker row from the cast on; the scheduler takes the row
-                                and holds it until cinder-volume does
+    create_volume               volumes.status creating with a worker row, from the cast on; the scheduler claims the
+                                row and holds it until cinder-volume does
     create_snapshot, extend_volume, retype, migrate_volume, manage_existing[_snapshot], create_group, create_backup
-                                a transitional status that cinder-api writes before it casts. It lasts on in the
-                                service that gets the request next, so only its age, and what that service
-                                writes when it has the request, tell that the passage is over: see PASSING
+                                a transitional status that cinder-api writes before it casts. The status continues
+                                in the service that receives the request next, so only its age, and what that
+                                service writes on receipt, show that the request has passed: see PASSING
     validate_host_capacity, get_pools, work_cleanup, get_log_levels
-                                no row; calls that are answered at once, and whose callers get an error if not
-    do_cleanup                  the worker rows that it takes over
+                                no row; calls that are answered at once, and whose callers get an error otherwise
+    do_cleanup                  the worker rows that it claims
     update_service_capabilities, notify_service_capabilities, set_log_levels
-                                no row; sent again every minute, or lost with the process anyway
+                                no row; repeated every minute, or their effect ends with the process
 
-A passage takes milliseconds. What takes longer than PASSAGE is missed: a scheduler that has just started holds
-requests for up to scheduler_driver_init_wait_time until the backends have reported to it.
+A request passes within milliseconds. One that takes longer than PASSAGE is missed: a scheduler that has just started
+holds requests for up to scheduler_driver_init_wait_time, until the backends have reported to it. With several
+schedulers a passing request is shown for each of them, because no row tells which one has it.
 """
 
 from __future__ import annotations
@@ -25,52 +26,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..database.connection import Query, Row
-from ..model import Ending, Exit, Heartbeat, Operation, Outcome, Profile
+from ..model import Ending, Operation, Outcome, Profile
 from ..service.config import ServiceConfig
 from . import cinder
+from .base import Activity
 from .cinder import Worker
 from .rows import ids, marks, utc
 
-PROFILE = Profile(
-    name="cinder-scheduler",
-    quiesce=True,
-    heartbeat_while_draining=False,  # cinder/service.py: the same Service.stop as cinder-volume's
-    # cinder/service.py Service.wait waits for the RPC server's threads on eventlet; see cinder.adapt.
-    keeps_work=True,
-    refreshes_workers=False,
-    # A passage is told by its age, and calls are not shown, see above. With several schedulers a passing request is
-    # shown for each of them: no row tells which has it.
-    evidence_complete=False,
-    freezable=True,
-    exit=Exit.FREEZE,
-    exit_seconds=5.0,  # the longest idle exit took 3.1 s (TESTBED)
-)
-adapt = cinder.adapt
-
 KIND = "volume_schedule"
 
-# A request can be on its way through a scheduler for this long after cinder-api wrote its status, in seconds.
+# Seconds after cinder-api wrote its status during which a request can be on its way through a scheduler.
 PASSAGE = 5
-# Also where a row shows that it went on: the row is written just before the message goes out.
+# The same where a row shows that the scheduler has passed it on: that row is written just before the message is sent.
 HANDOVER = 2
 
 
 @dataclass(frozen=True)
 class Passing:
-    """Rows of one table that cinder-api writes before it sends a request through the scheduler."""
+    """A status that cinder-api writes to a table before it sends a request through the scheduler."""
 
     kind: str
     table: str
-    thing: str
+    thing: str  # how a sentence names the resource
     status: str
     column: str = "status"
-    written: tuple[str, ...] = ("created_at",)  # the times of cinder-api's own writing
-    requests: str = "TRUE"  # a condition: of these rows those whose request comes by here
-    arrived: str = "FALSE"  # a condition: the service that gets it next has it
-    failed: str = "error"  # the status that the scheduler leaves where it finds no backend
-    at_once: str = (
-        ""  # what that does, where the request does not wait until a starting scheduler knows its pools
-    )
+    # The columns with the time of that write; the first that is set counts.
+    written: tuple[str, ...] = ("created_at",)
+    requests: str = "TRUE"  # SQL condition: the request passes through the scheduler
+    arrived: str = "FALSE"  # SQL condition: the next service has received it
+    failed: str = "error"  # the status that the scheduler sets if it finds no backend
+    # What becomes of a request that a scheduler takes before it knows its pools; empty if such requests wait.
+    at_once: str = ""
 
 
 _UPDATED = ("updated_at", "created_at")
@@ -84,7 +70,7 @@ PASSING = (
         failed="",
         at_once="the volume keeps its size",
     ),
-    # A retype with a migration goes on under the migration's own status.
+    # A retype with a migration continues under the migration's own status.
     Passing(
         "volume_schedule_retype",
         "volumes",
@@ -94,7 +80,7 @@ PASSING = (
         arrived="migration_status IN ('starting', 'migrating', 'completing')",
         failed="",
     ),
-    # cinder-volume writes migrating as it begins. A retype's migration does not come by here.
+    # cinder-volume writes migrating when it begins. A retype's migration does not pass through the scheduler.
     Passing(
         "volume_schedule_migrate",
         "volumes",
@@ -104,7 +90,7 @@ PASSING = (
         written=_UPDATED,
         requests="status <> 'retyping'",
     ),
-    # The scheduler adds the pool to the host that the request named.
+    # The scheduler adds the pool to the host named by the request.
     Passing(
         "volume_schedule_manage",
         "volumes",
@@ -113,7 +99,8 @@ PASSING = (
         arrived="host LIKE '%%#%%'",
         failed="error_managing",
     ),
-    # Its cast makes the worker row; that of a snapshot to be managed makes none. Those of a group come not by here.
+    # The scheduler's cast creates the worker row, except for a snapshot to be managed. Snapshots of a group do not
+    # pass through the scheduler.
     Passing(
         "snapshot_schedule",
         "snapshots",
@@ -123,9 +110,10 @@ PASSING = (
         arrived="EXISTS (SELECT 1 FROM workers WHERE workers.resource_type = 'Snapshot'"
         " AND workers.resource_id = snapshots.id AND workers.deleted = 0)",
     ),
-    # The scheduler chooses its host. A group made from another is given one by cinder-api.
+    # The scheduler chooses its host. cinder-api itself sets the host of a group made from another.
     Passing("group_schedule", "`groups`", "group", "creating", arrived="host IS NOT NULL"),
-    # cinder-backup names its driver in the row. An imported record, of no volume, goes to cinder-backup directly.
+    # cinder-backup writes its driver's name to the row. An imported record has no volume and does not pass through the
+    # scheduler.
     Passing(
         "backup_schedule",
         "backups",
@@ -139,19 +127,37 @@ PASSING = (
 _PASSING = {passing.kind: passing for passing in PASSING}
 
 
-def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-    """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
-    rows = cinder.services(query, config)
-    own = {row["id"] for row in rows}
-    held = cinder.workers(query, own)
-    volumes = _creating(query, [name for kind, name in held if kind == "Volume"])
-    waiting = cinder.workers(query, own, [("Volume", row["id"]) for row in volumes])
-    found = [_operation(row, waiting.get(("Volume", row["id"])), config) for row in volumes]
-    passing = [operation for one in PASSING for operation in _passing(query, one)]
-    return cinder.heartbeats(query, config, rows), (
-        *(operation for operation in found if operation is not None),
-        *passing,
+class CinderScheduler(cinder.CinderEvidence):
+    """Evidence of one cinder-scheduler."""
+
+    PROFILE = Profile(
+        name="cinder-scheduler",
+        quiesce=True,
+        heartbeat_while_draining=False,  # cinder/service.py: the same Service.stop as cinder-volume's
+        keeps_work=True,  # cinder/service.py Service.wait waits for the RPC server's threads, on eventlet
+        refreshes_workers=False,
+        exit_seconds=5.0,  # the longest idle exit took 3.1 s
     )
+
+    def read(self, query: Query, config: ServiceConfig) -> Activity:
+        rows = cinder.services(query, config)
+        own = {row["id"] for row in rows}
+        held = cinder.workers(query, own)
+        volumes = _creating(query, [resource_id for kind, resource_id in held if kind == "Volume"])
+        workers = cinder.workers(query, own, [("Volume", row["id"]) for row in volumes])
+        scheduled = [_operation(row, workers.get(("Volume", row["id"])), config) for row in volumes]
+        operations = [operation for operation in scheduled if operation is not None]
+        for passing in PASSING:
+            operations += _passing(query, passing)
+        return Activity(cinder.heartbeats(query, config, rows), tuple(operations))
+
+    def endings(
+        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
+    ) -> tuple[Ending, ...]:
+        endings = {ending.operation.key: ending for ending in _scheduled(query, config, operations)}
+        for passing in PASSING:
+            endings.update((ending.operation.key, ending) for ending in _passed(query, passing, operations))
+        return tuple(endings[operation.key] for operation in operations)
 
 
 def _passing(query: Query, passing: Passing) -> list[Operation]:
@@ -173,13 +179,13 @@ def _written(passing: Passing) -> str:
 
 
 def _under_way(passing: Passing) -> str:
-    """A condition with two parameters: the row is young, and very young where its request has arrived."""
+    """Return an SQL condition with parameters PASSAGE and HANDOVER: the request may still be in a scheduler."""
     age = cinder.age_of(*passing.written)
     return f"{age} < %s AND ({age} < %s OR NOT COALESCE({passing.arrived}, FALSE))"
 
 
 def _creating(query: Query, held: Sequence[str]) -> list[Row]:
-    """Return volumes being created that have no host yet, and those whose worker row is ours."""
+    """Return volumes being created that have no host yet, and those whose worker row is held by this scheduler."""
     return query(
         "SELECT id, host, status, created_at,"
         " TIMESTAMPDIFF(SECOND, COALESCE(scheduled_at, updated_at, created_at), UTC_TIMESTAMP()) AS age"
@@ -191,29 +197,21 @@ def _creating(query: Query, held: Sequence[str]) -> list[Row]:
 def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operation | None:
     ours = worker is not None and worker.holder == "us"
     if worker is not None and not ours and worker.holder != "nobody":
-        return None  # another scheduler has it
+        return None  # another service has it
     here = row["host"] is None
-    # Scheduling takes seconds. What waits for longer than a service may be silent is no longer
-    # scheduled: it was lost, or it waits for a cinder-volume that is away; that informs.
+    # Scheduling takes seconds. A request older than service_down_time is no longer being scheduled: it was lost, or
+    # waits for a cinder-volume that is down. Such an operation only informs.
     old = row["age"] is None or row["age"] > config.service_down_time
     return Operation(
         kind=KIND,
         id=row["id"],
         status=row["status"],
         since=worker.since if worker else utc(row["created_at"]),
-        # With a host it waits for that cinder-volume to take it, which takes over the worker row.
+        # Once it has a host it waits for that cinder-volume, which claims the worker row.
         claimed=ours and here,
         touched=worker.touched if worker is not None and ours else None,
         informs=old,
     )
-
-
-def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
-    """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
-    found = {ending.operation.key: ending for ending in _scheduled(query, config, operations)}
-    for passing in PASSING:
-        found.update((ending.operation.key, ending) for ending in _passed(query, passing, operations))
-    return tuple(found[operation.key] for operation in operations)
 
 
 def _scheduled(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> list[Ending]:
@@ -225,7 +223,10 @@ def _scheduled(query: Query, config: ServiceConfig, operations: Sequence[Operati
     rows = query(f"SELECT id, host, status, deleted FROM volumes WHERE id IN ({marks(wanted)})", wanted)
     volumes = {row["id"]: row for row in rows}
     held = cinder.workers(query, own, [("Volume", operation.id) for operation in asked])
-    return [_ending(one, volumes.get(one.id), held.get(("Volume", one.id))) for one in asked]
+    return [
+        _ending(operation, volumes.get(operation.id), held.get(("Volume", operation.id)))
+        for operation in asked
+    ]
 
 
 def _passed(query: Query, passing: Passing, operations: Sequence[Operation]) -> list[Ending]:
@@ -251,13 +252,13 @@ def _passing_ending(operation: Operation, passing: Passing, row: Row | None) -> 
         return Ending(operation, Outcome.INTERRUPTED, status, fate)
     if status == passing.status and row["under_way"]:
         fate = (
-            "it has passed, or waits in the queue and is done at the next start, else "
+            "it was passed on, or it is queued and done at the next start, else "
             f"the {passing.thing} stays {status} until an operator resets it"
         )
-        # cinder/scheduler/manager.py: extend_volume and create_backup do without _wait_for_scheduler.
+        # cinder/scheduler/manager.py: extend_volume and create_backup do not call _wait_for_scheduler.
         early = f"if a scheduler that has just started takes it before it knows its pools, {passing.at_once}"
         return Ending(operation, Outcome.UNKNOWN, status, fate, early if passing.at_once else "")
-    # Whatever the next service makes of it: here it is over.
+    # Whatever the next service does with it, the scheduler is done.
     return Ending(operation, Outcome.FINISHED, status)
 
 

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""What became of cinder-volume's operations, judged by their rows. From the sources of cinder 29.0.0."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .rows import ids, marks
 
 
 def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
-    """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
+    """Return, for each operation, what its rows say now. Raises EvidenceUnavailable."""
     services = cinder.services(query, config)
     own = {row["id"] for row in services}
     resources = [_worker_key(operation) for operation in operations if _resource(operation)]
@@ -72,7 +72,7 @@ def _worker_key(operation: Operation) -> tuple[str, str]:
 def _now(
     query: Query, table: str, columns: str, operations: Sequence[Operation], prefix: str
 ) -> dict[str, Row]:
-    """Return the rows of those operations whose kind begins with the prefix, deleted ones too."""
+    """Return the rows of the operations whose kind has this prefix, deleted rows included."""
     wanted = ids(operation.id for operation in operations if _prefix(operation.kind) == prefix)
     if not wanted:
         return {}
@@ -129,7 +129,7 @@ def _ending(operation: Operation, tables: _Tables, worker: Worker | None) -> End
         "group_snapshot_": tables.group_snapshots,
     }[_prefix(kind.name)]
     thing = _prefix(kind.name).strip("_").replace("_", " ")
-    if kind.name == "volume_create" and _reserved_half_made(rows.get(operation.id), worker):
+    if kind.name == "volume_create" and _reserved_unfinished(rows.get(operation.id), worker):
         return Ending(
             operation, Outcome.INTERRUPTED, "reserved", "the volume stays reserved, and is not complete"
         )
@@ -139,7 +139,7 @@ def _ending(operation: Operation, tables: _Tables, worker: Worker | None) -> End
 
 
 def _call_ending(operation: Operation, kind: Kind, row: Row | None) -> Ending:
-    """A call that was answered or given up is over, whatever its caller makes of it; a row cannot tell which it was."""
+    """Judge a call by its age: no row says whether it was answered or given up, but an old one is over."""
     status = _status(row, "status")
     if row is not None and status in kind.statuses and cinder.young(row, cinder.ATTACH_CALL):
         fate = "a call for a connection may have been cut; its caller is told, and can ask again"
@@ -147,8 +147,8 @@ def _call_ending(operation: Operation, kind: Kind, row: Row | None) -> Ending:
     return Ending(operation, Outcome.FINISHED, status or "deleted")
 
 
-def _reserved_half_made(row: Row | None, worker: Worker | None) -> bool:
-    """Whether a volume was reserved while it was being made, and its create has not come to its end."""
+def _reserved_unfinished(row: Row | None, worker: Worker | None) -> bool:
+    """Return whether a volume was reserved while it was being created and the create has not ended."""
     held = worker is not None and worker.holder == "us" and worker.status in ("creating", "downloading")
     return held and row is not None and row["status"] == "reserved" and not row["launched_at"]
 

@@ -1,11 +1,15 @@
-"""TODO: say what this is."""
+"""The kinds of cinder-volume's operations: the statuses that show them, and what the next start does with them.
+
+From the sources of cinder 29.0.0. cinder_volume_reading finds operations by these statuses, cinder_volume_endings
+judges them.
+"""
 
 from __future__ import annotations
 
 from . import cinder
 from .cinder import Kind
 
-# The next start, cinder/volume/manager.py _do_cleanup: by worker rows, and nothing else.
+# The next start, cinder/volume/manager.py _do_cleanup, goes by worker rows and nothing else.
 _ERROR = "its next start sets it to error"
 VOLUME_KINDS = (
     Kind("volume_create", ("creating", "downloading"), healed=_ERROR, needs_worker=True),
@@ -16,9 +20,9 @@ VOLUME_KINDS = (
         needs_worker=True,
         deletes=True,
     ),
-    # The delete of a volume that could not be managed; no worker row is made for this status.
+    # The delete of a volume that could not be managed. Nothing creates a worker row for this status.
     Kind("volume_delete_unmanaged", ("error_managing_deleting",), deletes=True),
-    # Its status is among those that _do_cleanup knows, but nothing makes a worker row for an upload.
+    # _do_cleanup handles this status, but nothing creates a worker row for an upload.
     Kind(
         "volume_upload",
         ("uploading",),
@@ -30,8 +34,8 @@ VOLUME_KINDS = (
     Kind("volume_manage", ("managing",)),
     Kind("volume_unmanage", ("unmanaging",), deletes=True),
     Kind("volume_revert", ("reverting",)),
-    # The part in a backup: the device is made before the copying and taken back after it, by calls from
-    # cinder-backup. cinder/backup/manager.py _cleanup_one_volume says what becomes of the volume.
+    # cinder-volume's part in a backup: cinder-backup's calls provide the device before the copy and remove it
+    # afterwards. For the volume's fate see cinder/backup/manager.py _cleanup_one_volume.
     Kind(
         "volume_backup",
         ("backing-up",),
@@ -43,25 +47,25 @@ VOLUME_KINDS = (
         healed="cinder-backup's next start sets the volume to error_restoring",
     ),
 )
-# cinder-api writes these before it calls for a connection (cinder/volume/api.py _attachment_reserve,
-# reserve_volume, begin_detaching), and they stay until Nova is done, however long that takes. A call can be in the
-# process while they are young; later they only inform, and a reservation, at rest for weeks with some, not even that.
+# cinder-api writes these before it calls for a connection (cinder/volume/api.py _attachment_reserve, reserve_volume,
+# begin_detaching), and they stay until Nova is done, however long that takes. While they are young a call may be in
+# the process. Later they only inform, except a reservation, which can last for weeks and is then ignored.
 ATTACH_KINDS = (
     Kind("volume_reserve", ("reserved",)),
     Kind("volume_attach", ("attaching",)),
     Kind("volume_detach", ("detaching",)),
 )
-# The same of an attachment beside others, whose volume stays in-use.
+# The same for a further attachment of a volume, which stays in-use.
 ATTACHMENT_KINDS = (
     Kind("attachment_reserve", ("reserved",)),
     Kind("attachment_attach", ("attaching",)),
     Kind("attachment_detach", ("detaching",)),
 )
-# It lasts for as long as a person takes.
+# Lasts until somebody ends it.
 MAINTENANCE = Kind("volume_maintenance", ("maintenance",), informs=True)
-# Known by volumes.migration_status; nothing at the next start looks at it.
+# Shown by volumes.migration_status, which the next start does not look at.
 MIGRATE = Kind("volume_migrate", ("starting", "migrating", "completing"))
-# The other end of a migration: its migration_status names the source, cinder/volume/manager.py.
+# The other end of a migration, whose migration_status names the source (cinder/volume/manager.py).
 TARGET = Kind("volume_migrate_target", (), deletes=True)
 TARGET_OF = "target:"
 SNAPSHOT_KINDS = (
@@ -74,7 +78,7 @@ SNAPSHOT_KINDS = (
         ("backing-up",),
         healed="cinder-backup's next start sets the snapshot back to available and the backup to error",
     ),
-    # "restoring" belongs to a revert, which the volume's own status shows already.
+    # "restoring" belongs to a revert, which the volume's own status shows.
 )
 GROUP_KINDS = (
     Kind("group_create", ("creating",)),
@@ -88,8 +92,8 @@ GROUP_SNAPSHOT_KINDS = (
     Kind("group_snapshot_update", ("updating",)),
 )
 FAILOVER = Kind("backend_failover", ("failing-over",))
-# The temporary snapshot of a revert is deleted after the volume is available again, in its status available
-# (cinder/volume/manager.py revert_to_snapshot); after a revert that failed it is kept on purpose.
+# A revert deletes its temporary snapshot after the volume is available again, and the snapshot's status is available
+# as well (cinder/volume/manager.py revert_to_snapshot). After a failed revert it is kept on purpose.
 REVERT_CLEANUP = Kind("snapshot_revert_cleanup", ("available",), deletes=True)
 
 VOLUME_AGE = cinder.age_of("deleted_at", "updated_at", "created_at")

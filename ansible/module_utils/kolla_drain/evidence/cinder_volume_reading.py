@@ -1,4 +1,8 @@
-"""TODO: say what this is."""
+"""What cinder-volume is working on, read from its rows. From the sources of cinder 29.0.0.
+
+Rows of ``volumes``, ``snapshots``, ``groups``, ``group_snapshots`` and ``volume_attachment`` in a transitional status
+show the work. Rows of ``workers`` tell whether a service has claimed it, and which service in a cluster.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..database.connection import Query, Row
-from ..model import Heartbeat, Operation
+from ..model import Operation
 from ..service.config import ServiceConfig
 from . import cinder
+from .base import Activity
 from .cinder import Kind, Worker
 from .cinder_volume_kinds import (
     ATTACH_KINDS,
@@ -39,38 +44,39 @@ _SNAPSHOT_COLUMNS = (
 )
 
 
-def read_rows(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
+def read(query: Query, config: ServiceConfig) -> Activity:
+    """Return heartbeats and operations of all backends in ``config``. Raises EvidenceUnavailable."""
     rows = cinder.services(query, config)
     own = {row["id"] for row in rows}
     hosts = config.service_hosts or tuple(row["host"] for row in rows)
-    look = _Look(query, hosts, own, cinder.workers(query, own))
+    resources = _Resources(query, hosts, own, cinder.workers(query, own))
     operations = (
-        *look.volumes(),
-        *look.snapshots(),
-        *look.groups(),
-        *look.group_snapshots(),
-        *look.attachments(),
-        *look.revert_cleanups(),
+        *resources.volumes(),
+        *resources.snapshots(),
+        *resources.groups(),
+        *resources.group_snapshots(),
+        *resources.attachments(),
+        *resources.revert_cleanups(),
         *_failovers(rows),
     )
-    return cinder.heartbeats(query, config, rows), operations
+    return Activity(cinder.heartbeats(query, config, rows), operations)
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at the resources of these hosts."""
+class _Resources:
+    """One reading of the resources on these hosts."""
 
     query: Query
     hosts: Sequence[str]
     own: set[int]
-    claimed: Mapping[tuple[str, str], Worker]  # what these services hold
+    claimed: Mapping[tuple[str, str], Worker]  # the worker rows that these services hold
 
     def volumes(self) -> list[Operation]:
         rows = self._with_ours("Volume", self._volumes_here(), self._volumes_by_id)
         held = self._workers("Volume", rows)
-        by_id = _migrations(self.query, rows)
-        found = [self._volume(row, held.get(("Volume", row["id"])), by_id) for row in rows]
-        return [operation for operation in found if operation is not None]
+        migrations = _migrations(self.query, rows)
+        operations = [self._volume(row, held.get(("Volume", row["id"])), migrations) for row in rows]
+        return [operation for operation in operations if operation is not None]
 
     def _volumes_here(self) -> list[Row]:
         where, params = cinder.on_hosts("host", self.hosts)
@@ -94,7 +100,7 @@ class _Look:
             return None
         kind = None if row["deleted"] else cinder.kind_of(row["status"], VOLUME_KINDS)
         if kind is not None:
-            # A volume that was in use once is given another image; only a new one is being created.
+            # A volume that was launched before is being given another image, not created.
             reimage = kind.name == "volume_create" and row["status"] == "downloading" and row["launched_at"]
             name = "volume_reimage" if reimage else kind.name
             return self._operation(name, row, row["status"], worker)
@@ -115,9 +121,10 @@ class _Look:
         return self._operation(standing.name, row, row["status"], worker, informs)
 
     def _held(self, row: Row, worker: Worker | None, kinds: Sequence[Kind]) -> Operation | None:
-        """What we still hold although its row is at rest: the tail, or a create whose volume was reserved meanwhile.
+        """Return an operation that is still claimed although the resource is at rest.
 
-        cinder/volume/api.py _attachment_reserve takes a volume that is downloading; its create goes on.
+        That is one about to finish, or a create whose volume was reserved meanwhile: cinder/volume/api.py
+        _attachment_reserve accepts a volume that is downloading, and its create continues.
         """
         kind = cinder.kind_of(worker.status, kinds) if worker and worker.holder == "us" else None
         if kind is None:
@@ -131,19 +138,19 @@ class _Look:
     def snapshots(self) -> list[Operation]:
         rows = self._with_ours("Snapshot", self._snapshots_here(), self._snapshots_by_id)
         held = self._workers("Snapshot", rows)
-        found: list[Operation | None] = []
+        operations: list[Operation | None] = []
         for row in rows:
             worker = held.get(("Snapshot", row["id"]))
             kind = None if row["deleted"] else cinder.kind_of(row["status"], SNAPSHOT_KINDS)
             if kind is not None and self._for_us(row, worker):
-                found.append(self._operation(kind.name, row, row["status"], worker))
+                operations.append(self._operation(kind.name, row, row["status"], worker))
             elif kind is None:
-                found.append(self._held(row, worker, SNAPSHOT_KINDS))
-        return [operation for operation in found if operation is not None]
+                operations.append(self._held(row, worker, SNAPSHOT_KINDS))
+        return [operation for operation in operations if operation is not None]
 
     def _snapshots_here(self) -> list[Row]:
-        # A snapshot has no host of its own. A volume goes after its snapshots, so no live snapshot is
-        # missed by looking at live volumes, whose index begins with deleted.
+        # A snapshot has no host of its own. Volumes are deleted after their snapshots, so selecting live volumes, whose
+        # index begins with deleted, misses no live snapshot.
         where, params = cinder.on_hosts("v.host", self.hosts)
         working = cinder.statuses(SNAPSHOT_KINDS)
         rows = self.query(
@@ -213,33 +220,33 @@ class _Look:
         return self._of_kinds(rows, GROUP_SNAPSHOT_KINDS)
 
     def _of_kinds(self, rows: Sequence[Row], kinds: Sequence[Kind]) -> list[Operation]:
-        """What these rows tell by their status alone."""
-        found = [(cinder.kind_of(row["status"], kinds), row) for row in self._here(rows)]
-        return [self._operation(kind.name, row, row["status"], None) for kind, row in found if kind]
+        """Return the operations of rows for which the status alone decides."""
+        by_kind = [(cinder.kind_of(row["status"], kinds), row) for row in self._here(rows)]
+        return [self._operation(kind.name, row, row["status"], None) for kind, row in by_kind if kind]
 
     def _here(self, rows: Sequence[Row]) -> list[Row]:
-        # Exactly: the database compares without regard to case and accents.
+        # Compared again here because the database ignores case and accents.
         return [row for row in rows if cinder.service_host(row["host"]) in self.hosts]
 
     def _with_ours(self, resource: str, here: list[Row], by_id: _ById) -> list[Row]:
-        """Add what our services have claimed though its host is another's, as happens in a cluster.
+        """Add the resources that our services have claimed although their host is another one, as in a cluster.
 
-        A worker row counts only with a resource that is still in a transitional status, or was a moment ago
-        (_held). Rows outlive a failure, and where the resource is gone or at rest Cinder itself takes them for
-        nothing: cinder/manager.py do_cleanup skips a missing resource and a status that is not the row's.
+        A worker row counts only if its resource is in a transitional status, or was a moment ago (_held). Worker rows
+        outlive failures, and Cinder ignores them too if the resource is gone or at rest: cinder/manager.py do_cleanup
+        skips a missing resource and one whose status is not the row's.
         """
         known = {row["id"] for row in here}
-        missing = [name for kind, name in self.claimed if kind == resource and name not in known]
+        missing = [id_ for kind, id_ in self.claimed if kind == resource and id_ not in known]
         return [*here, *(by_id(missing) if missing else [])]
 
     def _workers(self, resource: str, rows: Sequence[Row]) -> dict[tuple[str, str], Worker]:
         return cinder.workers(self.query, self.own, [(resource, row["id"]) for row in rows]) if rows else {}
 
     def _for_us(self, row: Row, worker: Worker | None) -> bool:
-        """Whether this container does the work: in a cluster another member may hold it.
+        """Return whether this container does the work; in a cluster another member may hold it.
 
-        Without a cluster the host decides, even against a worker row that a service of the same host
-        held which was since removed and made again under another id.
+        Without a cluster the host decides, even if the worker row names another service: the ``services`` row of this
+        host may have been removed and created again with another id.
         """
         if worker is not None and worker.holder == "us":
             return True
@@ -263,16 +270,16 @@ class _Look:
 
 
 class _ById(Protocol):
-    """A question for rows by their ids."""
+    """A query for rows by their ids."""
 
     def __call__(self, wanted: Sequence[str]) -> list[Row]: ...
 
 
 def _claimed(worker: Worker | None, status: str) -> bool | None:
-    """Whether the service has taken it, where a worker row tells.
+    """Return whether the service has claimed the request, or None if no worker row says so.
 
-    A create comes from the scheduler with a worker row that the scheduler holds until
-    cinder-volume takes it (cinder/scheduler/manager.py create_volume).
+    A create arrives with a worker row that the scheduler holds until cinder-volume claims it
+    (cinder/scheduler/manager.py create_volume).
     """
     if worker is None or worker.status != status:
         return None
@@ -283,26 +290,26 @@ def _claimed(worker: Worker | None, status: str) -> bool | None:
 
 @dataclass(frozen=True)
 class _Migrations:
-    """The other ends of the migrations that some volumes take part in."""
+    """The other ends of the volumes' migrations."""
 
-    sources_moving: frozenset[str]  # ids of volumes that are being moved, or were lately
+    sources_moving: frozenset[str]  # ids of volumes that are being moved, or were until lately
     ready_targets: frozenset[str]  # ids of volumes whose target has been created
 
     def kind(self, row: Row) -> Kind | None:
         status = row["migration_status"] or ""
         if status in MIGRATE.statuses:
             return MIGRATE
-        # The target keeps its mark when a migration failed; only a source that moves makes it work, or
-        # one that has just given up, whose target is then deleted (manager.py _clean_temporary_volume).
+        # A target keeps its mark after a failed migration. It is being worked on only while its source moves, or has
+        # just given up, when the target is deleted (cinder/volume/manager.py _clean_temporary_volume).
         if status.startswith(TARGET_OF) and status[len(TARGET_OF) :] in self.sources_moving:
             return TARGET
         return None
 
     def waits_for_nova(self, row: Row) -> bool:
-        """Whether Nova copies the data now: of an attached volume, once the target is there.
+        """Return whether Nova is copying the data, as it does for an attached volume once the target exists.
 
-        cinder/volume/manager.py _migrate_volume_generic hands such a volume to Nova and returns; that
-        can last for hours, and Nova's own call completes it.
+        cinder/volume/manager.py _migrate_volume_generic hands such a volume to Nova and returns. The copy can take
+        hours, and a call from Nova completes the migration.
         """
         attached = row["attach_status"] == "attached"
         return attached and row["migration_status"] == "migrating" and row["id"] in self.ready_targets

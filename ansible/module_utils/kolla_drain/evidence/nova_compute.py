@@ -1,8 +1,8 @@
-"""Evidence of nova-compute: task states, migrations and open events. From the sources of nova 34.0.0.
+"""Evidence of nova-compute: task states, migrations and open events, from the sources of nova 34.0.0.
 
-An operation is known by its kind and its instance, so that it keeps its name while its task state
-moves on (networking, spawning, …). Where several rows tell of one instance there is one operation:
-the migration's if there is one, for it says most, else the task state's, else the event's.
+An operation is identified by its kind and its instance, so that it remains the same while the task state changes
+(networking, spawning, …). If several rows describe work on one instance there is one operation: from its migration
+if there is one, because that says most, else from the task state, else from the event.
 """
 
 from __future__ import annotations
@@ -11,22 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..database.connection import Query, Row
-from ..model import Ending, Heartbeat, Operation, Outcome
+from ..model import Ending, Operation, Outcome
 from ..service.config import ServiceConfig
 from . import nova
+from .base import Activity
 from .rows import ids, marks, utc
 
-# What it has goes on after SIGTERM, but requests that reach 34.0.0 from then on until its exit are lost: it takes them
-# from its queue and never runs them (seen in the test stack). At a quiet moment that time is short.
-PROFILE = nova.profile(
-    "nova-compute",
-    quiesce=True,
-    # Same process, heartbeat moving, a consumer on its queue, and no request is run any more; seen in 34.0.0.
-    no_reload="on native threads SIGHUP leaves nova-compute deaf to requests while its heartbeat moves",
-)
-adapt = nova.adapt
-
-# nova/compute/task_states.py, by what the user asked for.
+# The states of nova/compute/task_states.py, by the operation that the user asked for.
 _TASKS = {
     "instance_build": ("scheduling", "networking", "block_device_mapping", "spawning"),
     "instance_snapshot": (
@@ -64,17 +55,18 @@ _KIND_OF_MIGRATION = {
     "migration": "instance_resize",  # a cold migration is a resize to the same size
     "evacuation": "instance_evacuation",
 }
-# A resize is one migration through all of its life; these statuses say which part it is in.
+# One migration accompanies a resize from start to confirmation; these statuses show which part it is in.
 _KIND_OF_STATUS = {"confirming": "instance_resize_confirm", "reverting": "instance_resize_revert"}
 _CONFIRM = "instance_resize_to_confirm"
+_KINDS_OF_RESIZE = (*_KIND_OF_STATUS.values(), _CONFIRM)
 
-# "finished" waits for a person to confirm a resize; the others are ends (nova/db/main/api.py
+# A "finished" resize waits for a user to confirm it; the other statuses are final (nova/db/main/api.py
 # migration_get_in_progress_by_host_and_node).
 _FINISHED = "finished"
 _GOOD = ("confirmed", "reverted", "completed", "done", _FINISHED)
 _BAD = ("error", "failed", "cancelled")
 
-# What the next start makes of it: nova/compute/manager.py _init_instance.
+# What the next start does with an interrupted one: nova/compute/manager.py _init_instance.
 _HEALED = {
     "instance_build": "its next start sets the instance to error",
     "instance_rebuild": "its next start sets the instance to error",
@@ -89,20 +81,53 @@ _HEALED = {
     "instance_powering_on": "its next start starts the instance",
 }
 _STAYS = "it stays {task} until an operator resets it"
-_HALF_DONE = "what it had done by then stays, the rest is not done"
+_HALF_DONE = "what was done by then stays, the rest is not done"
 
 
-def read(query: Query, config: ServiceConfig) -> tuple[tuple[Heartbeat, ...], tuple[Operation, ...]]:
-    """Return heartbeats and operations of this container. Raises EvidenceUnavailable."""
-    beats = nova.heartbeats(query, config)
-    migrations = _migrations(query, config.host)
-    tasks = _tasks(query, config.host)
-    events = _events(query, config.host)
-    return beats, _one_an_instance(migrations, tasks, events)
+class NovaCompute(nova.NovaEvidence):
+    """Evidence of one nova-compute."""
+
+    # Work in flight continues after SIGTERM, but 34.0.0 loses the requests that arrive from then until its exit: it
+    # was seen to take them from the queue and never run them. At a quiet moment that time is short.
+    PROFILE = nova.profile(
+        "nova-compute",
+        quiesce=True,
+        # Seen in 34.0.0: the process stays, its heartbeat moves, it consumes from its queue and runs no request.
+        no_reload="on native threads SIGHUP leaves nova-compute deaf to requests while its heartbeat moves",
+    )
+
+    def read(self, query: Query, config: ServiceConfig) -> Activity:
+        beats = nova.heartbeats(query, config)
+        migrations = _migrations(query, config.host)
+        tasks = _tasks(query, config.host)
+        events = _events(query, config.host)
+        return Activity(beats, _one_an_instance(migrations, tasks, events))
+
+    def endings(
+        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
+    ) -> tuple[Ending, ...]:
+        wanted = ids(operation.id for operation in operations)
+        if not wanted:
+            return ()
+        rows = query(
+            f"SELECT uuid, vm_state, task_state, deleted FROM instances WHERE uuid IN ({marks(wanted)})",
+            wanted,
+        )
+        instances = {row["uuid"]: row for row in rows}
+        moves = query(
+            "SELECT instance_uuid, status, migration_type FROM migrations"
+            f" WHERE deleted = 0 AND instance_uuid IN ({marks(wanted)}) ORDER BY id",
+            wanted,
+        )
+        started = _open_events(query, config.host, wanted)
+        return tuple(
+            _ending(operation, _now(operation, instances.get(operation.id), moves, started))
+            for operation in operations
+        )
 
 
 def _one_an_instance(*sources: Sequence[Operation]) -> tuple[Operation, ...]:
-    """Keep the first working operation of each instance, best source first; what informs only if none works."""
+    """Keep one operation of each instance: the first that is waited for, best source first, else the first."""
     kept: dict[str, Operation] = {}
     for operation in (operation for source in sources for operation in source):
         before = kept.get(operation.id)
@@ -119,7 +144,7 @@ def _tasks(query: Query, host: str) -> list[Operation]:
     )
     return [
         Operation(
-            kind=_KIND_OF_TASK.get(row["task_state"]) or _named(row["task_state"]),
+            kind=_KIND_OF_TASK.get(row["task_state"]) or _kind_named_after(row["task_state"]),
             id=row["uuid"],
             status=row["task_state"],
             since=utc(row["updated_at"] or row["created_at"]),
@@ -129,14 +154,14 @@ def _tasks(query: Query, host: str) -> list[Operation]:
     ]
 
 
-def _named(word: str) -> str:
+def _kind_named_after(word: str) -> str:
     return "instance_" + word.replace("-", "_")
 
 
 def _migrations(query: Query, host: str) -> list[Operation]:
-    """Return migrations that this host takes part in.
+    """Return the migrations from or to this host.
 
-    A row that nobody has touched for a day and whose instance has no task is a leftover of a failure.
+    A row that has not changed for a day and whose instance has no task was left behind by a failure.
     """
     ends = [status for status in _GOOD if status != _FINISHED] + list(_BAD)
     rows = query(
@@ -150,13 +175,13 @@ def _migrations(query: Query, host: str) -> list[Operation]:
         " ORDER BY m.id",
         [host, host, *ends, _FINISHED],
     )
-    found = [_migration(row, host) for row in rows]
-    return [operation for operation in found if operation is not None]
+    operations = [_migration(row, host) for row in rows]
+    return [operation for operation in operations if operation is not None]
 
 
 def _migration(row: Row, host: str) -> Operation | None:
     if host not in (row["source_compute"], row["dest_compute"]):
-        return None  # the database compares without regard to case and accents
+        return None  # the database ignores case and accents
     if row["migration_type"] == "evacuation" and row["dest_compute"] != host:
         return None  # the source is down by definition, the destination does the work
     if row["status"] == _FINISHED:
@@ -180,11 +205,11 @@ def _migration_operation(row: Row, kind: str, informs: bool = False) -> Operatio
 
 
 def _events(query: Query, host: str) -> list[Operation]:
-    """Return what compute has begun and not ended on instances of this host: attachments have no task state.
+    """Return the open events of nova-compute on this host's instances, which alone show attachments.
 
-    Found by way of the host's instances, for the events' own table has no index that would help. A
-    killed compute leaves its events open for good: after an hour they only inform, after a day they are
-    nothing. A conductor on a host of the same name writes events too, with another prefix.
+    The query starts from the host's instances because the events' table has no suitable index. A killed nova-compute
+    leaves its events open for good, so they only inform after an hour and are ignored after a day. A conductor on a
+    host of the same name writes events too, with another prefix.
     """
     rows = query(
         "SELECT i.uuid, i.host, e.event, e.start_time,"
@@ -220,34 +245,13 @@ def _event_kind(event: str) -> str:
 
 @dataclass(frozen=True)
 class _Now:
-    """What the rows say of one instance."""
+    """The current state of one instance by its rows."""
 
     vm_state: str
     task_state: str | None
     gone: bool
-    migration: str | None  # the status of its newest migration of the kind in question
+    migration: str | None  # the status of its newest migration of the operation's kind
     open_events: frozenset[str]
-
-
-def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
-    """Return for each operation what its rows say now. Raises EvidenceUnavailable."""
-    wanted = ids(operation.id for operation in operations)
-    if not wanted:
-        return ()
-    found = query(
-        f"SELECT uuid, vm_state, task_state, deleted FROM instances WHERE uuid IN ({marks(wanted)})", wanted
-    )
-    instances = {row["uuid"]: row for row in found}
-    moves = query(
-        "SELECT instance_uuid, status, migration_type FROM migrations"
-        f" WHERE deleted = 0 AND instance_uuid IN ({marks(wanted)}) ORDER BY id",
-        wanted,
-    )
-    started = _open_events(query, config.host, wanted)
-    return tuple(
-        _ending(operation, _now(operation, instances.get(operation.id), moves, started))
-        for operation in operations
-    )
 
 
 def _open_events(query: Query, host: str, wanted: Sequence[object]) -> dict[str, set[str]]:
@@ -257,22 +261,17 @@ def _open_events(query: Query, host: str, wanted: Sequence[object]) -> dict[str,
         f" WHERE a.deleted = 0 AND a.instance_uuid IN ({marks(wanted)}) AND e.host = %s AND e.finish_time IS NULL",
         [*wanted, host],
     )
-    found: dict[str, set[str]] = {}
+    kinds: dict[str, set[str]] = {}
     for row in rows:
-        found.setdefault(row["instance_uuid"], set()).add(_event_kind(row["event"]))
-    return found
+        kinds.setdefault(row["instance_uuid"], set()).add(_event_kind(row["event"]))
+    return kinds
 
 
 def _now(operation: Operation, row: Row | None, moves: Sequence[Row], started: dict[str, set[str]]) -> _Now:
     statuses = [
         move["status"]
         for move in moves
-        if move["instance_uuid"] == operation.id
-        and operation.kind
-        in (
-            _KIND_OF_MIGRATION.get(move["migration_type"] or "", "instance_migration"),
-            *_PARTS.get(move["migration_type"] or "", ()),
-        )
+        if move["instance_uuid"] == operation.id and operation.kind in _kinds_of(move["migration_type"] or "")
     ]
     return _Now(
         vm_state=str(row["vm_state"] or "") if row else "",
@@ -283,10 +282,9 @@ def _now(operation: Operation, row: Row | None, moves: Sequence[Row], started: d
     )
 
 
-_PARTS = {
-    "resize": ("instance_resize_confirm", "instance_resize_revert", _CONFIRM),
-    "migration": ("instance_resize_confirm", "instance_resize_revert", _CONFIRM),
-}
+def _kinds_of(migration_type: str) -> tuple[str, ...]:
+    kind = _KIND_OF_MIGRATION.get(migration_type, "instance_migration")
+    return (kind, *_KINDS_OF_RESIZE) if kind == "instance_resize" else (kind,)
 
 
 def _ending(operation: Operation, now: _Now) -> Ending:
@@ -317,7 +315,7 @@ def _unfinished(operation: Operation, now: _Now) -> bool:
         return operation.kind in now.open_events
     tasks = _TASKS.get(operation.kind)
     if tasks is None and now.task_state:
-        tasks = (now.task_state,) if _named(now.task_state) == operation.kind else ()
+        tasks = (now.task_state,) if _kind_named_after(now.task_state) == operation.kind else ()
     if now.task_state and now.task_state in (tasks or ()):
         return True
     return _migration_unfinished(operation.kind, now.migration)

@@ -1,7 +1,7 @@
-"""Questions are asked without waiting: one thread a database reads for all containers at once.
+"""Reads the evidence of many containers in the background, with one thread a database.
 
-The loop that drains must never stand still for a database, so each database has a thread of its own
-that takes the newest questions, reads them in one snapshot and leaves the answers to be fetched.
+The drain loop must never wait for a database. Each database therefore has a thread of its own, which takes the
+newest questions, answers them from one snapshot and leaves the answers to be collected.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..database.connection import Database, Query
@@ -17,8 +16,7 @@ from ..database.target import DatabaseTarget
 from ..errors import EvidenceUnavailable
 from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service.config import ServiceConfig
-from . import ServiceEvidence, broker
-from .broker import Broker, BrokerTarget
+from .base import ServiceEvidence
 
 
 class Source(NamedTuple):
@@ -27,20 +25,17 @@ class Source(NamedTuple):
     evidence: ServiceEvidence
     config: ServiceConfig
     target: DatabaseTarget
-    broker: BrokerTarget | None = None
 
 
 class _Question(NamedTuple):
     number: int
     operations: tuple[Operation, ...]
-    broker: bool
 
 
-class Batch:
-    """Asks the databases of many containers. Neither ``ask`` nor ``answers`` waits for a database.
+class EvidenceReader:
+    """Reads the databases of many containers. Neither ``ask`` nor ``answers`` waits for a database.
 
-    ``wake`` is called from another thread after each batch, so that the loop can fetch the answers
-    before its next turn.
+    ``wake`` is called from a reading thread whenever new answers have arrived.
     """
 
     def __init__(
@@ -49,51 +44,44 @@ class Batch:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         by_target: dict[DatabaseTarget, dict[str, Source]] = {}
-        for key, given in sources.items():
-            source = Source(*given)
+        for key, parts in sources.items():
+            source = Source(*parts)
             by_target.setdefault(source.target, {})[key] = source
         self._lock = threading.Lock()
         self._number = 0
         self._answers: list[Answer] = []
         self._wake = wake
-        self._readers = [_Reader(target, those, self._take) for target, those in by_target.items()]
+        self._threads = [_DatabaseThread(target, group, self._take) for target, group in by_target.items()]
 
-    def ask(self, asks: Mapping[str, tuple[Operation, ...]], *, broker: bool = True) -> int:
-        """Ask for a reading of each key, and for what became of the operations given; return the question's number.
+    def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
+        """Ask for a reading of each key and for the endings of its operations; return the question's number.
 
-        Without ``broker`` only the database is asked: what is wanted at once must not wait for a broker, whose
-        figures may be older than the question.
-
-        A question that is asked while a batch is under way waits for the next one; of several for the
-        same key only the newest is answered. A key that is not known is an error of the caller's: KeyError.
+        A question that arrives while its database is being read is answered by the next snapshot. Of several
+        questions for one key only the newest is answered. Raises KeyError for an unknown key.
         """
-        known = {key for reader in self._readers for key in reader.sources}
+        known = {key for thread in self._threads for key in thread.sources}
         unknown = set(asks) - known
         if unknown:
             raise KeyError(sorted(unknown)[0])
         with self._lock:
             self._number += 1
             number = self._number
-        for reader in self._readers:
-            mine = {key: _Question(number, tuple(asks[key]), broker) for key in asks if key in reader.sources}
-            if mine:
-                reader.ask(mine)
+        for thread in self._threads:
+            questions = {key: _Question(number, tuple(asks[key])) for key in asks if key in thread.sources}
+            if questions:
+                thread.ask(questions)
         return number
 
-    def notes(self) -> dict[str, str]:
-        """Why the broker of a key could not be asked, for those where it could not; each is told once."""
-        return {key: note for reader in self._readers for key, note in reader.notes().items()}
-
     def answers(self) -> tuple[Answer, ...]:
-        """Return the answers that came in since the last call, oldest first."""
+        """Return the answers that have arrived since the last call, oldest first."""
         with self._lock:
             taken, self._answers = tuple(self._answers), []
         return taken
 
     def readings_once(self, keys: Iterable[str], timeout: float = 30.0) -> dict[str, Reading]:
-        """Wait for one reading of each key, ``timeout`` seconds at most; what did not come is UNAVAILABLE.
+        """Wait at most ``timeout`` seconds for one reading of each key; a missing one is UNAVAILABLE.
 
-        For a look outside of a drain: answers to earlier questions are lost to it.
+        Not for use during a drain, because answers to earlier questions are discarded.
         """
         wanted = list(keys)
         number = self.ask(dict.fromkeys(wanted, ()))
@@ -108,15 +96,15 @@ class Batch:
         return {key: readings.get(key, late) for key in wanted}
 
     def close(self, timeout: float = 1.0) -> None:
-        """End the threads and close the connections; waits for ``timeout`` seconds in all.
+        """End the threads and close the connections, within ``timeout`` seconds in all.
 
-        A thread that still waits for its database then ends by the connection's own timeout.
+        A thread that still waits for its database then ends when the connection itself times out.
         """
-        for reader in self._readers:
-            reader.stop()
+        for thread in self._threads:
+            thread.stop()
         deadline = time.monotonic() + timeout
-        for reader in self._readers:
-            reader.join(max(0.0, deadline - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _take(self, answers: list[Answer]) -> None:
         with self._lock:
@@ -124,8 +112,8 @@ class Batch:
         self._wake()
 
 
-class _Reader:
-    """The thread that reads one database."""
+class _DatabaseThread:
+    """The thread that reads one database. It starts with the first question."""
 
     def __init__(
         self, target: DatabaseTarget, sources: Mapping[str, Source], deliver: Callable[[list[Answer]], None]
@@ -137,10 +125,6 @@ class _Reader:
         self._waiting: dict[str, _Question] = {}
         self._stopped = False
         self._thread: threading.Thread | None = None
-        self._brokers = {
-            target: Broker(target) for target in {one.broker for one in sources.values()} if target
-        }
-        self._noted: set[str] = set()
 
     def ask(self, questions: Mapping[str, _Question]) -> None:
         with self._condition:
@@ -151,16 +135,6 @@ class _Reader:
                 self._thread = threading.Thread(target=self._run, name="kolla-drain-evidence", daemon=True)
                 self._thread.start()
             self._condition.notify()
-
-    def notes(self) -> dict[str, str]:
-        found = {
-            key: self._brokers[source.broker].note
-            for key, source in self.sources.items()
-            if source.broker is not None and key not in self._noted
-        }
-        told = {key: note for key, note in found.items() if note}
-        self._noted.update(told)
-        return told
 
     def stop(self) -> None:
         with self._condition:
@@ -183,52 +157,22 @@ class _Reader:
         self._database.close()
 
     def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
-        """Read all in one snapshot; each key has its own answer, so a broken schema spoils no other's."""
+        """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
             with self._database.snapshot() as query:
-                answers = [
-                    _read(query, key, self.sources[key], question) for key, question in questions.items()
-                ]
-            return self._with_queues(answers, questions)
+                return [_read(query, key, self.sources[key], question) for key, question in questions.items()]
         except Exception as exc:  # noqa: BLE001
-            # Whatever it is: a thread that dies would leave the loop without a word.
+            # Any error becomes an answer: if the thread died, the loop would wait for it without a word.
             reading = _unavailable(exc)
             return [Answer(key, question.number, reading) for key, question in questions.items()]
-
-    def _with_queues(self, answers: list[Answer], questions: Mapping[str, _Question]) -> list[Answer]:
-        """Add what waits in the queues; each broker is asked once for all."""
-        mine: dict[str, BrokerTarget] = {}
-        for answer in answers:
-            where = self.sources[answer.key].broker
-            if where and questions[answer.key].broker and answer.reading.state is EvidenceState.OK:
-                mine[answer.key] = where
-        names = {key: broker.queues(self.sources[key].config) for key in mine}
-        waiting = {}
-        for where in dict.fromkeys(mine.values()):
-            asked = [name for key, its in mine.items() if its == where for name in names[key]]
-            waiting[where] = {op.id: op for op in self._brokers[where].waiting(list(dict.fromkeys(asked)))}
-        return [
-            _with_waiting(answer, [waiting[mine[answer.key]].get(name) for name in names[answer.key]])
-            if answer.key in mine
-            else answer
-            for answer in answers
-        ]
-
-
-def _with_waiting(answer: Answer, waiting: Iterable[Operation | None]) -> Answer:
-    found = tuple(operation for operation in waiting if operation is not None)
-    return replace(answer, reading=replace(answer.reading, operations=(*answer.reading.operations, *found)))
 
 
 def _read(query: Query, key: str, source: Source, question: _Question) -> Answer:
     try:
         heartbeats, operations = source.evidence.read(query, source.config)
-        rows = tuple(op for op in question.operations if op.kind != broker.KIND)
-        endings: tuple[Ending, ...] = tuple(
-            broker.ending(op) for op in question.operations if op.kind == broker.KIND
-        )
-        if rows:
-            endings += source.evidence.endings(query, source.config, rows)
+        endings: tuple[Ending, ...] = ()
+        if question.operations:
+            endings = source.evidence.endings(query, source.config, question.operations)
     except Exception as exc:  # noqa: BLE001 - as above
         return Answer(key, question.number, _unavailable(exc))
     reading = Reading(EvidenceState.OK, heartbeats=heartbeats, operations=operations)
@@ -238,5 +182,5 @@ def _read(query: Query, key: str, source: Source, question: _Question) -> Answer
 def _unavailable(exc: Exception) -> Reading:
     if isinstance(exc, EvidenceUnavailable):
         return Reading(EvidenceState.UNAVAILABLE, why=str(exc), passing=exc.passing)
-    # A fault of ours, most likely a row that is not as expected; its text could hold a row's values.
+    # A bug of ours, most likely an unexpected row. Its text is withheld because it could contain a row's values.
     return Reading(EvidenceState.UNAVAILABLE, why=f"the rows could not be understood ({type(exc).__name__})")

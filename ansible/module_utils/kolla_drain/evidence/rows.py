@@ -1,4 +1,4 @@
-"""Small helpers that every service's questions share. Values never become part of a statement."""
+"""Helpers for queries and rows that all services share. Values are always parameters, never part of a statement."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..model import Heartbeat
 
 
 def marks(values: Sequence[object]) -> str:
-    """Return one placeholder a value, for an IN list; an empty list becomes one that matches nothing."""
+    """Return one placeholder a value, for an IN list; without values the list matches nothing."""
     return ", ".join(["%s"] * len(values)) or "NULL"
 
 
 def escaped(text: str) -> str:
-    """Make text match only itself in ``LIKE … ESCAPE '!'``.
+    """Escape text so that it matches only itself in ``LIKE … ESCAPE '!'``.
 
-    '!' and not the backslash, whose meaning depends on the server's sql_mode.
+    The escape character is not the backslash because its meaning depends on the server's sql_mode.
     """
     for special in ("!", "%", "_"):
         text = text.replace(special, "!" + special)
@@ -25,17 +25,17 @@ def escaped(text: str) -> str:
 
 
 def utc(moment: datetime | None) -> str | None:
-    """Write a row's time, which OpenStack keeps in UTC without saying so, as ISO 8601 with microseconds."""
+    """Format a row's time as ISO 8601 with microseconds. OpenStack stores UTC without a time zone."""
     return None if moment is None else moment.isoformat(timespec="microseconds") + "Z"
 
 
 def ids(values: Iterable[object]) -> list[object]:
-    """Return the values once each, in their order."""
+    """Return the values without duplicates, in their order."""
     return list(dict.fromkeys(values))
 
 
 def heartbeat(row: Row, service: str, service_down_time: float, *, forced_down: bool = False) -> Heartbeat:
-    """Make a heartbeat of a row of a services table. Both Cinder and Nova take |age| <= service_down_time as up."""
+    """Make a heartbeat from a row of a ``services`` table; Cinder and Nova both call age <= service_down_time up."""
     age = None if row["age"] is None else float(row["age"])
     return Heartbeat(
         service=service,

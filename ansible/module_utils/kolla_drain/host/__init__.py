@@ -1,1 +1,1 @@
-"""What lies on the managed host: records of stops, processes, files."""
+"""Records, processes and files of the managed host."""

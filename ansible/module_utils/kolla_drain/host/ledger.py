@@ -15,62 +15,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields, replace
 
 from ..errors import LedgerBusy, LedgerError
-from ..model import Container
+from ..model import Container, Entry
 from .process import lives, myself
 
 FOLDER = "/run/kolla-drain"
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One stop under way. Times are seconds on the boot clock but for ``intent_wall``."""
-
-    container_id: str
-    name: str
-    started_at: str
-    begun: float
-    deadline: float
-    signal: str
-    intent: float | None = None  # the signal was about to be sent
-    intent_wall: float | None = None  # the same on the wall clock, to be found in the engine's events
-    signalled: float | None = None  # the engine took it
-    owners: str = ""  # the runs that wait, one a line: process id and when that process started
-    sender: str = ""  # the one of them that was about to send the signal
-    frozen: float | None = None  # the container was about to be frozen
-    freezer: str = ""  # by this one of them
-
-    @property
-    def life(self) -> tuple[str, str]:
-        """The process life that this entry speaks of."""
-        return (self.container_id, self.started_at)
-
-    @property
-    def waited_for(self) -> bool:
-        """Whether a run that waits for this stop still lives."""
-        return bool(_living(self.owners))
-
-    @property
-    def shared(self) -> bool:
-        """Whether several runs that live wait for this stop."""
-        return len(_living(self.owners)) > 1
-
-    def in_life(self, started_at: str) -> Entry:
-        """This stop in a later life, which a signal on its way may reach: engines signal containers, not lives."""
-        if self.signalled is None:
-            return replace(self, started_at=started_at)
-        return replace(
-            self,
-            started_at=started_at,
-            intent=None,
-            intent_wall=None,
-            signalled=None,
-            sender="",
-            frozen=None,
-            freezer="",
-        )
+_NAMES = tuple(field.name for field in fields(Entry))
 
 
 def boot_clock() -> float:
@@ -133,32 +86,20 @@ class Ledger:
         self.write(entry)
         return entry
 
-    def freezing(self, entry: Entry) -> Entry:
-        """Keep that the container is about to be frozen; to be called with the lock held."""
-        entry = replace(entry, frozen=self._clock(), freezer=myself())
-        self.write(entry)
-        return entry
-
-    def thawed(self, entry: Entry) -> Entry:
-        """Keep that the container is not frozen any more; to be called with the lock held."""
-        entry = replace(entry, frozen=None, freezer="")
-        self.write(entry)
-        return entry
-
-    def frozen_by_another(self, entry: Entry, bound: float) -> bool:
-        """Whether another run that lives froze it less than ``bound`` seconds ago."""
-        theirs = entry.freezer != myself() and lives(entry.freezer)
-        return entry.frozen is not None and theirs and self._clock() - entry.frozen < bound
-
-    @staticmethod
-    def frozen_by_us(entry: Entry) -> bool:
-        """Whether the latest freeze is this run's, and not known to be over."""
-        return entry.frozen is not None and entry.freezer == myself()
-
     @staticmethod
     def on_its_way(entry: Entry) -> bool:
         """Whether another run is about to send the signal, or waits for what came of it."""
         return entry.sender != myself() and lives(entry.sender)
+
+    @staticmethod
+    def waited_for(entry: Entry) -> bool:
+        """Return whether a run that waits for this stop still lives."""
+        return bool(_living(entry.owners))
+
+    @staticmethod
+    def shared(entry: Entry) -> bool:
+        """Return whether several runs that live wait for this stop."""
+        return len(_living(entry.owners)) > 1
 
     @contextlib.contextmanager
     def held(self, container_id: str) -> Iterator[None]:
@@ -194,7 +135,9 @@ class Ledger:
         path = self._path(container_id, "json")
         try:
             with open(path, encoding="utf-8") as stream:
-                return Entry(**json.load(stream))
+                known = json.load(stream)
+            # A key of another version says nothing to this one.
+            return Entry(**{name: known[name] for name in _NAMES if name in known})
         except FileNotFoundError:
             return None
         except PermissionError as exc:
@@ -287,8 +230,6 @@ def _join(old: Entry, new: Entry, now: float) -> tuple[Entry, bool]:
         intent_wall=old.intent_wall,
         signalled=old.signalled,
         sender=old.sender,
-        frozen=old.frozen,
-        freezer=old.freezer,
     )
     return entry, signalled and same_life
 

@@ -1,4 +1,4 @@
-"""Processes of this host, told apart also where a number is used again."""
+"""Identify processes by PID and start time, so that a reused PID is not mistaken for the old one; and by container."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 def named(pid: int) -> str:
-    """``PID STARTTIME`` as in proc_pid_stat(5), empty for one that does not run."""
+    """Return ``PID STARTTIME`` as in proc_pid_stat(5); empty when the process does not run."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             after_name = stream.read().rpartition(")")[2].split()
@@ -17,26 +17,25 @@ def named(pid: int) -> str:
 
 
 def myself() -> str:
-    """This process's name."""
+    """Return the name of this process."""
     return named(os.getpid())
 
 
 def lives(name: str) -> bool:
-    """Whether the process of this name still runs."""
+    """Return whether the process of this name still runs."""
     pid = name.partition(" ")[0]
     return pid.isdigit() and named(int(pid)) == name
 
 
-def runs_in(container_id: str, proc: str = "/proc") -> bool:
-    """Whether a process of this host runs in this container, by the cgroup's name (cgroups(7))."""
-    # Podman's monitor outlives a container's processes, and its cgroup is named after the container as well.
-    named_after = re.compile(rf"(?<!conmon-){container_id}")
-    return any(named_after.search(_cgroup(proc, pid)) for pid in os.listdir(proc) if pid.isdigit())
+def any_in_container(container_id: str) -> bool:
+    """Return whether a process of this host runs in a container, of whatever engine: the kernel knows them all."""
+    return any(_in_container(pid, container_id) for pid in os.listdir("/proc") if pid.isdigit())
 
 
-def _cgroup(proc: str, pid: str) -> str:
+def _in_container(pid: str, container_id: str) -> bool:
     try:
-        with open(os.path.join(proc, pid, "cgroup"), encoding="utf-8", errors="replace") as stream:
-            return stream.read()
-    except OSError:  # it has ended
-        return ""
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
+            # The cgroup of podman's monitor, conmon, carries the container's id as well.
+            return re.search(rf"(?<!conmon-){container_id}", stream.read()) is not None
+    except OSError:  # it has ended meanwhile
+        return False

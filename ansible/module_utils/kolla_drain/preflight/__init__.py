@@ -1,1 +1,1 @@
-"""What is found to be wrong before a stop."""
+"""Find what is wrong before a stop."""

@@ -1,7 +1,6 @@
-"""What is wrong before a stop begins: small pure checks over facts, and the reading of those facts.
+"""Find what is wrong before a stop begins, by small checks over facts. Pure.
 
-``check`` and ``inform`` are pure. ``read_process`` looks into /proc of the managed host and does not raise: what
-cannot be read is ``None``.
+Three timeouts have to be in order: manager_shutdown_timeout < the service's graceful_shutdown_timeout < ours.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _UNCATCHABLE = frozenset({"SIGKILL", "SIGSTOP"})
 
 @dataclass(frozen=True)
 class UnitFacts:
-    """The systemd unit that runs a container, as kolla-ansible sets them up (FACTS 6)."""
+    """The systemd unit that runs a container, as kolla-ansible and kolla_docker set it up."""
 
     name: str
-    stop_timeout: float | None  # seconds until its own stop kills, whoever does it; None is infinity
+    stop_timeout: float | None  # seconds after which its own stop kills; None is infinity
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the checks look at; seconds throughout, None for what is not known."""
+    """The input of the checks. Seconds throughout; None for what is unknown."""
 
     container: Container
     signal: str  # what will be sent
@@ -39,33 +38,30 @@ class Facts:
     manager_timeout: float | None = None  # the service's manager_shutdown_timeout; 0 is no wait
     process: ProcessFacts | None = None
     unit: UnitFacts | None = None
-    draining: str = ""  # since when and by whom, when a stop is under way already
+    draining: str = ""  # by whom and since when, if a stop is under way already
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
-    """Return what is wrong with stopping this container now; empty is all well.
+    """Return what is wrong with stopping this container now; empty when all is well.
 
-    A container that has no process and will get none by itself has nothing to be checked.
+    A container without a process that will not start one by itself is not checked.
     Raises ValueError when ``facts.signal`` is no signal.
     """
     signals.normalise(facts.signal)
     if facts.container.at_rest:
         return ()
-    return tuple(finding for one in _CHECKS for finding in one(facts))
+    return tuple(finding for find in _CHECKS for finding in find(facts))
 
 
 def inform(facts: Facts) -> tuple[Finding, ...]:
-    """Return what an operator should know although it is as it must be: neither to warn nor to fail by.
-
-    A service whose own graceful_shutdown_timeout is below ours is in order, but it gives up by
-    itself at that moment, whatever time we have left (S5). A unit with less time is no danger to our own stop.
-    """
+    """Return what an operator should know although nothing is wrong: no reason to warn or to fail."""
     if facts.container.at_rest:
         return ()
     return (*_gives_up(facts), *_outer_limit(facts))
 
 
 def _gives_up(facts: Facts) -> Iterator[Finding]:
+    """A service whose own limit is below ours is in order, but exits at that limit whatever time we have left."""
     own = facts.service_timeout
     if own is not None and 0 < own < facts.timeout:
         yield Finding(
@@ -77,7 +73,7 @@ def _gives_up(facts: Facts) -> Iterator[Finding]:
 
 
 def _outer_limit(facts: Facts) -> Iterator[Finding]:
-    """FACTS 6: a unit is held while we drain its container, and has its own limit at any other time."""
+    """A unit is held while we drain its container; its own limit counts at any other time."""
     unit = facts.unit
     if unit is not None and unit.stop_timeout is not None and unit.stop_timeout < facts.timeout:
         yield Finding(
@@ -90,9 +86,9 @@ def _outer_limit(facts: Facts) -> Iterator[Finding]:
 
 
 def unhandled(container: Container, signal: str, process: ProcessFacts | None) -> str:
-    """Return why a signal that asks a service to go on, as SIGHUP does, must not be sent; empty when it may.
+    """Return why a signal that leaves a service running, such as SIGHUP, must not be sent; empty when it may.
 
-    A process without a handler for it would die of it or never get it, so what cannot be seen is no either.
+    A process without a handler would die of it or never get it, so a process that cannot be seen is a reason, too.
     """
     facts = Facts(container, signal, timeout=1.0, process=process)
     if process is None:
@@ -109,16 +105,16 @@ def unhandled(container: Container, signal: str, process: ProcessFacts | None) -
     return f"{_where(receiver)} has no handler for {arriving}"
 
 
-# --- the checks: each takes the facts and yields what it finds
+# --- the checks: each takes the facts and yields its findings
 
 
 def _state(facts: Facts) -> Iterator[Finding]:
-    """E3: neither a paused nor a restarting container gets the signal now."""
+    """Docker sends no signal to a restarting container, and keeps it back from a paused one."""
     name, signal = facts.container.name, signals.normalise(facts.signal)
     if facts.container.status is ContainerStatus.PAUSED:
         yield Finding(
             "paused",
-            f"{name} is paused: it can finish no work and handles {signal} only once it is thawed;"
+            f"{name} is paused: it can finish no work and handles {signal} only once it runs again;"
             " unpause it first.",
         )
     if facts.container.status is ContainerStatus.RESTARTING:
@@ -131,7 +127,7 @@ def _state(facts: Facts) -> Iterator[Finding]:
 
 
 def _draining(facts: Facts) -> Iterator[Finding]:
-    """S4: a second signal would kill the work, so whoever comes second joins."""
+    """A second SIGTERM kills the work: oslo.service's eventlet backend drops its handlers after the first."""
     if facts.draining:
         yield Finding(
             "already_draining",
@@ -141,7 +137,7 @@ def _draining(facts: Facts) -> Iterator[Finding]:
 
 
 def _stop_signal(facts: Facts) -> Iterator[Finding]:
-    """E2: only the container's own StopSignal, or none set, cancels the restart policy on a kill."""
+    """Docker calls off the restart policy only for a kill with the container's StopSignal, or where none is set."""
     own, signal = facts.container.stop_signal, signals.normalise(facts.signal)
     if not own or _same_signal(own, signal):
         return
@@ -169,7 +165,7 @@ def _unseen(facts: Facts) -> Iterator[Finding]:
 
 
 def _group(facts: Facts) -> Iterator[Finding]:
-    """S2: an init that signals the whole process group reaches workers past their parent."""
+    """An init that signals its whole process group reaches workers past their parent, and they end with its child."""
     for process in _inits(facts.process):
         if process.name == "dumb-init" and not _dumb_init(process, facts.container.env).single_child:
             yield _group_finding("dumb_init_group", facts, process, "with --single-child")
@@ -187,7 +183,7 @@ def _group_finding(code: str, facts: Facts, process: ProcessFacts, how: str) -> 
 
 
 def _handler(facts: Facts) -> Iterator[Finding]:
-    """S1, S3: what the signal does to the process that will get it."""
+    """The kernel drops a signal that PID 1 has no handler for, and Kolla's start script is a shell until it execs."""
     if facts.process is None:
         return
     arriving = _arriving(facts)
@@ -236,7 +232,7 @@ def _not_ready(facts: Facts, what: str) -> Finding:
 
 
 def _service_timeouts(facts: Facts) -> Iterator[Finding]:
-    """S5 and FACTS 4: manager_shutdown_timeout < graceful_shutdown_timeout < ours."""
+    """At its own limit a service exits with its work cut, and above ours it never comes to that: SIGKILL is first."""
     own, name, ours = facts.service_timeout, facts.container.name, _seconds(facts.timeout)
     if own == 0:
         yield Finding(
@@ -296,7 +292,7 @@ def _same_signal(declared: str, sent: str) -> bool:
     try:
         return signals.normalise(declared) == sent
     except ValueError:
-        return False  # an engine of another platform; what it would do is not known here
+        return False  # an engine of another platform, which may know this signal
 
 
 def _has(mask: int, signal: str) -> bool:
@@ -310,14 +306,14 @@ def _inits(process: ProcessFacts | None) -> Iterator[ProcessFacts]:
 
 
 def _receiver(process: ProcessFacts) -> ProcessFacts:
-    """Return the process at the end of the inits: the one that acts on the signal."""
+    """Return the process behind the inits, which acts on the signal."""
     while process.child is not None:
         process = process.child
     return process
 
 
 def _arriving(facts: Facts) -> str:
-    """Return the signal that reaches the receiver; empty when an init swallows it."""
+    """Return the signal that reaches the receiver, empty when an init swallows it."""
     signal = signals.normalise(facts.signal)
     for process in _inits(facts.process):
         if process.name == "dumb-init" and signal:
@@ -327,10 +323,10 @@ def _arriving(facts: Facts) -> str:
 
 @dataclass(frozen=True)
 class _DumbInit:
-    """What dumb-init was told, by its options and its environment."""
+    """What dumb-init does with signals, by its options and its environment."""
 
     single_child: bool
-    rewrites: Mapping[str, str]  # signal names; to an empty one: swallowed
+    rewrites: Mapping[str, str]  # names of signals; an empty one is swallowed
 
 
 def _dumb_init(process: ProcessFacts, env: Mapping[str, str]) -> _DumbInit:
@@ -342,7 +338,7 @@ def _dumb_init(process: ProcessFacts, env: Mapping[str, str]) -> _DumbInit:
 
 
 def _rewrite(value: str) -> tuple[str, str]:
-    """Return both names of "15:3"; dumb-init takes numbers only, and 0 for swallowing."""
+    """Return both names in "15:3"; dumb-init takes numbers only, where 0 swallows the signal."""
     sent, _, arrives = value.partition(":")
     try:
         return signals.normalise(sent), "" if arrives == "0" else signals.normalise(arrives)
@@ -356,7 +352,7 @@ def _tini_signals_group(process: ProcessFacts, env: Mapping[str, str]) -> bool:
 
 
 def _options(process: ProcessFacts, short: str, long: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the options before the command; none when it does not take what it was given."""
+    """Return the options before the command; none when the program would refuse them."""
     try:
         return getopt.getopt(list(process.argv[1:]), short, list(long))[0]
     except getopt.GetoptError:

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Read a container's processes from /proc of the managed host: who gets a signal, and what that does to it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ _MAX_INITS = 4  # inits stacked on each other; more is a loop in what we read
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """One process out of /proc. The masks are sets of bits as in /proc/PID/status: bit n-1 is signal n."""
+    """One process from /proc. In the masks, as in /proc/PID/status, bit n-1 is signal n."""
 
     pid: int  # seen from the managed host
-    ns_pid: int  # in its innermost PID namespace; 1 is the one that the kernel protects (S1)
+    ns_pid: (
+        int  # in its innermost PID namespace, where the kernel drops signals for 1 that it has no handler for
+    )
     name: str  # comm: of a script, the script's name
     argv: tuple[str, ...] = ()
     caught: int = 0
     ignored: int = 0
     blocked: int = 0
-    sigwaits: bool = False  # it sits in sigwait(3): the kernel then hides what it waits for from the masks
+    sigwaits: bool = False  # it is in sigwait(3), and the masks do not show which signals it waits for
     child: ProcessFacts | None = None  # of an init: the process that it passes signals on to
 
     @property
     def is_init(self) -> bool:
-        """Whether it does nothing but pass signals on."""
+        """Whether it only passes signals on and reaps orphans."""
         return self.name in _INITS
 
     @property
@@ -43,8 +45,8 @@ class ProcessFacts:
 def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | None:
     """Return the container's PID 1 and what it passes signals on to; None when it cannot be seen here.
 
-    It cannot when it has just ended, or when the engine runs on another machine or in another
-    PID namespace, where the same number may be somebody else's: its cgroup tells.
+    It has just ended, or the engine runs on another machine or in another PID namespace, where the same number may be
+    another process: its cgroup tells.
     """
     if container.pid <= 0 or not _belongs(container, proc):
         return None
@@ -58,11 +60,11 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
 
 
 def _belongs(container: Container, proc: str) -> bool:
-    """Whether that PID is of this container, as far as its cgroup's path tells."""
+    """Return whether that PID belongs to this container, as far as its cgroup's path tells."""
     try:
         cgroup = _text(proc, container.pid, "cgroup")
     except OSError:
-        return True  # the status, read next, tells whether it is there at all
+        return True  # the status, which is read next, tells whether the process is there
     return not container.id or container.id in cgroup
 
 
@@ -73,7 +75,7 @@ def _read_chain(pid: int, proc: str, more: int) -> ProcessFacts:
 
 
 def _read_one(pid: int, proc: str) -> ProcessFacts:
-    """Raises OSError when the process is gone, ValueError when its status cannot be understood."""
+    """Read one process. Raises OSError when it is gone, ValueError when its status is not understood."""
     status = dict(line.split(":", 1) for line in _text(proc, pid, "status").splitlines() if ":" in line)
     namespaces = status.get("NSpid", "").split()
     return ProcessFacts(
@@ -89,7 +91,7 @@ def _read_one(pid: int, proc: str) -> ProcessFacts:
 
 
 def _wchan(pid: int, proc: str) -> str:
-    """Return the kernel function that it sleeps in; empty where the kernel does not tell."""
+    """Return the kernel function that it sleeps in, empty where the kernel does not tell."""
     try:
         return _text(proc, pid, "wchan")
     except OSError:
@@ -97,13 +99,13 @@ def _wchan(pid: int, proc: str) -> str:
 
 
 def _first_child(pid: int, proc: str) -> int | None:
-    """Return the child that was started first: the others are orphans that it has taken in."""
+    """Return the child that was started first: the others are orphans that it adopted."""
     started = [(start, child) for child, parent, start in _processes(pid, proc) if parent == pid]
     return min(started)[1] if started else None
 
 
 def _processes(parent: int, proc: str) -> Iterator[tuple[int, int, int]]:
-    """Yield PID, parent and start (in clock ticks) of the children, or of all where the kernel lists none."""
+    """Yield PID, parent and start (clock ticks) of the children, or of all processes where the kernel lists none."""
     try:
         pids = _text(proc, parent, f"task/{parent}/children").split()
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
@@ -112,7 +114,7 @@ def _processes(parent: int, proc: str) -> Iterator[tuple[int, int, int]]:
         try:
             after_name = _text(proc, int(pid), "stat").rpartition(")")[2].split()
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has ended in between
         yield int(pid), int(after_name[1]), int(after_name[19])  # proc(5): fields 4 and 22
 
 

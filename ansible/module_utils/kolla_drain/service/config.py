@@ -1,7 +1,7 @@
 """A service's own configuration files, read with oslo.config as the service reads them.
 
-Only what a stop needs is taken: where the service's rows are and the times that it works by. Values
-are never printed, in a message neither: any of them may be a secret.
+Only what a drain needs is read: where the service's rows are, and its time-outs. No value is ever printed, not even
+in an error message, because any value may be a secret.
 """
 
 from __future__ import annotations
@@ -21,39 +21,35 @@ from ..errors import ConfigError
 class Backend:
     """One of cinder-volume's enabled backends."""
 
-    name: str  # its section
+    name: str  # of its section
     host: str  # backend_host of its section, else [DEFAULT]/host
 
     @property
     def service_host(self) -> str:
-        """``services.host`` of the backend's row, as cinder/cmd/volume.py puts it together."""
+        """``services.host`` of the backend's row, as cinder/cmd/volume.py composes it."""
         return f"{self.host}@{self.name}"
 
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """What a stop needs of a service's configuration. Times are in seconds."""
+    """What a drain needs of a service's configuration. Times are in seconds."""
 
     service: str  # the binary: cinder-volume
     host: str  # [DEFAULT]/host, by default the host's name
     files: tuple[str, ...] = ()
     backends: tuple[Backend, ...] = ()  # cinder-volume only
-    cluster: str | None = None  # [DEFAULT]/cluster, cinder-volume only
-    # [database]/connection. slave_connection is never used: a replica lags, and an operation
-    # that began a moment ago would be missed there. nova-compute has none (FACTS 4).
+    # [database]/connection, which nova-compute does not have. slave_connection is never used because a replica lags
+    # and would miss an operation that began a moment ago.
     database: str | None = field(default=None, repr=False)
-    transport_url: str | None = field(default=None, repr=False)
-    rabbit_tls: bool = False
-    rabbit_ssl_ca: str = ""  # a path inside the container
     service_down_time: int = 60
     report_interval: int = 10
-    graceful_shutdown_timeout: int = 60  # 0 is without end
+    graceful_shutdown_timeout: int = 60  # 0 means no limit
     manager_shutdown_timeout: int | None = None  # Nova only
-    stated: frozenset[str] = frozenset()  # the options of these that the files name themselves
+    stated: frozenset[str] = frozenset()  # which of these time-outs the files set
 
     @property
     def service_hosts(self) -> tuple[str, ...]:
-        """The values of ``services.host`` that are this container's; empty when its backends are not known."""
+        """This container's values of ``services.host``; empty if its backends are unknown."""
         if self.service == "cinder-volume":
             return tuple(backend.service_host for backend in self.backends)
         return (self.host,)
@@ -65,16 +61,16 @@ class _Defaults:
     manager_shutdown_timeout: int | None
 
 
-# cinder 29.0.0 keeps oslo.service's 60 s; nova 34.0.0 sets 180 in nova/conf/base.py (33 kept 60).
+# cinder 29.0.0 keeps oslo.service's 60 s. nova 34.0.0 sets 180 s in nova/conf/base.py (33 kept 60 s).
 _CINDER = _Defaults(graceful_shutdown_timeout=60, manager_shutdown_timeout=None)
 _NOVA = _Defaults(graceful_shutdown_timeout=180, manager_shutdown_timeout=160)
 
 
 def load(paths: Sequence[str], service: str, hostname: str | None = None) -> ServiceConfig:
-    """Read a service's configuration files; of an option set twice the later file wins.
+    """Read a service's configuration files. If an option is set twice the later file wins.
 
-    ``hostname`` stands in for a missing [DEFAULT]/host (the default: this host's name). Raises
-    ConfigError with one sentence that names file and option, and no value.
+    ``hostname``, by default this host's name, replaces a missing [DEFAULT]/host. Raises ConfigError, which names the
+    file and the option but never the value.
     """
     files = tuple(str(path) for path in paths)
     cfg = _oslo_config(service)
@@ -88,11 +84,7 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
         host=host,
         files=files,
         backends=_backends(reader, host) if service == "cinder-volume" else (),
-        cluster=_cluster(reader) if service == "cinder-volume" else None,
         database=reader.text("connection", "database") or None,
-        transport_url=reader.text_if_usable("transport_url") or None,
-        rabbit_tls=reader.text_if_usable("ssl", _RABBIT).lower() in ("1", "true", "yes", "on"),
-        rabbit_ssl_ca=reader.text_if_usable("ssl_ca_file", _RABBIT),
         service_down_time=_down_time(reader.number("service_down_time"), report_interval),
         report_interval=report_interval,
         graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
@@ -103,7 +95,6 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
     )
 
 
-_RABBIT = "oslo_messaging_rabbit"
 _TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
 
 
@@ -112,15 +103,13 @@ def _defaults(service: str) -> _Defaults:
 
 
 def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
-    """Defaults from cinder/common/config.py, cinder/service.py, cinder/cmd/*.py and nova/conf/*.py."""
+    """Return the options, with the defaults of cinder/common/config.py, cinder/service.py, cinder/cmd, nova/conf."""
     defaults = _defaults(service)
     return [
-        cfg.StrOpt("my_ip"),  # named by others as $my_ip
+        cfg.StrOpt("my_ip"),  # other options refer to it as $my_ip
         cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
         cfg.StrOpt("host", default=hostname),
-        cfg.StrOpt("cluster"),
         cfg.ListOpt("enabled_backends", default=[]),
-        cfg.StrOpt("transport_url", secret=True),
         cfg.IntOpt("service_down_time", default=60),
         cfg.IntOpt("report_interval", default=10),
         cfg.IntOpt("graceful_shutdown_timeout", default=defaults.graceful_shutdown_timeout, min=0),
@@ -148,10 +137,8 @@ def _parse(cfg: Any, files: tuple[str, ...], service: str, hostname: str) -> Any
     conf = cfg.ConfigOpts()
     conf.register_opts(_options(cfg, service, hostname))
     conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
-    # As text: what only helps must not make the whole file unusable.
-    conf.register_opts([cfg.StrOpt("ssl"), cfg.StrOpt("ssl_ca_file")], group=_RABBIT)
     try:
-        # The environment is this process's and not the container's: it has no say.
+        # The environment is this process's and not the container's, so it is ignored.
         conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
     except cfg.ConfigFileParseError as exc:
         raise ConfigError(_broken(exc, service)) from None
@@ -178,7 +165,7 @@ def _must_be_readable(path: str, service: str) -> None:
 
 
 def _broken(exc: Any, service: str) -> str:
-    """Say where the syntax is broken; the parser's own words repeat the line, which may hold a secret."""
+    """Say which line is invalid. The parser's message is not used because it quotes the line, maybe with a secret."""
     line = re.search(r":(\d+), ", str(exc.msg))
     where = f"{exc.config_file}, line {line.group(1)}" if line else str(exc.config_file)
     return f"{service}'s configuration file {where} is not valid: correct the line there"
@@ -190,7 +177,7 @@ def _named(files: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Takes single values out, with errors that name file and option and no value."""
+    """Reads single values. Its errors name the file and the option but never the value."""
 
     cfg: Any
     conf: Any
@@ -210,12 +197,6 @@ class _Reader:
     def text(self, option: str, group: str = "DEFAULT") -> str:
         return str(self._get(option, group) or "").strip()
 
-    def text_if_usable(self, option: str, group: str = "DEFAULT") -> str:
-        try:
-            return self.text(option, group)
-        except ConfigError:
-            return ""
-
     def number(self, option: str) -> int:
         return int(self._get(option, "DEFAULT"))
 
@@ -233,7 +214,7 @@ class _Reader:
 def _host(reader: _Reader) -> str:
     host = reader.text("host")
     if not host:
-        raise reader.bad("host", "comes to an empty name")
+        raise reader.bad("host", "is empty")
     return host
 
 
@@ -244,17 +225,13 @@ def _backends(reader: _Reader, host: str) -> tuple[Backend, ...]:
 def _backend(reader: _Reader, name: str, host: str) -> Backend:
     try:
         reader.conf.register_opts([reader.cfg.StrOpt("backend_host")], group=name)
-    except reader.cfg.Error:  # a backend that is called like a section of ours
+    except reader.cfg.Error:  # the backend's name is that of another section, such as database
         raise reader.bad("enabled_backends", "names a section that cannot be a backend") from None
     return Backend(name=name, host=reader.text("backend_host", name) or host)
 
 
-def _cluster(reader: _Reader) -> str | None:
-    return reader.text("cluster") or None
-
-
 def _down_time(down_time: int, report_interval: int) -> int:
-    """The service's own correction of a service_down_time that is not above report_interval."""
+    """Return service_down_time as the service corrects it if it does not exceed report_interval."""
     if report_interval and down_time <= report_interval:
         return int(report_interval * 2.5)
     return down_time

@@ -1,1 +1,1 @@
-"""The systemd units that own containers."""
+"""The systemd units that own containers: at run time, and their files."""

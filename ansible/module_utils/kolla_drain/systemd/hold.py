@@ -1,32 +1,31 @@
-"""Holds systemd units still while their containers are drained, and lets go of them whatever becomes of the run.
+"""Hold systemd units still while their containers are drained, and let go of them whatever becomes of the run.
 
-A held unit neither starts its container again nor cuts or signals it, whatever its file says: a drop-in under /run sees
-to that. Each run that holds a unit keeps a record of itself beside; the last one that lets go takes the drop-in
-away. A transient unit waits for the end of the run's process and lets go in its place where that was killed. Each
-step can be done again, in the order that a death between any two of them leaves nothing that nobody would undo.
+A held unit neither starts its container again nor signals it, whatever its file says: a drop-in under /run sees to
+that. Each run that holds a unit keeps a record of itself beside it, and the last one to let go removes the drop-in. If
+the run is killed, a transient unit that waits for the end of its process lets go in its place. Every step can be
+repeated, and the steps are in an order in which a death between any two of them leaves nothing that nobody undoes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import UnitError
+from ..host import files
 from ..host.process import lives
 from .systemctl import Systemctl
 
 DROP_INS = "/run/systemd/system"
 RECORDS = "/run/kolla-drain/units"
 
-# Drop-ins count in the order of their names; this one is to be the last.
+# systemd reads drop-ins in the order of their names, and the last one counts.
 DROP_IN = "zzzz-kolla-drain-hold.conf"
 
 # `docker start -a` passes every signal on to the container, so a stop through systemd must not send one that means
-# anything there. Whatever code the container ends with, its unit has not failed. One that has no process to wait for
-# (RemainAfterExit) runs its ExecStopPost as soon as it is told to stop, and that is often another stop by the engine.
+# anything there. Whatever the container's exit code, the unit has not failed. A unit that stays active without a
+# process (RemainAfterExit) would run its ExecStopPost as soon as it is told to stop, and that often runs another stop.
 _CODES = " ".join(str(code) for code in range(1, 256))
 HOLD = f"""\
 # kolla-drain drains this unit's container. This file goes when that is done, or when the run that does it ends.
@@ -46,26 +45,26 @@ RuntimeMaxSec=infinity
 SuccessExitStatus={_CODES} SIGHUP SIGINT SIGQUIT SIGPIPE SIGKILL SIGTERM
 """
 
-# A lock is held for a reload of systemd at the most; one that is held for longer, in seconds, hangs.
+# Seconds after which a holder of the lock counts as hung: it holds it for a reload of systemd at most.
 LOCK_BOUND = 120.0
 
 
 class Holds:
-    """The held units of this host. Calls raise UnitError."""
+    """The held units of this host. Every call raises UnitError."""
 
     def __init__(self, ctl: Systemctl, drop_ins: str = DROP_INS, records: str = RECORDS) -> None:
         self._ctl, self._drop_ins, self._records = ctl, drop_ins, records
 
     def hold(self, units: Sequence[str], owner: str) -> None:
-        """Hold these units for the process ``owner``, which somebody watches."""
+        """Hold these units for the process ``owner``, which somebody watches already."""
         with self._locked():
             for unit in units:
-                self._write(os.path.join(self._records, unit), owner.replace(" ", "-"), "")
-                self._write(os.path.join(self._drop_ins, f"{unit}.d"), DROP_IN, HOLD)
+                self._write(self._record(unit, owner), "")
+                self._write(self._drop_in(unit), HOLD)
             self._ctl("daemon-reload")
 
     def release(self, owner: str, units: Iterable[str] | None = None) -> None:
-        """Let go of these units, or of all that this process holds; what others hold stays held."""
+        """Let go of these units, or of all that the process holds; units that others hold stay held."""
         with self._locked():
             mine = set(self._held() if units is None else units)
             self._drop(lambda unit, holder: (unit in mine and holder == owner) or not lives(holder))
@@ -73,23 +72,23 @@ class Holds:
     def take_over(
         self, owner: str, heir: str, wanted: Callable[[Sequence[str]], Sequence[str]]
     ) -> Sequence[str]:
-        """Go on holding, for ``heir``, what this process held that has ended and what nobody else does that lives.
+        """Hold for ``heir`` those units of a dead ``owner`` that ``wanted`` picks, and return them.
 
-        Returns those of them that are ``wanted``; of several heirs one gets them.
+        It picks among the units that no living process holds, so of several heirs one gets a unit.
         """
         with self._locked():
-            units = [
+            orphaned = [
                 unit
                 for unit, holders in self._held().items()
                 if owner in holders and not any(map(lives, holders))
             ]
-            taken = wanted(units)
+            taken = wanted(orphaned)
             for unit in taken:
-                self._write(os.path.join(self._records, unit), heir.replace(" ", "-"), "")
+                self._write(self._record(unit, heir), "")
         return taken
 
     def sweep(self) -> None:
-        """Let go of what processes hold that are gone, should their watcher be gone, too."""
+        """Let go of what dead processes hold, in case their watchers are dead, too."""
         if not self._held():  # most runs find nothing, and need no lock for that
             return
         with self._locked():
@@ -102,64 +101,59 @@ class Holds:
         }
         free = [unit for unit, holders in held.items() if len(leaving[unit]) == len(holders)]
         for unit in free:
-            self._remove(os.path.join(self._drop_ins, f"{unit}.d"), DROP_IN)
+            self._remove(self._drop_in(unit))
         if free:
             self._ctl("daemon-reload")
-        # Last of all: a run that dies before has not let go, and its watcher does all of it again.
+        # The records last: a run that dies before has not let go, and its watcher does all of it again.
         for unit, holders in leaving.items():
             for holder in holders:
-                self._remove(os.path.join(self._records, unit), holder.replace(" ", "-"))
+                self._remove(self._record(unit, holder))
             if not holders:
-                self._remove(os.path.join(self._records, unit), "")
+                files.remove_empty(os.path.join(self._records, unit))
 
     def _held(self) -> dict[str, list[str]]:
-        """Who holds what; a folder without records is of a run that died early."""
-        held: dict[str, list[str]] = {}
-        for unit in _listed(self._records):
-            if unit.endswith(".service"):
-                names = _listed(os.path.join(self._records, unit))
-                held[unit] = [name.replace("-", " ") for name in names]
-        return held
+        """Return the holders of each unit; none for the folder of a run that died before it wrote its record."""
+        units = [unit for unit in _listed(self._records) if unit.endswith(".service")]
+        return {
+            unit: [name.replace("-", " ") for name in _listed(os.path.join(self._records, unit))]
+            for unit in units
+        }
+
+    def _record(self, unit: str, owner: str) -> str:
+        return os.path.join(self._records, unit, owner.replace(" ", "-"))
+
+    def _drop_in(self, unit: str) -> str:
+        return os.path.join(self._drop_ins, f"{unit}.d", DROP_IN)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        deadline = time.monotonic() + LOCK_BOUND
         path = os.path.join(self._records, "lock")
         try:
-            os.makedirs(self._records, mode=0o700, exist_ok=True)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = files.lock(path, LOCK_BOUND)
+        except files.Busy:
+            raise UnitError(
+                f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then try "
+                "again."
+            ) from None
         except OSError as exc:
             raise _unusable(path, exc) from exc
         try:
-            while not _try_lock(fd):
-                if time.monotonic() > deadline:
-                    raise UnitError(
-                        f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then "
-                        "try again."
-                    )
-                time.sleep(0.05)
             yield
         finally:
             os.close(fd)
 
     @staticmethod
-    def _write(folder: str, name: str, text: str) -> None:
-        path = os.path.join(folder, name)
+    def _write(path: str, text: str) -> None:
         try:
-            os.makedirs(folder, mode=0o755, exist_ok=True)
-            with open(path, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            files.write(path, text, 0o644, 0o755)
         except OSError as exc:
             raise _unusable(path, exc) from exc
 
     @staticmethod
-    def _remove(folder: str, name: str) -> None:
-        """Remove a file, and its folder if nothing else is in there."""
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            if name:
-                os.unlink(os.path.join(folder, name))
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
+    def _remove(path: str) -> None:
+        """Remove a file, and its folder if that is empty then."""
+        files.remove(path)
+        files.remove_empty(os.path.dirname(path))
 
 
 def _listed(folder: str) -> list[str]:
@@ -169,14 +163,6 @@ def _listed(folder: str) -> list[str]:
         return []
     except OSError as exc:
         raise _unusable(folder, exc) from exc
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _unusable(path: str, exc: OSError) -> UnitError:

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""The files of the units that own Kolla's containers: written, limited by a drop-in, and removed."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UnitError
+from ..host import files
 from ..kolla import unit_name
-from .unit_file import Definition
+from .unit_file import SLICE, SLICE_DROP_IN, WANTS, Author, Definition, author
+from .units import Units
 
-DROP_IN_FILE = "kolla-drain.conf"
+FOLDER = "/etc/systemd/system"
+_DROP_IN = "kolla-drain.conf"
 _OURS = re.compile(unit_name(".+"))
 
 
 @dataclass(frozen=True)
 class Change:
-    """What came of writing or removing a unit's file."""
+    """A unit's file before and after it was written or removed."""
 
-    before: str = ""  # the old file
+    before: str = ""
     after: str = ""
-    note: str = ""  # why it was left as it is, or what else there is to know
+    note: str = ""  # why the file was left alone, or what else there is to know
 
     @property
     def changed(self) -> bool:
@@ -35,19 +38,22 @@ class Change:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What becomes of a unit's files, and what is told of it."""
+    """What becomes of a unit's files, and the change that is reported."""
 
     change: Change
     writes: Mapping[str, str] = field(default_factory=dict)  # texts by path
     new: bool = False  # there was no unit, so it is enabled, too
     stale: str = ""  # a drop-in that goes
-    ours: bool = False  # what lies there is ours, so systemd is to know it
+    ours: bool = False  # the file there is ours, so systemd is to know it
 
 
 def definition(
     container: str, engine: str, options: Mapping[str, Any], timeout: float, window: int
 ) -> Definition | None:
-    """The unit that these options of a container ask for; None where its policy leaves it where it ends."""
+    """Return the unit that these options of a container ask for; None when its policy starts nothing again.
+
+    ``timeout`` and ``window`` are in seconds, as in Definition.
+    """
     policy = options.get("restart_policy")
     if policy in (None, "no", "oneshot"):
         return None
@@ -64,36 +70,208 @@ def definition(
     )
 
 
-def read_rows(path: str) -> str | None:
-    """The text of a regular file; None where there is none, and for the link of a masked unit."""
+class UnitFiles:
+    """The unit files of this host; ``units`` are the same units at run time. Every call raises UnitError."""
+
+    def __init__(self, units: Units | None = None, folder: str = FOLDER) -> None:
+        self._units = units or Units()
+        self._folder = folder
+
+    @property
+    def booted(self) -> bool:
+        """Whether systemd is the host's PID 1; where it is not, no unit is written."""
+        return self._units.booted
+
+    # --- wanted
+
+    def planned(self, wanted: Definition) -> Change:
+        """Return the change that ``ensure`` would make."""
+        return self._plan(wanted).change
+
+    def ensure(self, wanted: Definition) -> Change:
+        """Write the container's unit, or give another's unit time enough for a stop. Nothing is restarted."""
+        plan = self._plan(wanted)
+        known = [unit_name(wanted.container)]
+        if plan.new:
+            self._enable(known[0])
+        for path, text in plan.writes.items():
+            _write(path, text)
+        if plan.stale:
+            _remove(plan.stale)
+        if wanted.engine == "podman":
+            known.append(SLICE)
+            if _read(self._drop_in(SLICE)) is None:
+                _write(self._drop_in(SLICE), SLICE_DROP_IN)
+        if plan.writes or plan.stale or self._unread(known, ours=plan.ours):
+            self._units.ctl("daemon-reload")
+        return plan.change
+
+    def _enable(self, unit: str) -> None:
+        """Do what ``systemctl enable`` does, which refuses a unit whose file is not there yet.
+
+        A run that dies after the link leaves a link to nothing, and the next run writes a new file. In the other order
+        it would leave a unit that looks as if its operator had disabled it.
+        """
+        link = os.path.join(self._folder, WANTS, unit)
+        try:
+            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(self._path(unit), link)
+        except OSError as exc:
+            raise _unwritten(link, exc) from exc
+
+    def _unread(self, units: Sequence[str], *, ours: bool) -> bool:
+        """Return whether systemd has not read the files yet, as after a run that died before its reload."""
+        wanted = units if ours else units[1:]
+        if not wanted:
+            return False
+        printed = self._units.ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *wanted)
+        return "NeedDaemonReload=yes" in printed or (
+            ours and "LoadState=not-found" in printed.split("\n\n")[0]
+        )
+
+    def _plan(self, wanted: Definition) -> _Plan:
+        unit = unit_name(wanted.container)
+        path = self._path(unit)
+        text = _read(path)
+        if os.path.islink(path) and text is None:
+            return _Plan(Change(note=f"{unit} is masked and was left so."))
+        if text is None:
+            there = self._units.of(wanted.container)
+            if there is not None and there.path and os.path.dirname(there.path) != self._folder:
+                return _Plan(
+                    Change(note=f"{unit} is {there.path}, which is not kolla_docker's to write; it was left.")
+                )
+            return self._plan_own(wanted, path, None)
+        whose = author(text)
+        if whose is Author.KOLLA_DRAIN:
+            return self._plan_own(wanted, path, text)
+        if whose is Author.KOLLA_ANSIBLE:
+            return self._plan_limit(wanted, text)
+        return _Plan(
+            Change(
+                text,
+                text,
+                f"{path} was written or changed by hand and was left as it is; remove it to have kolla_docker write "
+                f"it, or put changes into a drop-in (systemctl edit {unit}).",
+            )
+        )
+
+    def _plan_own(self, wanted: Definition, path: str, text: str | None) -> _Plan:
+        """Plan our file. A drop-in of ours dates from when kolla-ansible's file was there, and would override this."""
+        limit, new = self._drop_in(unit_name(wanted.container)), wanted.render()
+        beside = _read(limit) or ""
+        by_hand = bool(beside) and author(beside) is not Author.KOLLA_DRAIN
+        note = f"{limit} was changed by hand and was left as it is." if by_hand else ""
+        stale = beside if not by_hand else ""
+        return _Plan(
+            Change((text or "") + stale, new, note),
+            writes={path: new} if text != new else {},
+            new=text is None,
+            stale=limit if stale else "",
+            ours=True,
+        )
+
+    def _plan_limit(self, wanted: Definition, beside: str) -> _Plan:
+        """Plan a drop-in: kolla-ansible's file itself stays, because it restarts a container whose file differs."""
+        path, new = self._drop_in(unit_name(wanted.container)), wanted.render_limit(beside)
+        text = _read(path) or ""
+        if text and author(text) is not Author.KOLLA_DRAIN:
+            return _Plan(Change(text, text, f"{path} was changed by hand and was left as it is."))
+        return _Plan(Change(text, new), writes={path: new} if text != new else {}, ours=True)
+
+    # --- not wanted any more
+
+    def removable(self, container: str) -> bool:
+        """Return whether there is a file that ``remove`` would remove."""
+        return self.booted and _read(self._path(unit_name(container))) is not None
+
+    def remove(self, containers: Iterable[str]) -> dict[str, str]:
+        """Disable and remove the units of containers that are gone; return notes by container, of those with a unit."""
+        there = [container for container in containers if self.removable(container)]
+        # A unit that was about to start its container would try so without its file, and stay as failed.
+        for unit in self._units.look(there).values():
+            if not unit.at_rest:
+                self._units.settle(unit, lambda: True)
+        notes = {}
+        for container in there:
+            path = self._path(unit_name(container))
+            by_hand = author(_read(path) or "") is Author.OPERATOR
+            notes[container] = (
+                f"{path}, which was written or changed by hand, was removed." if by_hand else ""
+            )
+        self._delete(there)
+        for container in there:
+            with contextlib.suppress(UnitError):
+                self._units.ctl("reset-failed", "--", unit_name(container))
+        return notes
+
+    def _delete(self, containers: Sequence[str]) -> None:
+        for unit in map(unit_name, containers):
+            self._units.ctl("disable", "--quiet", "--", unit)
+            _remove(self._path(unit))
+            _remove(self._drop_in(unit))
+        if containers:
+            if not any(_OURS.fullmatch(name) for name in os.listdir(self._folder)):
+                _remove(self._drop_in(SLICE))
+            self._units.ctl("daemon-reload")
+
+    def unwanted(self, container: str) -> Change:
+        """Return the change that ``withdraw`` would make."""
+        text = _read(self._path(unit_name(container)))
+        if text is not None and author(text) is Author.KOLLA_DRAIN:
+            return Change(text, "")
+        unit = self._units.of(container)
+        if unit is None or not unit.usable:
+            return Change()
+        return Change(
+            note=f"{container} is to be left where it ends (restart_policy), and its unit {unit.path or unit.name}, "
+            f"which kolla_docker did not write, was left; 'systemctl disable {unit.name}' and remove it if it is not "
+            "wanted any more."
+        )
+
+    def withdraw(self, container: str) -> Change:
+        """Remove the unit of a container that is to have none any more; nothing happens to the container.
+
+        If it runs, its unit's process ends with it and starts nothing.
+        """
+        change = self.unwanted(container)
+        if change.changed:
+            self._delete([container])
+        return change
+
+    # --- paths
+
+    def _path(self, unit: str) -> str:
+        return os.path.join(self._folder, unit)
+
+    def _drop_in(self, unit: str) -> str:
+        return os.path.join(self._folder, f"{unit}.d", _DROP_IN)
+
+
+def _read(path: str) -> str | None:
+    """Return the text of a regular file; None when there is none, and for the link of a masked unit."""
     if not os.path.isfile(path):
         return None
     with open(path, encoding="utf-8", errors="replace") as stream:
         return stream.read()
 
 
-def _drop(path: str) -> None:
-    """Remove a file; its folder goes with it, unless that is systemd's own or holds an operator's drop-ins."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    if os.path.dirname(path).endswith(".d"):
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.dirname(path))
-
-
 def _write(path: str, text: str) -> None:
-    """A reader sees the old file or the new one, whole."""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.chmod(f"{path}.new", 0o644)
-        os.replace(f"{path}.new", path)
+        files.write(path, text, 0o644, 0o755)
     except OSError as exc:
-        raise unwritten(path, exc) from exc
+        raise _unwritten(path, exc) from exc
 
 
-def unwritten(path: str, exc: OSError) -> UnitError:
+def _remove(path: str) -> None:
+    """Remove a file, and its folder if that is a unit's folder of drop-ins and empty then."""
+    files.remove(path)
+    if os.path.dirname(path).endswith(".d"):
+        files.remove_empty(os.path.dirname(path))
+
+
+def _unwritten(path: str, exc: OSError) -> UnitError:
     return UnitError(
         f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
     )

@@ -1,9 +1,9 @@
-"""Sees a stop through that systemd was asked for while a run held the unit, once that run is dead.
+"""See a stop through that systemd was told to do while a run held the unit, once that run has died.
 
-A unit that is held only waits when it is told to stop (systemctl stop, a reboot): its run signals the container, in
-its own time. If the run dies before, nobody would; the unit, let go of, would wait for its own time-out and fail, and
-a reboot would go on to the engine, which kills. So its watcher does what the unit's file says, once, and lets go when
-that is done. A container that a run has signalled, or may have, is not signalled again: it is waited for.
+A held unit only waits when it is told to stop (systemctl stop, a reboot), because its run stops the container. If the
+run dies before, nobody does: the unit, let go of, would wait for its own time-out and fail, and a reboot would go on to
+the engine, which kills. So the watcher of the dead run does what the unit's file says, once. A container that the run
+has signalled, or may have, is not signalled again: it is waited for.
 """
 
 from __future__ import annotations
@@ -12,105 +12,92 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ..errors import KollaDrainError, LedgerBusy
-from ..host.ledger import FOLDER, Entry, Ledger, boot_clock
+from ..host.ledger import FOLDER, Ledger, boot_clock
 from ..kolla import container_name
+from ..model import Entry
 from .systemctl import Run, Systemctl
 from .unit_file import MARGIN, engines_stop, grace
 
-# After its container's end a unit ends at once; it is waited for so long, in seconds.
+# Seconds that a unit is waited for after its container's end, which ends it at once.
 _SETTLE = 15.0
 _LOOK = 0.5
 _TRIES = 10
 
 
 @dataclass(frozen=True)
-class Stops:
-    """Stops of held units that nobody sees to any more."""
+class OrphanedStops:
+    """Stops of held units whose run is dead. ``folder`` is the ledger's; ``clock`` is the boot clock."""
 
     ctl: Systemctl
     ledger: Ledger = field(default_factory=Ledger)
-    folder: str = FOLDER  # the ledger's
+    folder: str = FOLDER
     run: Run = subprocess.run
     clock: Callable[[], float] = boot_clock
     wait: Callable[[float], None] = time.sleep
 
     def under_way(self, units: Sequence[str]) -> list[str]:
-        """Those of them that systemd was told to stop. Raises UnitError."""
+        """Return those units that systemd was told to stop. Raises UnitError."""
         if not units:
             return []
         shown = self.ctl("show", "--property", "ActiveState", "--", *units).strip().split("\n\n")
         return [unit for unit, state in zip(units, shown) if state.strip() == "ActiveState=deactivating"]
 
     def see_through(self, units: Sequence[str]) -> None:
-        """Return when they are at rest, or when there is nothing more to wait for."""
-        threads = [threading.Thread(target=self._one, args=(unit,)) for unit in units]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        """Stop the containers of these units, and return when the units are at rest or nothing is left to wait for."""
+        with ThreadPoolExecutor(len(units)) as pool:
+            list(pool.map(self._see_through, units))
 
-    def _one(self, unit: str) -> None:
+    def _see_through(self, unit: str) -> None:
         try:
-            until = self._stop(unit)
+            until = self._stop_when_free(unit)
             while self.clock() < until and self.under_way([unit]):
                 self.wait(_LOOK)
         except LedgerBusy:
             print(
-                f"{unit} was told to stop, which is left to the run that is at its container.",
-                file=sys.stderr,
+                f"{unit} was told to stop; that is left to the run that has its container.", file=sys.stderr
             )
         except (KollaDrainError, OSError, subprocess.SubprocessError) as exc:
             print(f"{unit} was told to stop, and its container could not be: {exc}", file=sys.stderr)
 
+    def _stop_when_free(self, unit: str) -> float:
+        for _ in range(_TRIES):
+            with contextlib.suppress(LedgerBusy):  # a run locks a container's entry for moments only
+                return self._stop(unit)
+            self.wait(_LOOK)
+        return self._stop(unit)
+
     def _stop(self, unit: str) -> float:
-        """Do what its file says where nobody has signalled the container; returns until when to wait, boot clock."""
+        """Run the stop of the unit's file, unless a run signalled the container. Return until when to wait."""
         command, entry = self._command(unit), self._entry(container_name(unit))
-        if entry is None:  # no run came so far that it could have signalled it
-            return self._run(command)
-        with self._held(entry.container_id):
-            entry = self.ledger.read(entry.container_id) or entry
-            if entry.intent is not None:
-                return entry.deadline
-            if not command:
-                return self.clock()
-            self.ledger.intend(entry)
-        until = self._run(command)
-        with contextlib.suppress(KollaDrainError):  # its process life is over: a later run sweeps the entry
-            self.ledger.forget(entry.container_id, entry.life)
-        return until
-
-    @contextlib.contextmanager
-    def _held(self, container_id: str) -> Iterator[None]:
-        """The ledger's lock, which a run holds for moments only. Raises LedgerBusy."""
-        with contextlib.ExitStack() as stack:
-            for last in (*[False] * _TRIES, True):
-                try:
-                    stack.enter_context(self.ledger.held(container_id))
-                    break
-                except LedgerBusy:
-                    if last:
-                        raise
-                    self.wait(_LOOK)
-            yield
-
-    def _run(self, command: Sequence[str]) -> float:
+        if entry is not None:  # else no run came far enough to signal it
+            with self.ledger.held(entry.container_id):
+                entry = self.ledger.read(entry.container_id) or entry
+                if entry.intent is not None:
+                    return entry.deadline
+                if command:
+                    self.ledger.intend(entry)
         if not command:
             return self.clock()
-        seconds = grace(" ".join(command)) or 0
-        self.run(command, check=True, capture_output=True, text=True, timeout=seconds + MARGIN)
+        limit = (grace(" ".join(command)) or 0) + MARGIN
+        self.run(command, check=True, capture_output=True, text=True, timeout=limit)
+        if entry is not None:
+            with contextlib.suppress(
+                KollaDrainError
+            ):  # this process life is over: a later run sweeps the entry
+                self.ledger.forget(entry.container_id, entry.life)
         return self.clock() + _SETTLE
 
     def _command(self, unit: str) -> list[str]:
-        """The engine's stop in the unit's file and drop-ins; the hold, which shows none, is no file of the unit's."""
+        """Return the engine's stop in the unit's file and drop-ins, without those under /run, such as the hold."""
         shown = self.ctl("show", "--property", "FragmentPath,DropInPaths", "--", unit)
-        said = dict(line.partition("=")[::2] for line in shown.strip().splitlines())
-        paths = [said.get("FragmentPath", ""), *said.get("DropInPaths", "").split()]
+        properties = dict(line.partition("=")[::2] for line in shown.strip().splitlines())
+        paths = [properties.get("FragmentPath", ""), *properties.get("DropInPaths", "").split()]
         texts = []
         for path in paths:
             if path and not path.startswith("/run/"):
@@ -119,12 +106,12 @@ class Stops:
         return engines_stop(texts, container_name(unit))
 
     def _entry(self, container: str) -> Entry | None:
-        """What is known of a stop of the container of this name, signalled or not."""
+        """Return the ledger's entry of the container of this name."""
         try:
-            ids = [one.partition(".")[0] for one in os.listdir(self.folder) if one.endswith(".json")]
+            ids = [name.partition(".")[0] for name in os.listdir(self.folder) if name.endswith(".json")]
         except FileNotFoundError:
             return None
         entries = [entry for entry in map(self.ledger.read, sorted(ids)) if entry is not None]
+        # An entry of an earlier container of this name may be left: the one with a signal counts.
         theirs = [entry for entry in entries if entry.name == container]
-        # One of an earlier container of this name may be left: the one that tells of a signal counts.
         return max(theirs, key=lambda entry: (entry.intent is not None, entry.begun), default=None)

@@ -1,4 +1,4 @@
-"""Calls to systemd, with time limits and errors that say what is wrong. As root it needs no D-Bus daemon."""
+"""Call systemd with time limits and errors that say what is wrong. As root this needs no D-Bus daemon."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..errors import SystemdSilent, UnitError
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-# systemd answers in milliseconds, and a reload of all its units may take seconds on a busy host.
+# Seconds: systemd answers in milliseconds, but a reload of all units may take seconds on a busy host.
 PATIENCE = 60.0
 
-# What systemctl says when nobody answered it, whatever it was asked.
+# In the error of systemctl when nobody answered it, whatever it was asked.
 _SILENT = (
     "Failed to connect to bus",
     "Failed to get D-Bus connection",
@@ -44,16 +44,16 @@ class Systemctl:
     run: Run = subprocess.run
 
     def __call__(self, *words: str, timeout: float = PATIENCE) -> str:
-        """``systemctl`` with these words; what it printed. Raises UnitError."""
+        """Run ``systemctl`` with these words and return what it prints. Raises UnitError."""
         return self._ask(("systemctl", "--no-pager", *words), timeout)
 
     def start_transient(
         self, unit: str, properties: Sequence[str], command: Sequence[str], environment: Sequence[str] = ()
     ) -> None:
-        """Start a unit that vanishes when it has ended; returns once it says that it is ready. Raises UnitError."""
+        """Start a unit that vanishes when it has ended; return once it reports that it is ready. Raises UnitError."""
         settings = [
-            *(f"--property={one}" for one in properties),
-            *(f"--setenv={one}" for one in environment),
+            *(f"--property={setting}" for setting in properties),
+            *(f"--setenv={variable}" for variable in environment),
         ]
         self._ask(
             (
@@ -75,20 +75,23 @@ class Systemctl:
         try:
             answer = self.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=env)
         except subprocess.TimeoutExpired as exc:
-            raise SystemdSilent(_no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
+            raise SystemdSilent(no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
         except OSError as exc:
-            raise SystemdSilent(_no_answer(f"{command[0]}: {exc.strerror}")) from exc
+            raise SystemdSilent(no_answer(f"{command[0]}: {exc.strerror}")) from exc
         if answer.returncode == 0:
             return answer.stdout
-        said = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
-        said = said or f"exit code {answer.returncode}"
-        if any(words in said for words in _SILENT):
-            raise SystemdSilent(_no_answer(said))
-        way = "; run with the rights of root (become: true)" if any(one in said for one in _RIGHTS) else ""
-        raise UnitError(f"systemd refused '{asked.strip()}' ({said}){way}.")
+        why = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
+        why = why or f"exit code {answer.returncode}"
+        if any(words in why for words in _SILENT):
+            raise SystemdSilent(no_answer(why))
+        hint = (
+            "; run with the rights of root (become: true)" if any(words in why for words in _RIGHTS) else ""
+        )
+        raise UnitError(f"systemd refused '{asked.strip()}' ({why}){hint}.")
 
 
-def _no_answer(why: str) -> str:
+def no_answer(why: str) -> str:
+    """Return the sentence for a systemd that did not say what it was asked."""
     return (
         f"systemd is this host's PID 1 and does not answer ({why}), so what it would do with the container is not "
         "known; see 'systemctl is-system-running', and run with the rights of root (become: true)."

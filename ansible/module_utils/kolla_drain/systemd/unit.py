@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""One look at the systemd unit of a container, out of what ``systemctl show`` prints. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from .hold import DROP_IN
 from .systemctl import parse_time_span
 from .unit_file import grace
 
-# Its presence says that systemd is the host's PID 1 (sd_booted(3)).
-BOOTED = "/run/systemd/system"
-FOLDER = "/etc/systemd/system"
 # A command as ``systemctl show`` prints it.
 _COMMAND = re.compile(r"argv\[\]=(.*?) ;")
 
@@ -46,14 +43,14 @@ class Unit:
     sub: str = ""
     enabled: str = ""
     path: str = ""
-    drop_ins: tuple[str, ...] = ()  # without a hold
-    # Seconds until a stop by systemd kills: systemd itself, or the engine's stop that it runs; None is infinity.
+    drop_ins: tuple[str, ...] = ()  # without the hold's
+    # Seconds after which a stop by systemd kills, by itself or by the engine's stop that it runs; None is infinity.
     stop_timeout: float | None = None
     restart: str = "no"
     result: str = ""
     error: str = ""
     held: bool = False
-    overriding: tuple[str, ...] = ()  # drop-ins that come after a hold
+    overriding: tuple[str, ...] = ()  # drop-ins that come after the hold's
     cleans_up: bool = False  # runs something once it has stopped (ExecStopPost)
 
     @property
@@ -73,12 +70,12 @@ class Unit:
 
     @property
     def finished(self) -> bool:
-        """Whether it has no process and counts as active all the same (RemainAfterExit): a start of it does nothing."""
+        """Whether it counts as active without a process (RemainAfterExit), so that a start of it does nothing."""
         return self.sub == "exited"
 
     @property
     def said(self) -> dict[str, Any]:
-        """It as the module returns it."""
+        """The unit in the module's result format."""
         return {
             "name": self.name,
             "state": self.state,
@@ -90,28 +87,29 @@ class Unit:
         }
 
 
-def unit_of(container: str, said: Mapping[str, str]) -> Unit:
-    drop_ins = said.get("DropInPaths", "").split()
-    held = [place for place, one in enumerate(drop_ins, 1) if os.path.basename(one) == DROP_IN]
+def unit_of(container: str, shown: Mapping[str, str]) -> Unit:
+    """Return the unit that has these properties. Raises KeyError without LoadState or ActiveState."""
+    drop_ins = shown.get("DropInPaths", "").split()
+    held = [place for place, path in enumerate(drop_ins, 1) if os.path.basename(path) == DROP_IN]
     try:
-        limit = parse_time_span(said.get("TimeoutStopUSec", "infinity"))
+        limit = parse_time_span(shown.get("TimeoutStopUSec", "infinity"))
     except ValueError:
         limit = None
-    limits = [limit, *map(grace, _COMMAND.findall(said.get("ExecStop", "")))]
+    limits = [limit, *map(grace, _COMMAND.findall(shown.get("ExecStop", "")))]
     return Unit(
         name=unit_name(container),
         container=container,
-        load=said["LoadState"],
-        state=said["ActiveState"],
-        sub=said.get("SubState", ""),
-        enabled=said.get("UnitFileState", ""),
-        path=said.get("FragmentPath", ""),
-        drop_ins=tuple(one for one in drop_ins if os.path.basename(one) != DROP_IN),
-        stop_timeout=min((one for one in limits if one is not None), default=None),
-        restart=said.get("Restart", "no"),
-        result=said.get("Result", ""),
-        error=said.get("LoadError", "").strip('"'),
+        load=shown["LoadState"],
+        state=shown["ActiveState"],
+        sub=shown.get("SubState", ""),
+        enabled=shown.get("UnitFileState", ""),
+        path=shown.get("FragmentPath", ""),
+        drop_ins=tuple(path for path in drop_ins if os.path.basename(path) != DROP_IN),
+        stop_timeout=min((seconds for seconds in limits if seconds is not None), default=None),
+        restart=shown.get("Restart", "no"),
+        result=shown.get("Result", ""),
+        error=shown.get("LoadError", "").strip('"'),
         held=bool(held),
         overriding=tuple(drop_ins[held[-1] :]) if held else (),
-        cleans_up=bool(said.get("ExecStopPost")),
+        cleans_up=bool(shown.get("ExecStopPost")),
     )

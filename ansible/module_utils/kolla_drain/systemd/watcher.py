@@ -1,4 +1,4 @@
-"""The process that lets go of the units of a run that ended without doing so."""
+"""The process that lets go of the units of a run that was killed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import KollaDrainError
 from ..host.process import lives, myself
 from .hold import Holds
-from .orphaned_stop import Stops
+from .orphaned_stop import OrphanedStops
 from .systemctl import Systemctl
 
 _LOOK = 0.2
@@ -21,30 +22,29 @@ _LOOK = 0.2
 # Seconds before each try to let go of what a dead run holds.
 _TRIES = (0.0, 1.0, 5.0, 15.0, 30.0)
 
-
-# --- the watcher
+# This module's name as Python finds it from the folder that holds the package.
+_MODULE = __name__.split(".")[-3:]
 
 
 def watch(ctl: Systemctl, owner: str) -> None:
-    """Start what lets go of this process's units when it ends; returns once it is there. Raises UnitError."""
-    # The folder that holds the package, which may be a zip that Ansible has made.
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    """Start the watcher of process ``owner``; return once it is there. Raises UnitError."""
     properties = (
         f"Description=Lets go of the units that kolla-drain holds, when process {owner.split(' ')[0]} ends",
         # It outlasts the beginning of a shutdown, which a held unit would hold up once the run is gone.
         "DefaultDependencies=no",
     )
-    module = ".".join(__name__.split(".")[-3:])
-    command = (sys.executable, "-m", module, owner)
+    # The folder may be a zip that Ansible has made.
+    folder = Path(__file__).absolute().parents[len(_MODULE) - 1]
+    command = (sys.executable, "-m", ".".join(_MODULE), owner)
     unit = f"kolla-drain-hold-{owner.replace(' ', '-')}"
-    ctl.start_transient(unit, properties, command, environment=(f"PYTHONPATH={root}",))
+    ctl.start_transient(unit, properties, command, environment=(f"PYTHONPATH={folder}",))
 
 
 def main(owner: str) -> int:
-    """The watcher itself: it has all of its code in memory before it says that it is there. Returns its exit code."""
+    """Run the watcher, which has loaded all of its code before it reports that it is ready. Return its exit code."""
     _notify("READY=1")
     await_end(owner)
-    holds, stops, me = Holds(Systemctl()), Stops(Systemctl()), myself()
+    holds, stops, me = Holds(Systemctl()), OrphanedStops(Systemctl()), myself()
     taken: Sequence[str] = ()
     try:
         taken = holds.take_over(owner, me, stops.under_way)
@@ -71,7 +71,7 @@ def _let_go(holds: Holds, owner: str) -> int:
 
 
 def await_end(owner: str) -> None:
-    """Until this process has ended."""
+    """Return when the process has ended."""
     with contextlib.suppress(OSError, AttributeError):
         fd = os.pidfd_open(int(owner.partition(" ")[0]))  # Linux 5.3
         if lives(owner):
@@ -81,12 +81,12 @@ def await_end(owner: str) -> None:
         time.sleep(_LOOK)
 
 
-def _notify(text: str) -> None:
-    """sd_notify(3)."""
+def _notify(state: str) -> None:
+    """Report a state to systemd as in sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.sendto(text.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
+            sender.sendto(state.encode(), f"\0{address[1:]}" if address[0] == "@" else address)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kolla_drain.actions import report
+from kolla_drain.actions.results import UnitReport
 from kolla_drain.errors import EngineError, EngineUnreachable, SystemdSilent, UnitError
 from kolla_drain.host.process import myself
 from kolla_drain.kolla import unit_name
@@ -46,7 +48,7 @@ def test_a_look(host, systemd):
     assert systemd.count("show") == 1
     assert found[NAME].stop_timeout == 90.0
     assert found["other"].stop_timeout is None
-    assert found[NAME].said == {
+    assert report.unit(UnitReport(found[NAME].name, found[NAME])) == {
         "name": UNIT,
         "state": "active",
         "enabled": "enabled",

@@ -5,13 +5,14 @@ Everything that can be wrong with the input is found before anything is touched.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..engine.connect import connect
 from ..engine.port import Engine
-from ..errors import Refused
+from ..errors import KollaDrainError, Refused
 from . import containers, recreate, reload, restart, start, status, stop, store
 from .leftovers import unpause_leftovers
 from .options import Options, check_names, checked
@@ -64,9 +65,14 @@ def run(options: Options) -> ActionResult:
     engine = connect(options.container_engine, options.client_timeout)
     if options.image and options.names:
         _check_described(options, engine)
-    unpaused = [] if options.check_mode else unpause_leftovers(engine)
+    unpaused: list[str] = []
+    if not options.check_mode:
+        with contextlib.suppress(KollaDrainError):  # a stop reports a container that is still paused
+            unpaused = unpause_leftovers(engine)
     result = action.do(options, engine)
-    result.warnings += [f"{name} was unpaused: a run of an earlier version had left it paused." for name in unpaused]
+    result.warnings += [
+        f"{name} was unpaused: a run of an earlier version had left it paused." for name in unpaused
+    ]
     if action.stops:
         result.elapsed = time.monotonic() - begun
     return result

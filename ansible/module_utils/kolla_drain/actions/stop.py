@@ -74,7 +74,7 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
         units.plan(planned)
         return planned
     with contextlib.suppress(KollaDrainError):  # a record that cannot be tidied up does not fail a stop
-        # A container that this engine does not know may be another engine's; the kernel knows them all.
+        # A container that this engine does not know may be another engine's.
         ledger.sweep(
             lambda container_id: engine.inspect(container_id) is not None or any_in_container(container_id)
         )

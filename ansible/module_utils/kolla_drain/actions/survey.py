@@ -267,11 +267,11 @@ def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
     """Read each source once, by its key."""
     if not sources:
         return {}
-    batch = reader(sources)
+    evidence_reader = reader(sources)
     try:
-        return batch.readings_once(sources)
+        return evidence_reader.readings_once(sources)
     finally:
-        batch.close()
+        evidence_reader.close()
 
 
 def unreadable(surveyed: Survey, reading: Reading | None) -> tuple[Finding, ...]:

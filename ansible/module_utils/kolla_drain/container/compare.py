@@ -1,4 +1,4 @@
-"""What tells a container from the one that is wanted. Pure.
+"""Compare an existing container with the one that is wanted. Pure.
 
 What a container has is compared with what a new one would have: given by the options, or inherited from the image
 where the options are silent. Differences carry no secrets.
@@ -39,18 +39,18 @@ class Difference:
 
 
 def differences(spec: ContainerSpec, image: Image | None, found: Found) -> tuple[Difference, ...]:
-    """All settings in which the container is not as wanted; ``image`` is the wanted one, None if not on the host."""
+    """Return all settings that differ; ``image`` is the wanted one, None if it is not on the host."""
     others = (difference for part in _PARTS for difference in part(spec, image, found))
     return tuple(map(_told_apart, (*_image(spec.image, image, found), *others)))
 
 
 def _told_apart(one: Difference) -> Difference:
-    """Two values that differ in their secrets alone look the same."""
+    """Mark two values that look the same because only their secrets differ."""
     return Difference(one.setting, one.old, f"{one.new} (another one)") if one.old == one.new else one
 
 
 def image_difference(reference: str, image: Image | None, found: Found) -> tuple[Difference, ...]:
-    """The difference between a container's image and the wanted one, if any."""
+    """Return the difference between a container's image and the wanted one, if any."""
     return tuple(_image(reference, image, found))
 
 
@@ -149,7 +149,7 @@ def _dicts(
     inherited: Mapping[str, str],
     new: Mapping[str, str],
 ) -> Iterator[Difference]:
-    """Each key by itself; one that is not wanted and that the old image did not give either has been taken away."""
+    """Compare key by key; a key that is neither wanted nor from the old image is to go."""
     for key in sorted({*wanted, *has}):
         gone = key not in wanted and has[key] != inherited.get(key)
         if gone or (key in wanted and has.get(key) != wanted[key]):

@@ -1,4 +1,4 @@
-"""The container that is wanted: the module's options, checked and in one spelling. Pure.
+"""Parse the module's options into the wanted container, checked and in one spelling. Pure.
 
 Every value has one form here, so that equal means equal: sizes are bytes, durations nanoseconds, capabilities
 carry their prefix, lists whose order means nothing are sets.
@@ -86,7 +86,7 @@ _HEALTH = ("test", "interval", "timeout", "start_period", "retries")
 
 
 def merged(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's options and the common ones in one, as Kolla merges them: what the task gives wins."""
+    """Merge the task's options and the common ones as Kolla does: those of the task win."""
     together = {**own, **common, **{key: value for key, value in own.items() if value is not None}}
     for key in _MERGED:
         if own.get(key) is not None or common.get(key) is not None:
@@ -108,7 +108,7 @@ def describe(
     stop_signal: str = "",
     profile_signal: str = "",
 ) -> ContainerSpec:
-    """The spec that these options describe. Raises Refused with a sentence that names the option at fault."""
+    """Return the spec that these options describe. Raises Refused with a sentence that names the option at fault."""
     binds, anonymous = _volumes(_list(options, "volumes"))
     dimensions = {key: value for key, value in (options.get("dimensions") or {}).items() if value is not None}
     policy, retries = _restart(options)
@@ -142,7 +142,7 @@ def describe(
 
 
 def _list(options: Mapping[str, Any], key: str) -> list[str]:
-    """The entries without the empty ones, which conditions in a playbook leave behind."""
+    """Return the entries without empty ones, which conditions in a playbook leave behind."""
     return [str(one).strip() for one in options.get(key) or () if one is not None and str(one).strip()]
 
 
@@ -191,7 +191,7 @@ def _mode(options: Mapping[str, Any], key: str, words: Sequence[str]) -> str:
 
 
 def check_restart(options: Mapping[str, Any]) -> None:
-    """Raise Refused where the restart policy and its retries make no sense."""
+    """Raise Refused if the restart policy and its retries do not fit."""
     _restart(options)
 
 

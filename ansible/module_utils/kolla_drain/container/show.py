@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Settings of a container as a person reads them, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ ENGINE_STOP_TIMEOUT = 10  # seconds, where a container says nothing
 
 
 def notes(spec: ContainerSpec, found: Found) -> tuple[Finding, ...]:
-    """What is not as asked for and no reason to make the container anew."""
+    """Return deviations from the options that are no reason to replace the container."""
     has = found.config.get("StopTimeout")
     if has == spec.stop_timeout:
         return ()
     seconds = ENGINE_STOP_TIMEOUT if has is None else has
     text = (
         f"{spec.name} has a StopTimeout of {seconds} s, and graceful_shutdown_timeout is {spec.stop_timeout} s: this "
-        "module's stops take the latter, the engine's own the former until the container is made anew for another "
+        "module's stops use the latter, the engine's own stop the former until the container is replaced for another "
         "reason."
     )
     return (Finding("stop_timeout_differs", text),)
 
 
 def settings(spec: ContainerSpec) -> dict[str, Any]:
-    """The wanted container as a person reads it, without secrets and without what is left to image and engine."""
+    """Return the wanted settings, without secrets and without those that image and engine decide."""
     shown = {
         "image": spec.image,
         "command": line(spec.command) if spec.command else None,
@@ -57,7 +57,7 @@ def settings(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def as_text(shown: Mapping[str, Any]) -> str:
-    """Settings as lines that a person can read beside each other."""
+    """Return settings as text, a line each."""
     return "\n".join(f"{key}: {json.dumps(value, sort_keys=True)}" for key, value in shown.items())
 
 

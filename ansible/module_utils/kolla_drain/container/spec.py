@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Types of a wanted container and of an existing one, with their parts. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .spelling import MEANINGLESS_MODES, normal_path
 
 @dataclass(frozen=True)
 class Found:
-    """A container as ``docker inspect`` shows it, beside the image that it was made from if that is still there."""
+    """A container as ``docker inspect`` shows it, with the image that it was made from if that still exists."""
 
     inspected: Mapping[str, Any]
     image: Image | None
@@ -26,24 +26,24 @@ class Found:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What it runs."""
+        """The section Config: what the container runs."""
         config: Mapping[str, Any] = self.inspected["Config"]
         return config
 
     @property
     def host(self) -> Mapping[str, Any]:
-        """What the host gives it."""
+        """The section HostConfig: what the host gives the container."""
         host: Mapping[str, Any] = self.inspected["HostConfig"]
         return host
 
     @property
     def inherited(self) -> Mapping[str, Any]:
-        """What it has from its image."""
+        """The configuration that the container inherits from its image."""
         return self.image.config if self.image else {}
 
     @property
     def asked(self) -> Mapping[str, Any]:
-        """What was asked for when it was made, where the engine may have dropped it."""
+        """The settings that were asked for at its creation and that the engine may have dropped."""
         try:
             asked = json.loads((self.config.get("Labels") or {}).get(ASKED_LABEL) or "{}")
         except ValueError:
@@ -91,7 +91,7 @@ class Bind:
 
     @property
     def named(self) -> bool:
-        """Whether it is a volume of the engine."""
+        """Whether the source is a volume of the engine."""
         return "/" not in self.source
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Healthcheck:
 
     @property
     def off(self) -> bool:
-        """Whether it says that there is to be no check."""
+        """Whether it disables the check."""
         return self.test[:1] in ((), ("NONE",))
 
 
@@ -148,12 +148,12 @@ class ContainerSpec:
 
     @property
     def volume_names(self) -> tuple[str, ...]:
-        """The engine's volumes that it uses."""
+        """The names of the engine's volumes that the container uses."""
         return tuple(sorted({bind.source for bind in self.binds if bind.named}))
 
     @property
     def asked(self) -> str:
-        """What is kept in ASKED_LABEL: settings that the engine may drop or fill in."""
+        """The value of ASKED_LABEL: settings that the engine may drop or fill in."""
         others = {
             "ipc_mode": self.ipc_mode,
             "cgroupns_mode": self.cgroupns_mode,
@@ -165,7 +165,7 @@ class ContainerSpec:
 
 
 def one_off(spec: ContainerSpec, own_policy: str | None) -> ContainerSpec:
-    """The same to be run to its end once. Raises Refused when the task itself asks that it be started again."""
+    """Return the spec for a single run to the end. Raises Refused if the task itself gives a restart policy."""
     if own_policy not in (None, "no", "oneshot"):
         raise Refused(
             f"restart_policy is {own_policy} with detach=false, but {spec.name} is to be run once; use oneshot or "
@@ -175,7 +175,7 @@ def one_off(spec: ContainerSpec, own_policy: str | None) -> ContainerSpec:
 
 
 def bind(entry: str) -> Bind:
-    """SOURCE:TARGET[:MODES]. Raises Refused."""
+    """Parse SOURCE:TARGET[:MODES]. Raises Refused."""
     parts = entry.split(":")
     if len(parts) > 3 or not parts[0] or not parts[1].startswith("/"):
         raise Refused(

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Normal forms of values that can be spelled in several ways. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ ENGINE_NAMES = {
     "cpuset_mems": "CpusetMems",
 }
 NANO = 10**9
-
-NANO = 10**9
 MEANINGLESS_MODES = frozenset(("rw", "rprivate", "consistent", "cached", "delegated"))
 
 SIZED = ("mem_limit", "mem_reservation", "memswap_limit", "kernel_memory")
@@ -30,39 +28,39 @@ CPU_SETS = ("cpuset_cpus", "cpuset_mems")
 
 
 def normal_path(path: str) -> str:
-    """The path without what means nothing in it."""
+    """Return the path without redundant parts."""
     return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else posixpath.normpath(path)
 
 
 def meaningful_modes(modes: Iterable[str]) -> frozenset[str]:
-    """The modes of a mount without those that are the default."""
+    """Return the modes of a mount without those that are the default."""
     return frozenset(mode for mode in modes if mode) - MEANINGLESS_MODES
 
 
 def volume_from(entry: str) -> str:
-    """CONTAINER[:MODE] without the mode that is the default."""
+    """Return CONTAINER[:MODE] without the default mode."""
     return entry[: -len(":rw")] if entry.endswith(":rw") else entry
 
 
 def words_of(options: str) -> frozenset[str]:
-    """Comma separated options, whose order means nothing."""
+    """Split comma-separated options, whose order does not matter."""
     return frozenset(word for word in options.split(",") if word)
 
 
 def capability(name: str) -> str:
-    """One spelling of sys_admin, SYS_ADMIN and CAP_SYS_ADMIN."""
+    """Return one spelling of sys_admin, SYS_ADMIN and CAP_SYS_ADMIN."""
     upper = name.upper()
     return upper if upper == "ALL" or upper.startswith("CAP_") else f"CAP_{upper}"
 
 
 def security_option(entry: str) -> str:
-    """One spelling of label:disable and label=disable, no-new-privileges and no-new-privileges=true."""
+    """Return one spelling of label:disable and label=disable, no-new-privileges and no-new-privileges=true."""
     key, _, value = re.sub("[:=]", "\0", entry, count=1).partition("\0")
     return key if not value or (key, value) == ("no-new-privileges", "true") else f"{key}={value}"
 
 
 def cpu_set(text: str) -> str:
-    """One spelling of 0,1,2 and 0-2."""
+    """Return one spelling of 0,1,2 and 0-2."""
     numbers: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..kolla import unit_name
 from .hold import DROP_IN
@@ -72,19 +71,6 @@ class Unit:
     def finished(self) -> bool:
         """Whether it counts as active without a process (RemainAfterExit), so that a start of it does nothing."""
         return self.sub == "exited"
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """The unit in the module's result format."""
-        return {
-            "name": self.name,
-            "state": self.state,
-            "enabled": self.enabled or self.load,
-            "restart": self.restart,
-            "stop_timeout": self.stop_timeout,
-            "drop_ins": list(self.drop_ins),
-            "held": self.held,
-        }
 
 
 def unit_of(container: str, shown: Mapping[str, str]) -> Unit:

@@ -28,7 +28,7 @@ def number(value: object) -> int:
     """
     word = str(value).strip().upper()
     named = _NUMBERS.get(word) or _NUMBERS.get(f"SIG{word}") or 0
-    found = int(word) if word.isascii() and word.isdigit() else named
+    found = int(word) if word.isascii() and word.isdigit() and len(word) < 4 else named
     if found not in _NAMES:
         raise ValueError(
             f"{value!r} is no signal; give a name such as SIGTERM, SIGUSR2 or SIGRTMIN+3, or its number"

@@ -27,10 +27,8 @@ def number(value: object) -> int:
     Raises ValueError with a sentence when it is no signal.
     """
     word = str(value).strip().upper()
-    if word.isascii() and word.isdigit():
-        found = int(word)
-    else:
-        found = _NUMBERS.get(word) or _NUMBERS.get(f"SIG{word}") or 0
+    by_name = _NUMBERS.get(word) or _NUMBERS.get(f"SIG{word}") or 0
+    found = int(word) if word.isascii() and word.isdigit() else by_name
     if found not in _NAMES:
         raise ValueError(
             f"{value!r} is no signal; give a name such as SIGTERM, SIGUSR2 or SIGRTMIN+3, or its number"

@@ -390,15 +390,24 @@ from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.disable.apis import api_for
 from ansible.module_utils.kolla_drain.disable.client import Access
 from ansible.module_utils.kolla_drain.disable.database import services_table
-from ansible.module_utils.kolla_drain.disable.disabling import SERVICES, Run
+from ansible.module_utils.kolla_drain.disable.disabling import Run
 from ansible.module_utils.kolla_drain.disable.model import DisableError, Request
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+
+SERVICES = [
+    "cinder-backup",
+    "cinder-scheduler",
+    "cinder-volume",
+    "nova-compute",
+    "nova-conductor",
+    "nova-scheduler",
+]
 
 
 def argument_spec():
     """Return the module's options; a test compares them with DOCUMENTATION."""
     return {
-        "service": {"type": "str", "required": True, "choices": list(SERVICES)},
+        "service": {"type": "str", "required": True, "choices": SERVICES},
         "host": {"type": "str", "required": True},
         "state": {"type": "str", "required": True, "choices": ["disabled", "enabled", "status"]},
         "disable": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},

@@ -28,9 +28,9 @@ class Service:
     user: str  # whom the module reads as
 
     def args(self, **options: Any) -> dict[str, Any]:
-        """Options of a stop that ends with the signal, unless told otherwise."""
+        """Return the options of a stop."""
         common = {"action": "stop_container", "name": self.workload.name, "graceful_shutdown_timeout": 60}
-        return {**common, "exit": "signal", "poll_interval": 0.5, **self.options, **options}
+        return {**common, "poll_interval": 0.5, **self.options, **options}
 
     @property
     def is_read(self) -> bool:

@@ -150,10 +150,7 @@ def _target(config: Config, given: Mapping[str, Any], address: str = "") -> Data
 
 
 def judge(own: Member, others: Sequence[Member], members: int, leaving: int) -> tuple[bool, str]:
-    """Judge whether more than half of all members still serve after ``leaving`` of the serving ones have left.
-
-    Return the judgement, and a clause that gives the cause.
-    """
+    """Return whether more than half of all members still serve after ``leaving`` serving ones have left, and why."""
     if own.why:
         return False, f"its status cannot be read: {own.why}"
     if own.status in ("", "Disconnected"):

@@ -32,10 +32,8 @@ _FAMILIES = {
 }
 _TIMEOUT = "graceful_shutdown_timeout"
 _TASKS_GRACE = "graceful_timeout"
-_NO_GRACE = 10  # what kolla_container makes of 0
 # The time-out of a task without common_options: its container's unit was written with this one.
 _GRACE = "docker_graceful_timeout"
-_KOLLA_GRACE = 60  # kolla-ansible's, where that variable is not to be seen
 # Options of kolla_docker that variables give: graceful_shutdown_NAME, or NAME as before 0.4.
 _FROM_VARIABLES = ("on_timeout", "quiesce", "preflight")
 # Options that say where evidence is read, and those that need it.
@@ -96,22 +94,19 @@ def asked(args: Mapping[str, Any]) -> Asked:
 
 def way(task: Asked, compared: Mapping[str, Any]) -> Way:
     """Decide from the result of kolla_container's comparison. Raises Refused where that is not enough."""
-    if task.action in _STOP:
-        return Way.DRAIN
-    starts = task.action == "start_container"
     if not task.to_be_compared:
-        return Way.REPLACE
+        return Way.DRAIN if task.action in _STOP else Way.REPLACE
+    starts = task.action == "start_container"
     if compared.get("skipped"):
         # In check mode nothing was compared; a container that is there would be stopped.
         return Way.UNTOUCHED if starts else Way.DRAIN
     if compared.get("failed"):
         return _uncompared(task, compared)
-    if compared.get("changed") and "comparison_failures" not in compared:
-        return Way.REPLACE  # this release of kolla-ansible does not report the differences
     differences = _differences(compared)
     if "container_missing" in differences:
         return Way.UNTOUCHED
-    if differences:
+    # There are releases of kolla-ansible that do not report the differences.
+    if differences or (compared.get("changed") and "comparison_failures" not in compared):
         return Way.REPLACE
     return Way.RESTART if not starts and task.strategy == "COPY_ALWAYS" else Way.UNTOUCHED
 
@@ -209,19 +204,14 @@ def _timeout(task: Asked, value: Values) -> tuple[int, str]:
             raise Refused(
                 f"{source} is {text!r}; it is whole seconds, at least 1: correct it and run this again."
             )
-        return int(text) or _NO_GRACE, source
-    return _KOLLA_GRACE, f"the default of {_GRACE}"
+        return int(text) or 10, source  # kolla_container makes 10 of 0
+    return 60, f"the default of {_GRACE}"  # kolla-ansible's
 
 
 def lacking(options: Mapping[str, Any], drained: Mapping[str, Any]) -> str:
     """Return what the host lacks, if the drain failed only for that and may go on without evidence; else ""."""
-    code = drained.get("code")
-    if (
-        not drained.get("failed")
-        or drained.get("changed")
-        or options.get("preflight") == "strict"
-        or code not in ("driver_missing", "config_missing")
-    ):
+    code = drained.get("code") if drained.get("failed") and not drained.get("changed") else ""
+    if code not in ("driver_missing", "config_missing") or options.get("preflight") == "strict":
         return ""
     why = str(drained.get("evidence_why") or drained.get("msg") or "").rstrip(".")
     return f"{why}; see whether node_config_directory is right" if code == "config_missing" else why
@@ -229,7 +219,7 @@ def lacking(options: Mapping[str, Any], drained: Mapping[str, Any]) -> str:
 
 def without_evidence(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options for a drain by the container's exit and the deadline alone."""
-    return {**{key: one for key, one in options.items() if key not in _OF_EVIDENCE}, "service": "none"}
+    return {**{key: options[key] for key in options if key not in _OF_EVIDENCE}, "service": "none"}
 
 
 def unseen(task: Asked, drained: Mapping[str, Any], why: str) -> dict[str, Any]:
@@ -244,12 +234,8 @@ def unseen(task: Asked, drained: Mapping[str, Any], why: str) -> dict[str, Any]:
 
 def answer(real: Mapping[str, Any], drained: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return kolla_container's result, as if it had stopped the container itself, with kolla_docker's beside it."""
-    kept = {
-        key: held
-        for key, held in drained.items()
-        if key not in _ANSIBLES_OWN and not key.startswith("_ansible")
-    }
-    return {**joined(real, drained), "kolla_drain": {**kept, "timeout_from": source}}
+    ours = {key: drained[key] for key in drained if key not in _ANSIBLES_OWN and key[0] != "_"}
+    return {**joined(real, drained), "kolla_drain": {**ours, "timeout_from": source}}
 
 
 def stopped_nothing(drained: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -9,28 +9,7 @@ from .model import DisableError, Pools, Service
 POOLS_TIMEOUT = 10.0
 
 
-class _Services(ApiClient):
-    def services(self, binary: str) -> list[Service]:
-        """Return every service of that binary; Nova's API lists those of every cell that answers."""
-        return [
-            Service(
-                binary=binary,
-                host=entry["host"],
-                enabled=entry["status"] == "enabled",
-                up=entry["state"] == "up",
-                id=entry.get("id") or "",
-                zone=entry.get("zone") or "",
-                reason=entry.get("disabled_reason") or "",
-                cluster=entry.get("cluster") or "",
-                frozen=bool(entry.get("frozen")),
-                forced_down=bool(entry.get("forced_down")),
-            )
-            for entry in self.request("GET", "/os-services", params={"binary": binary})["services"]
-            if entry["binary"] == binary
-        ]
-
-
-class CinderApi(_Services):
+class CinderApi(ApiClient):
     """Cinder's services."""
 
     name = "Cinder's API"
@@ -69,7 +48,7 @@ class CinderApi(_Services):
         self.request("PUT", f"/os-services/{action}", json=body)
 
 
-class NovaApi(_Services):
+class NovaApi(ApiClient):
     """Nova's services."""
 
     name = "Nova's API"

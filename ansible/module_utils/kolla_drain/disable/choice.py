@@ -13,10 +13,7 @@ FLAG_IS_READ = ("cinder-backup", "cinder-volume", "nova-compute")
 def choose(
     mode: str, wanted: Sequence[Service], everywhere: Sequence[Service], pools: Pools | None
 ) -> tuple[list[Service], list[str]]:
-    """Return the services to disable, and a sentence for each enabled one that stays enabled.
-
-    ``everywhere`` is every service of the binary.
-    """
+    """Return those to disable, and why the other enabled ones stay so. ``everywhere``: all of the binary."""
     hosts = {service.host for service in wanted}
     others = [service for service in everywhere if service.host not in hosts and service.available]
     refusals = {service: _refusal(mode, service, others, pools) for service in wanted if service.enabled}

@@ -1,4 +1,4 @@
-"""Requests to one OpenStack API with openstacksdk; every error is one sentence."""
+"""Requests to an OpenStack API that lists services, with openstacksdk; every error is one sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .model import DisableError, NoAnswer
+from .model import DisableError, NoAnswer, Service
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,25 @@ class ApiClient:
             default_microversion=self.microversion,
             connect_retries=0,
         )
+
+    def services(self, binary: str) -> list[Service]:
+        """Return every service of that binary; Nova's API lists those of every cell that answers."""
+        return [
+            Service(
+                binary=binary,
+                host=entry["host"],
+                enabled=entry["status"] == "enabled",
+                up=entry["state"] == "up",
+                id=entry.get("id") or "",
+                zone=entry.get("zone") or "",
+                reason=entry.get("disabled_reason") or "",
+                cluster=entry.get("cluster") or "",
+                frozen=bool(entry.get("frozen")),
+                forced_down=bool(entry.get("forced_down")),
+            )
+            for entry in self.request("GET", "/os-services", params={"binary": binary})["services"]
+            if entry["binary"] == binary
+        ]
 
     def request(self, method: str, path: str, **more: Any) -> Any:
         """Send a request and return the JSON of the answer."""

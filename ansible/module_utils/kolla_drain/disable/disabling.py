@@ -15,14 +15,6 @@ from .model import DisableError, NoAnswer, Outcome, Pools, Request, Service, dis
 # them when it starts (cinder/scheduler/manager.py), and the backends answer by cast.
 POOLS_WAIT = 10.0
 POLL = 0.5  # seconds
-SERVICES = (
-    "cinder-backup",
-    "cinder-scheduler",
-    "cinder-volume",
-    "nova-compute",
-    "nova-conductor",
-    "nova-scheduler",
-)
 
 
 @dataclass
@@ -89,10 +81,7 @@ class Run:
         return self._outcome(wanted, self._look(wanted), done, rest, "api" if done else "")
 
     def _settled_pools(self, everywhere: Sequence[Service]) -> Pools | None:
-        """Return the pools that ``auto`` compares.
-
-        Wait for a scheduler that has just started, because it learns of the pools one by one.
-        """
+        """Return the pools that ``auto`` compares, once a scheduler that has just started knows them all."""
         if self.request.service != "cinder-volume" or self.request.disable != "auto":
             return None
         available = {service.backend for service in everywhere if service.available}
@@ -204,31 +193,26 @@ class Run:
 
     def _enable_each(self, services: Sequence[Service]) -> str:
         """Enable each service, also after one has failed; return the methods that worked."""
-        methods: dict[str, None] = {}
-        failures: list[str] = []
+        methods, failures = [], []
         for service in services:
             try:
-                methods[self._enable_one(service)] = None
+                methods.append(self._enable_one(service))
             except DisableError as exc:
                 failures.append(str(exc))
         if failures:
             raise DisableError("; ".join(failures))
-        return ", ".join(filter(None, methods))
+        return ", ".join(filter(None, dict.fromkeys(methods)))
 
     def _enable_one(self, service: Service) -> str:
         """Enable a service by the API, else in the database; return the method that worked."""
         (service,) = self._look((service,))
         if not service.disabled_by_us:
             return ""  # changed meanwhile, by somebody else
-        methods: dict[str, Callable[[Service], None]] = {}
-        failures: list[str] = []
-        if self._api_ignores_enable:
-            failures.append(f"{self.api.name} ignores the request")
-        else:
-            methods["api"] = self.api.enable
+        failures = [f"{self.api.name} ignores the request"] if self._api_ignores_enable else []
+        methods = [] if self._api_ignores_enable else [("api", self.api.name, self.api.enable)]
         if self.database is not None:
-            methods["database"] = self.database.enable
-        for method, enable in methods.items():
+            methods.append(("database", "the database", self.database.enable))
+        for method, place, enable in methods:
             failure = ""
             try:
                 enable(service)
@@ -239,7 +223,6 @@ class Run:
             if not service.disabled_by_us:
                 return method
             self._api_ignores_enable |= method == "api" and not failure
-            place = self.api.name if method == "api" else "the database"
             failures.append(failure or f"{place} took the request and changed nothing")
         raise DisableError(
             f"{service.name} could not be enabled: {', '.join(failures)}; enable it by hand: {self._undo(service)}"

@@ -23,13 +23,12 @@ def findings(config: ServiceConfig, ours: int, margin: int) -> list[str]:
         why = f"the default makes the service drop its work long before our {ours} s are over"
     else:
         wanted = graceful
-    found = [_sentence(config, "graceful_shutdown_timeout", graceful, wanted, why)] if why else []
+    wrong = [("graceful_shutdown_timeout", graceful, wanted, why)] if why else []
     if manager is not None and manager >= wanted:
         below = max(1, wanted - min(_MANAGER_MARGIN, wanted // 2))
         why = f"it is not below the service's graceful_shutdown_timeout of {wanted} s"
-        found.append(_sentence(config, "manager_shutdown_timeout", manager, below, why))
-    return found
-
-
-def _sentence(config: ServiceConfig, option: str, now: int, wanted: int, why: str) -> str:
-    return f"{config.service}: [DEFAULT]/{option} is {now} s and should be {wanted} s: {why}."
+        wrong.append(("manager_shutdown_timeout", manager, below, why))
+    return [
+        f"{config.service}: [DEFAULT]/{option} is {now} s and should be {right} s: {why}."
+        for option, now, right, why in wrong
+    ]

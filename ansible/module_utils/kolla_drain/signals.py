@@ -5,19 +5,20 @@ from __future__ import annotations
 import signal
 
 _REAL_TIME = range(signal.SIGRTMAX - signal.SIGRTMIN + 1)
-# By full name, aliases such as SIGCLD and SIGIOT included. Python names SIGSTKFLT from 3.11 on.
-_NUMBERS = {
-    "SIGSTKFLT": 16,
-    **{name: int(value) for name, value in vars(signal).items() if isinstance(value, signal.Signals)},
-    **{f"SIGRTMIN+{steps}": signal.SIGRTMIN + steps for steps in _REAL_TIME},
-    **{f"SIGRTMAX-{steps}": signal.SIGRTMAX - steps for steps in _REAL_TIME},
-}
 # Engines call the real-time signals RTMIN to RTMIN+15, then RTMAX-14 to RTMAX. The C library keeps the two below RTMIN.
 _NAMES = {
     **{signal.SIGRTMAX - steps: f"SIGRTMAX-{steps}" for steps in _REAL_TIME},
     **{signal.SIGRTMIN + steps: f"SIGRTMIN+{steps}" for steps in range(16)},
-    16: "SIGSTKFLT",
+    16: "SIGSTKFLT",  # Python names it from 3.11 on
     **{int(known): known.name for known in signal.Signals},
+}
+# By full name, aliases such as SIGCLD and SIGIOT included, and by number.
+_NUMBERS = {
+    **{str(number): number for number in _NAMES},
+    "SIGSTKFLT": 16,
+    **{name: int(value) for name, value in vars(signal).items() if isinstance(value, signal.Signals)},
+    **{f"SIGRTMIN+{steps}": signal.SIGRTMIN + steps for steps in _REAL_TIME},
+    **{f"SIGRTMAX-{steps}": signal.SIGRTMAX - steps for steps in _REAL_TIME},
 }
 
 
@@ -27,9 +28,8 @@ def number(value: object) -> int:
     Raises ValueError with a sentence when it is no signal.
     """
     word = str(value).strip().upper()
-    named = _NUMBERS.get(word) or _NUMBERS.get(f"SIG{word}") or 0
-    found = int(word) if word.isascii() and word.isdigit() and len(word) < 4 else named
-    if found not in _NAMES:
+    found = _NUMBERS.get(word) or _NUMBERS.get(f"SIG{word}")
+    if found is None:
         raise ValueError(
             f"{value!r} is no signal; give a name such as SIGTERM, SIGUSR2 or SIGRTMIN+3, or its number"
         )

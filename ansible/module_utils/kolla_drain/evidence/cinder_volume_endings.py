@@ -15,15 +15,17 @@ from .cinder import Kind, Worker
 _KINDS = {
     kind.name: kind
     for kind in (
-        *(
-            *kinds.VOLUME,
-            *kinds.ATTACH,
-            *kinds.ATTACHMENT,
-            *kinds.SNAPSHOT,
-            *kinds.GROUP,
-            *kinds.GROUP_SNAPSHOT,
-        ),
-        *(kinds.MAINTENANCE, kinds.MIGRATE, kinds.TARGET, kinds.GROUP_REPLICATION, kinds.FAILOVER),
+        *kinds.VOLUME,
+        *kinds.ATTACH,
+        *kinds.ATTACHMENT,
+        *kinds.SNAPSHOT,
+        *kinds.GROUP,
+        *kinds.GROUP_SNAPSHOT,
+        kinds.MAINTENANCE,
+        kinds.MIGRATE,
+        kinds.TARGET,
+        kinds.GROUP_REPLICATION,
+        kinds.FAILOVER,
         kinds.REVERT_CLEANUP,
         Kind("volume_reimage", ("downloading",)),
     )

@@ -218,6 +218,15 @@ def test_volumes(kind, row, work, outcome, status, words):
             "backing-up",
             "cinder-backup's next start",
         ),
+        (
+            "snapshot_revert_cleanup",
+            snapshot("available"),
+            None,
+            INTERRUPTED,
+            "available",
+            "until an operator deletes it",
+        ),
+        ("snapshot_revert_cleanup", snapshot("deleted", deleted=1), None, FINISHED, "deleted", ""),
     ],
 )
 def test_snapshots(kind, row, work, outcome, status, words):

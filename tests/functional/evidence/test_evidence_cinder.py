@@ -366,6 +366,9 @@ def test_in_a_cluster_the_claim_decides(cinder, volume_config):
         ("volume_delete", names["ours on another's host"], True),
         ("volume_delete", names["queued on our host"], False),
     }
+    assert (
+        len(cinder.read(volume_config)[1]) == 3
+    )  # each once, though a claimed one on our host is found in two ways
 
 
 def test_without_a_cluster_the_host_decides(cinder, services, volume_config):

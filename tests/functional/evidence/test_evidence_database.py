@@ -16,7 +16,7 @@ from kolla_drain.database.connection import Database
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import evidence_of
-from kolla_drain.evidence.reader import EvidenceReader
+from kolla_drain.evidence.reader import EvidenceReader, Source
 from kolla_drain.model import EvidenceState
 
 
@@ -176,8 +176,8 @@ def test_a_broken_schema_spoils_only_the_service_that_needs_it(cinder, volume_co
     where = cinder.target()
     reader = EvidenceReader(
         {
-            "v": (evidence_of("cinder-volume"), volume_config, where),
-            "b": (evidence_of("cinder-backup"), backup, where),
+            "v": Source(evidence_of("cinder-volume"), volume_config, where),
+            "b": Source(evidence_of("cinder-backup"), backup, where),
         }
     )
     with renamed(cinder, "RENAME TABLE workers TO w", "RENAME TABLE w TO workers"):
@@ -404,7 +404,7 @@ def test_the_server_stops_and_comes_back(cinder, volume_config):
     cinder.service("ctl@a")
     woken = threading.Semaphore(0)
     reader = EvidenceReader(
-        {"v": (evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
+        {"v": Source(evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
     )
     try:
         assert _reading(reader, woken).state is EvidenceState.OK
@@ -426,7 +426,7 @@ def test_the_server_crashes_and_comes_back(cinder, volume_config):
     cinder.service("ctl@a")
     woken = threading.Semaphore(0)
     reader = EvidenceReader(
-        {"v": (evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
+        {"v": Source(evidence_of("cinder-volume"), volume_config, cinder.target())}, woken.release
     )
     try:
         assert _reading(reader, woken).state is EvidenceState.OK
@@ -453,7 +453,9 @@ def test_a_network_that_goes_mute_and_speaks_again(cinder, volume_config):
     with forwarder(cinder.server.port, mute=mute) as port:
         where = cinder.target(port=port, read_timeout=1.5, connect_timeout=1.5)
         woken = threading.Semaphore(0)
-        reader = EvidenceReader({"v": (evidence_of("cinder-volume"), volume_config, where)}, woken.release)
+        reader = EvidenceReader(
+            {"v": Source(evidence_of("cinder-volume"), volume_config, where)}, woken.release
+        )
         assert _reading(reader, woken).state is EvidenceState.OK
         mute.set()
         begun = time.monotonic()

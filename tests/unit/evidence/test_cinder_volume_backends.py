@@ -47,7 +47,7 @@ class Database:
                 for host in hosts
                 if host in params
             ]
-        if " FROM volumes WHERE deleted = 0 AND ((host" in sql:
+        if " FROM volumes WHERE deleted = 0 AND (status" in sql:
             return [{**VOLUME, **TIMES, "host": "ctl@old#p"}] if "ctl@old" in params else []
         return []
 

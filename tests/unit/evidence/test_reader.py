@@ -14,7 +14,7 @@ from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import ServiceEvidence
 from kolla_drain.evidence import reader as reader_module
 from kolla_drain.evidence.base import Activity
-from kolla_drain.evidence.reader import EvidenceReader
+from kolla_drain.evidence.reader import EvidenceReader, Source
 from kolla_drain.model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile
 from kolla_drain.service.config import ServiceConfig
 
@@ -85,7 +85,7 @@ def make():
     made: ClassVar[list[FakeDatabase]] = []
 
     def _make(sources, wake=lambda: None):
-        made.append(EvidenceReader(sources, wake))
+        made.append(EvidenceReader({key: Source(*parts) for key, parts in sources.items()}, wake))
         return made[-1]
 
     yield _make

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolla_drain.evidence import cinder, rows
+from kolla_drain.evidence import base, cinder
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from kolla_drain.evidence import cinder, rows
     [("a", "a"), ("a_b", "a!_b"), ("100%", "100!%"), ("!_%", "!!!_!%"), ("a\\b", "a\\b"), ("", "")],
 )
 def test_escaping(text, expected):
-    assert rows.escaped(text) == expected
+    assert base.escaped(text) == expected
 
 
 def _like(pattern: str, text: str) -> bool:
@@ -30,13 +30,13 @@ def _like(pattern: str, text: str) -> bool:
 
 @given(st.text(alphabet="ab!_%\\@#ü"), st.text(alphabet="ab!_%\\@#ü"))
 def test_an_escaped_text_matches_only_itself(text, other):
-    assert _like(rows.escaped(text), other) is (text == other)
-    assert _like(rows.escaped(text) + "#%", other) is other.startswith(text + "#")
+    assert _like(base.escaped(text), other) is (text == other)
+    assert _like(base.escaped(text) + "#%", other) is other.startswith(text + "#")
 
 
 @pytest.mark.parametrize(("values", "expected"), [([], "NULL"), ([1], "%s"), ("ab", "%s, %s")])
 def test_marks(values, expected):
-    assert rows.marks(values) == expected
+    assert base.marks(values) == expected
 
 
 def test_conditions_hold_placeholders_only():
@@ -56,7 +56,7 @@ def test_conditions_hold_placeholders_only():
     ],
 )
 def test_times_keep_their_microseconds(moment, text):
-    assert rows.utc(moment) == text
+    assert base.utc(moment) == text
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_times_keep_their_microseconds(moment, text):
 )
 def test_up_and_down(age, forced, up):
     row = {"age": age, "host": "h", "report_count": 7, "disabled": 1, "disabled_reason": None}
-    beat = rows.heartbeat(row, "cinder-volume", 60, forced_down=forced)
+    beat = base.heartbeat(row, "cinder-volume", 60, forced_down=forced)
     assert (beat.up, beat.disabled, beat.disabled_reason, beat.cluster, beat.report_count) == (
         up,
         True,
@@ -80,10 +80,3 @@ def test_up_and_down(age, forced, up):
         "",
         7,
     )
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"), [("a@b#c", "a@b"), ("a@b", "a@b"), ("a@b#c#d", "a@b"), (None, "")]
-)
-def test_the_service_host_of_a_resource(host, expected):
-    assert cinder.service_host(host) == expected

@@ -6,7 +6,7 @@ where the options are silent. Differences carry no secrets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,10 @@ from .spelling import (
     COUNTED,
     CPU_SETS,
     ENGINE_NAMES,
+    MEANINGLESS_MODES,
     SIZED,
     capability,
     cpu_set,
-    meaningful_modes,
     normal_path,
     security_option,
     volume_from,
@@ -85,38 +85,22 @@ def _short(image_id: str) -> str:
 
 
 def _command(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:
-    yield from _or_inherited("command", "Cmd", spec.command, image, found)
-    if found.image is not None and _words(found.config.get("Entrypoint")) != _words(
-        found.inherited.get("Entrypoint")
-    ):
-        new = _words(image.config.get("Entrypoint")) if image else ()
-        yield Difference("entrypoint", line(found.config.get("Entrypoint")), line(new))
-
-
-def _or_inherited(
-    setting: str, key: str, wanted: Sequence[str] | None, image: Image | None, found: Found
-) -> Iterator[Difference]:
-    """A command: the wanted words, or those of the image that it was made from."""
-    has = _words(found.config.get(key))
-    if wanted is None:
-        if found.image is None or has == _words(found.inherited.get(key)):
-            return
-        wanted = _words(image.config.get(key)) if image else ()
-    if has != tuple(wanted):
-        yield Difference(setting, line(has), line(wanted))
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    return tuple(value or ())
+    configs = found.config, found.inherited, image.config if image else {}
+    for setting, key, wanted in (("command", "Cmd", spec.command), ("entrypoint", "Entrypoint", None)):
+        has, inherited, new = (tuple(config.get(key) or ()) for config in configs)
+        if wanted is None:
+            wanted = has if found.image is None or has == inherited else new
+        if has != wanted:
+            yield Difference(setting, line(has), line(wanted))
 
 
 def _user(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:
-    has, inherited = found.config.get("User") or "", found.inherited.get("User") or ""
-    if spec.user is not None:
-        if has != spec.user:
-            yield Difference("user", has, spec.user)
-    elif found.image is not None and has != inherited:
-        yield Difference("user", has, (image.config.get("User") or "") if image else "")
+    has, wanted = found.config.get("User") or "", spec.user
+    if wanted is None:
+        kept = found.image is None or has == (found.inherited.get("User") or "")
+        wanted = has if kept else (image.config.get("User") or "") if image else ""
+    if has != wanted:
+        yield Difference("user", has, wanted)
 
 
 def _environment(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:
@@ -153,12 +137,10 @@ def _dicts(
     for key in sorted({*wanted, *has}):
         gone = key not in wanted and has[key] != inherited.get(key)
         if gone or (key in wanted and has.get(key) != wanted[key]):
-            old, later = has.get(key), wanted.get(key, new.get(key))
-            yield Difference(f"{setting}.{key}", *_masked_pair(key, old, later))
-
-
-def _masked_pair(key: str, old: str | None, new: str | None) -> tuple[str | None, str | None]:
-    return None if old is None else masked(key, old), None if new is None else masked(key, new)
+            pair = has.get(key), wanted.get(key, new.get(key))
+            yield Difference(
+                f"{setting}.{key}", *(None if text is None else masked(key, text) for text in pair)
+            )
 
 
 def _healthcheck(spec: ContainerSpec, image: Image | None, found: Found) -> Iterator[Difference]:
@@ -176,39 +158,73 @@ def _healthcheck(spec: ContainerSpec, image: Image | None, found: Found) -> Iter
     yield Difference("healthcheck", health_shown(has), health_shown(wanted))
 
 
+_NUMBERS = ("interval", "timeout", "start_period", "retries")
+
+
 def _health(config: Mapping[str, Any]) -> Healthcheck:
     check = config.get("Healthcheck") or {}
     test = tuple(check.get("Test") or ())
     if test in ((), ("NONE",)):
         return Healthcheck(())
-    numbers = (check.get(key) or 0 for key in ("Interval", "Timeout", "StartPeriod", "Retries"))
-    return Healthcheck(test, *numbers)
+    return Healthcheck(
+        test, *(check.get(key) or 0 for key in ("Interval", "Timeout", "StartPeriod", "Retries"))
+    )
 
 
 def _filled(wanted: Healthcheck, inherited: Healthcheck) -> Healthcheck:
     """The engine takes from the image what a check leaves open."""
-    return Healthcheck(
-        wanted.test,
-        wanted.interval or inherited.interval,
-        wanted.timeout or inherited.timeout,
-        wanted.start_period or inherited.start_period,
-        wanted.retries or inherited.retries,
-    )
+    return Healthcheck(wanted.test, *(getattr(wanted, key) or getattr(inherited, key) for key in _NUMBERS))
 
 
 def _unfilled(has: Healthcheck, wanted: Healthcheck, given: Healthcheck) -> Healthcheck:
     """The check that a container has, without what the engine gave it and nobody wanted."""
     numbers = (
         0 if not getattr(wanted, key) and getattr(has, key) == getattr(given, key) else getattr(has, key)
-        for key in ("interval", "timeout", "start_period", "retries")
+        for key in _NUMBERS
     )
     return Healthcheck(has.test, *numbers)
 
 
-def _stop_signal(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    has = signal_name(found.config.get("StopSignal") or "SIGTERM")
-    if spec.stop_signal and has != spec.stop_signal:
-        yield Difference("stop_signal", has, spec.stop_signal)
+# --- single values
+
+
+def _values(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
+    host = found.host
+    signal = signal_name(found.config.get("StopSignal") or "SIGTERM")
+    tmpfs = {normal_path(path): words_of(options) for path, options in (host.get("Tmpfs") or {}).items()}
+    policy = host.get("RestartPolicy") or {}
+    for setting, has, wanted in (
+        ("stop_signal", signal, spec.stop_signal or signal),
+        ("tmpfs", tmpfs_shown(tmpfs), tmpfs_shown(spec.tmpfs)),
+        ("pid_mode", _by_name(host.get("PidMode") or "", found), _by_name(spec.pid_mode, found)),
+        ("network_mode", host.get("NetworkMode") or "", "host"),
+        ("privileged", bool(host.get("Privileged")), spec.privileged),
+        ("tty", bool(found.config.get("Tty")), spec.tty),
+        (
+            "restart_policy",
+            policy_shown(policy.get("Name") or "no", policy.get("MaximumRetryCount") or 0),
+            policy_shown(spec.restart_policy, spec.restart_retries),
+        ),
+    ):
+        if has != wanted:
+            yield Difference(setting, has, wanted)
+
+
+def _by_name(mode: str, found: Found) -> str:
+    """The engine keeps the id of a container that was named."""
+    kind, colon, other = mode.partition(":")
+    return f"{kind}:{found.names.get(other, other)}" if colon else mode
+
+
+def _modes(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
+    # Not asked for, the engine takes its own default, which differs from host to host.
+    ipc, asked_ipc = _by_name(found.host.get("IpcMode") or "", found), found.asked.get("ipc_mode")
+    no_default = ipc.partition(":")[0] in ("host", "container", "none") or "shareable" == ipc == asked_ipc
+    if ipc != _by_name(spec.ipc_mode, found) if spec.ipc_mode else no_default:
+        yield Difference("ipc_mode", ipc, spec.ipc_mode)
+    cgroupns = found.host.get("CgroupnsMode") or "host"  # what engines before 20.10 do
+    if cgroupns != spec.cgroupns_mode if spec.cgroupns_mode else found.asked.get("cgroupns_mode"):
+        yield Difference("cgroupns_mode", cgroupns, spec.cgroupns_mode)
 
 
 # --- volumes
@@ -230,18 +246,12 @@ def _volumes(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterato
 def _binds(host: Mapping[str, Any]) -> Iterator[Bind]:
     for entry in host.get("Binds") or ():
         source, target, modes = [*entry.split(":"), ""][:3]
-        yield Bind(normal_path(source), normal_path(target), meaningful_modes(modes.split(",")))
+        yield Bind(normal_path(source), normal_path(target), words_of(modes) - MEANINGLESS_MODES)
     for mount in host.get("Mounts") or ():
         if mount.get("Type") in ("bind", "volume") and mount.get("Source"):
-            modes = {"ro"} if mount.get("ReadOnly") else set()
-            modes.add((mount.get("BindOptions") or {}).get("Propagation") or "")
-            yield Bind(normal_path(mount["Source"]), normal_path(mount["Target"]), meaningful_modes(modes))
-
-
-def _tmpfs(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    has = {normal_path(path): words_of(options) for path, options in (found.host.get("Tmpfs") or {}).items()}
-    if has != dict(spec.tmpfs):
-        yield Difference("tmpfs", tmpfs_shown(has), tmpfs_shown(spec.tmpfs))
+            propagation = (mount.get("BindOptions") or {}).get("Propagation") or ""
+            modes = words_of(f"{'ro' if mount.get('ReadOnly') else ''},{propagation}") - MEANINGLESS_MODES
+            yield Bind(normal_path(mount["Source"]), normal_path(mount["Target"]), modes)
 
 
 # --- what is a set
@@ -267,53 +277,6 @@ def _set(setting: str, entries: Iterable[str], wanted: Iterable[str]) -> Iterato
     has, new = sorted(set(entries)), sorted(wanted)
     if has != new:
         yield Difference(setting, has, new)
-
-
-# --- modes and switches
-
-
-def _modes(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    host, asked = found.host, found.asked
-    # Not asked for, the engine takes its own default, which differs from host to host.
-    ipc = _by_name(host.get("IpcMode") or "", found.names)
-    no_default = ipc.partition(":")[0] in ("host", "container", "none") or "shareable" == ipc == asked.get(
-        "ipc_mode"
-    )
-    if ipc != _by_name(spec.ipc_mode, found.names) if spec.ipc_mode else no_default:
-        yield Difference("ipc_mode", ipc, spec.ipc_mode)
-    pid = _by_name(host.get("PidMode") or "", found.names)
-    if pid != _by_name(spec.pid_mode, found.names):
-        yield Difference("pid_mode", pid, spec.pid_mode)
-    cgroupns = host.get("CgroupnsMode") or "host"  # what engines before 20.10 do
-    if cgroupns != spec.cgroupns_mode if spec.cgroupns_mode else asked.get("cgroupns_mode"):
-        yield Difference("cgroupns_mode", cgroupns, spec.cgroupns_mode)
-    network = host.get("NetworkMode") or ""
-    if network != "host":
-        yield Difference("network_mode", network, "host")
-
-
-def _by_name(mode: str, names: Mapping[str, str]) -> str:
-    """The engine keeps the id of a container that was named."""
-    kind, colon, other = mode.partition(":")
-    return f"{kind}:{names.get(other, other)}" if colon else mode
-
-
-def _switches(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    for setting, has, wanted in (
-        ("privileged", bool(found.host.get("Privileged")), spec.privileged),
-        ("tty", bool(found.config.get("Tty")), spec.tty),
-    ):
-        if has != wanted:
-            yield Difference(setting, has, wanted)
-
-
-def _restart_policy(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    policy = found.host.get("RestartPolicy") or {}
-    name = policy.get("Name") or "no"
-    has = policy_shown(name, policy.get("MaximumRetryCount") or 0)
-    wanted = policy_shown(spec.restart_policy, spec.restart_retries)
-    if has != wanted:
-        yield Difference("restart_policy", has, wanted)
 
 
 # --- dimensions
@@ -355,12 +318,9 @@ _PARTS = (
     _environment,
     _labels,
     _healthcheck,
-    _stop_signal,
-    _volumes,
-    _tmpfs,
-    _sets,
+    _values,
     _modes,
-    _switches,
-    _restart_policy,
+    _volumes,
+    _sets,
     _dimensions,
 )

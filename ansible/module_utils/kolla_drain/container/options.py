@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import Refused
+from ..kolla import SERVICE_NAME
 from ..signals import normalise
 from .spec import OWN_LABELS, Bind, ContainerSpec, Healthcheck, bind
 from .spelling import (
@@ -111,7 +112,7 @@ def describe(
     """Return the spec that these options describe. Raises Refused with a sentence that names the option at fault."""
     binds, anonymous = _volumes(_list(options, "volumes"))
     dimensions = {key: value for key, value in (options.get("dimensions") or {}).items() if value is not None}
-    policy, retries = _restart(options)
+    policy, retries = check_restart(options)
     return ContainerSpec(
         name=name,
         image=image,
@@ -131,9 +132,9 @@ def describe(
         privileged=bool(options.get("privileged")),
         cap_add=frozenset(_capability(one) for one in _list(options, "cap_add")),
         security_opt=frozenset(security_option(one) for one in _list(options, "security_opt")),
-        ipc_mode=_mode(options, "ipc_mode", ("host", "private", "shareable", "none")),
-        pid_mode=_mode(options, "pid_mode", ("host", "private")).replace("private", ""),
-        cgroupns_mode=_mode(options, "cgroupns_mode", ("host", "private")),
+        ipc_mode=_mode(options, "ipc_mode", "host", "private", "shareable", "none"),
+        pid_mode=_mode(options, "pid_mode", "host", "private").replace("private", ""),
+        cgroupns_mode=_mode(options, "cgroupns_mode", "host", "private"),
         tty=bool(options.get("tty")),
         user=options.get("user") or None,
         restart_policy=policy,
@@ -160,13 +161,14 @@ def _command(value: Any) -> tuple[str, ...] | None:
 
 
 def _environment(name: str, given: Mapping[str, Any]) -> dict[str, str]:
-    for key in given:
-        if not str(key) or "=" in str(key) or "\0" in str(key):
-            raise Refused(
-                f"environment holds {str(key)!r}, which is no name of a variable; it may hold no '='."
-            )
-    texts = {str(key): "" if value is None else str(value) for key, value in given.items()}
-    return {**texts, "KOLLA_SERVICE_NAME": name.replace("_", "-")}
+    for key in map(str, given):
+        if not key or "=" in key or "\0" in key:
+            raise Refused(f"environment holds {key!r}, which is no name of a variable; it may hold no '='.")
+    return {**_texts(given), SERVICE_NAME: name.replace("_", "-")}
+
+
+def _texts(given: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): "" if value is None else str(value) for key, value in given.items()}
 
 
 def _labels(given: Mapping[str, Any]) -> dict[str, str]:
@@ -175,27 +177,20 @@ def _labels(given: Mapping[str, Any]) -> dict[str, str]:
             raise Refused(
                 f"labels holds {key}; names that begin with {OWN_LABELS} are the module's own, take another."
             )
-    return {str(key): "" if value is None else str(value) for key, value in given.items()}
+    return _texts(given)
 
 
-def _mode(options: Mapping[str, Any], key: str, words: Sequence[str]) -> str:
+def _mode(options: Mapping[str, Any], key: str, *words: str) -> str:
     value = str(options.get(key) or "")
-    if (
-        not value
-        or value in words
-        or (value.startswith("container:") and key != "cgroupns_mode" and value[10:])
-    ):
+    of_container = key != "cgroupns_mode" and re.match("container:.", value)
+    if not value or value in words or of_container:
         return value
     other = "" if key == "cgroupns_mode" else " or container:NAME"
     raise Refused(f"{key} is {value!r}; it is {', '.join(words)}{other}.")
 
 
-def check_restart(options: Mapping[str, Any]) -> None:
-    """Raise Refused if the restart policy and its retries do not fit."""
-    _restart(options)
-
-
-def _restart(options: Mapping[str, Any]) -> tuple[str, int]:
+def check_restart(options: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the engine's restart policy and its retries. Raises Refused if the two do not fit."""
     policy, retries = str(options.get("restart_policy") or "no"), options.get("restart_retries")
     if policy not in POLICIES:
         raise Refused(f"restart_policy is {policy!r}; it is {', '.join(POLICIES)}.")
@@ -353,9 +348,9 @@ def _healthcheck(given: Any) -> Healthcheck | None:
 
 
 def _test(value: Any) -> tuple[str, ...]:
-    words = ("CMD-SHELL", str(value)) if isinstance(value, str) and value.strip() else value
-    if value == "NONE":
-        words = ("NONE",)
+    words = value
+    if isinstance(value, str) and value.strip():
+        words = ("NONE",) if value == "NONE" else ("CMD-SHELL", value)
     if not isinstance(words, (list, tuple)) or not words:
         raise Refused(
             "healthcheck has no test; give a command, a list that begins with CMD or CMD-SHELL, or NONE."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import Refused
-from .spelling import MEANINGLESS_MODES, normal_path
+from .spelling import MEANINGLESS_MODES, normal_path, words_of
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def bind(entry: str) -> Bind:
         raise Refused(
             f"volumes holds {entry!r}; a volume is NAME:/PATH or /PATH:/PATH, with :ro or another mode if any."
         )
-    source, modes = parts[0], frozenset(word for word in "".join(parts[2:]).split(",") if word)
+    source, modes = parts[0], words_of("".join(parts[2:]))
     _check_modes(entry, source, modes)
     if "/" in source:
         if not source.startswith("/"):
@@ -195,7 +195,7 @@ def bind(entry: str) -> Bind:
 
 
 def _check_modes(entry: str, source: str, modes: frozenset[str]) -> None:
-    unknown = sorted(modes - _MODES)
+    unknown, spreading = sorted(modes - _MODES), sorted(modes & _PROPAGATION)
     if unknown:
         raise Refused(
             f"volumes holds {entry!r}; {unknown[0]!r} is no mode, which are {', '.join(sorted(_MODES))}."
@@ -205,10 +205,9 @@ def _check_modes(entry: str, source: str, modes: frozenset[str]) -> None:
             raise Refused(
                 f"volumes holds {entry!r}; {' and '.join(sorted(modes & excluding))} exclude each other."
             )
-    if "/" not in source and modes & _PROPAGATION:
-        mode = sorted(modes & _PROPAGATION)[0]
+    if "/" not in source and spreading:
         raise Refused(
-            f"volumes holds {entry!r}; {mode} is for a path of the host, {source} is a named volume."
+            f"volumes holds {entry!r}; {spreading[0]} is for a path of the host, {source} is a named volume."
         )
     if "/" in source and "nocopy" in modes:
         raise Refused(f"volumes holds {entry!r}; nocopy is for a named volume.")

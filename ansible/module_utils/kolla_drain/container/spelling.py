@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
 
 # What the engine calls the dimensions.
 ENGINE_NAMES = {
@@ -32,14 +31,9 @@ def normal_path(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/")) if path.startswith("/") else posixpath.normpath(path)
 
 
-def meaningful_modes(modes: Iterable[str]) -> frozenset[str]:
-    """Return the modes of a mount without those that are the default."""
-    return frozenset(mode for mode in modes if mode) - MEANINGLESS_MODES
-
-
 def volume_from(entry: str) -> str:
     """Return CONTAINER[:MODE] without the default mode."""
-    return entry[: -len(":rw")] if entry.endswith(":rw") else entry
+    return entry.removesuffix(":rw")
 
 
 def words_of(options: str) -> frozenset[str]:
@@ -65,4 +59,4 @@ def cpu_set(text: str) -> str:
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         numbers.update(range(int(first), int(last or first) + 1))
-    return ",".join(str(number) for number in sorted(numbers))
+    return ",".join(map(str, sorted(numbers)))

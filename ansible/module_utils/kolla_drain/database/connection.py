@@ -43,11 +43,20 @@ class Database:
         A connection that was lost while idle is replaced once. One that is lost within the snapshot is not, because
         the snapshot is lost with it. Raises EvidenceUnavailable, here or from the query function.
         """
-        self._begin()
+        reused = self._connection is not None
+        try:
+            self._begin()
+        except EvidenceUnavailable as exc:
+            if not (reused and exc.passing):
+                raise
+            self.close()
+            self._begin()
         try:
             yield self._query
         finally:
-            self._end()
+            if self._connection is not None:
+                with contextlib.suppress(EvidenceUnavailable):
+                    self._query("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection; never raises."""
@@ -57,29 +66,13 @@ class Database:
                 connection.close()
 
     def _begin(self) -> None:
-        reused = self._connection is not None
-        try:
-            self._open_transaction()
-        except EvidenceUnavailable as exc:
-            if not (reused and exc.passing):
-                raise
-            self.close()
-            self._open_transaction()
-
-    def _open_transaction(self) -> None:
         if self._connection is None:
             self._connect()
         self._query(self._TRANSACTION)
 
-    def _end(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(EvidenceUnavailable):
-                self._query("ROLLBACK")
-
     def _connect(self) -> None:
         pymysql = client()
-        where = self._target
-        context = _tls(where)
+        where, context = self._target, _tls(self._target)
         try:
             self._connection = pymysql.connect(
                 host=where.host,
@@ -160,8 +153,15 @@ def _tls(where: DatabaseTarget) -> ssl.SSLContext | None:
     """Make the TLS context, or return None to use TLS if client and server agree on it."""
     if not (where.ssl_ca or where.ssl_cert or where.ssl_key or where.ssl_verify is not None):
         return None
-    for name in ("ssl_ca", "ssl_cert", "ssl_key"):
-        _must_be_here(name, getattr(where, name), where)
+    for option in ("ssl_ca", "ssl_cert", "ssl_key"):
+        path = getattr(where, option)
+        if path and not os.access(path, os.R_OK):
+            raise EvidenceUnavailable(
+                f"the service's configuration names {option} {path}, which is a path inside its container and not on "
+                f"this host: give the TLS options of the database {where.where} with this host's paths"
+                if where.inherited
+                else f"{option} {path} for the database {where.where} cannot be read on this host"
+            )
     try:
         context = ssl.create_default_context(cafile=where.ssl_ca or None)
         if where.ssl_verify is False:
@@ -175,14 +175,3 @@ def _tls(where: DatabaseTarget) -> ssl.SSLContext | None:
             "check ssl_ca, ssl_cert and ssl_key"
         ) from None
     return context
-
-
-def _must_be_here(option: str, path: str, where: DatabaseTarget) -> None:
-    if not path or os.access(path, os.R_OK):
-        return
-    if where.inherited:
-        raise EvidenceUnavailable(
-            f"the service's configuration names {option} {path}, which is a path inside its container and not on "
-            f"this host: give the TLS options of the database {where.where} with this host's paths"
-        )
-    raise EvidenceUnavailable(f"{option} {path} for the database {where.where} cannot be read on this host")

@@ -10,7 +10,13 @@ import ssl
 from ..errors import EvidenceUnavailable
 from .target import DatabaseTarget
 
-# By error number, on which MariaDB and MySQL agree: the sentence, and whether the fault is passing.
+_NOT_READ = "user {user} may not read all that is needed in the database {where}: {detail}"
+_LACKS = (
+    "the database {{where}} lacks a {} that the service's evidence needs, "
+    "perhaps because it is of another release: {{detail}}"
+)
+# By error number, on which MariaDB and MySQL agree: the sentence, and whether the fault is passing. ``detail`` is the
+# server's own message.
 _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1040: ("the database {where} has too many connections", True),
     1203: ("the database {where} has too many connections of user {user}", True),
@@ -41,10 +47,12 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
         False,
     ),
     1267: ("a host name contains a character that the tables of the database {where} cannot hold", False),
+    1142: (_NOT_READ, False),
+    1143: (_NOT_READ, False),
+    1146: (_LACKS.format("table"), False),
+    1054: (_LACKS.format("column"), False),
     1792: ("the database {where} refused to write in a read-only transaction", False),
 }
-# For these the server's own message names the table or the column, and contains no value.
-_SCHEMA = {1142: "may not read", 1143: "may not read", 1146: "lacks a table", 1054: "lacks a column"}
 
 
 def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
@@ -53,45 +61,23 @@ def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
         return _unreachable(exc, where)
     number = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
     detail = str(exc.args[1]) if len(exc.args) > 1 else ""
-    if number in _SCHEMA:
-        return _schema_problem(number, detail, where)
     if number == 2003:
         return _unreachable(getattr(exc, "original_exception", exc), where)
+    text, passing = _BY_NUMBER.get(
+        number, (f"the database {{where}} refused with error {number}: {{detail}}", False)
+    )
     if number == 2013 and "timed out" in detail:
-        return EvidenceUnavailable(
-            f"the database {where.where} timed out after {where.read_timeout:g} s", passing=True
-        )
-    if number == 2026 and "support" in detail:
-        return EvidenceUnavailable(
-            f"no TLS connection to the database {where.where}: the server does not offer TLS"
-        )
-    if number in _BY_NUMBER:
-        text, passing = _BY_NUMBER[number]
-        sentence = text.format(
-            where=where.where, user=where.user, timeout=where.read_timeout, detail=_plain(detail, where)
-        )
-        return EvidenceUnavailable(sentence, passing=passing)
-    if number == 0:
+        text = "the database {where} timed out after {timeout:g} s"
+    elif number == 2026 and "support" in detail:
+        text = "no TLS connection to the database {where}: the server does not offer TLS"
+    elif number == 0:
         # An error of PyMySQL or Python itself. It counts as passing so that this connection is not used again.
-        return EvidenceUnavailable(
-            f"the database {where.where} cannot be read ({type(exc).__name__}: {_plain(str(exc), where)})",
-            passing=True,
-        )
-    return EvidenceUnavailable(
-        f"the database {where.where} refused with error {number}: {_plain(detail, where)}"
+        text, passing = "the database {where} cannot be read ({detail})", True
+        detail = f"{type(exc).__name__}: {exc}"
+    sentence = text.format(
+        where=where.where, user=where.user, timeout=where.read_timeout, detail=_plain(detail, where)
     )
-
-
-def _schema_problem(number: int, detail: str, where: DatabaseTarget) -> EvidenceUnavailable:
-    message = _plain(detail, where)
-    if number in (1142, 1143):
-        return EvidenceUnavailable(
-            f"user {where.user} may not read all that is needed in the database {where.where}: {message}"
-        )
-    return EvidenceUnavailable(
-        f"the database {where.where} {_SCHEMA[number]} that the service's evidence needs, "
-        f"perhaps because it is of another release: {message}"
-    )
+    return EvidenceUnavailable(sentence, passing=passing)
 
 
 def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavailable:
@@ -107,17 +93,11 @@ def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavail
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     # The text is checked too because a socket's time-out is not a TimeoutError before Python 3.10.
     if isinstance(cause, TimeoutError) or "timed out" in why:
-        return _no_answer(where)
-    return EvidenceUnavailable(
-        f"the database {where.where} cannot be reached: {_plain(why, where) or type(cause).__name__}",
-        passing=True,
-    )
-
-
-def _no_answer(where: DatabaseTarget) -> EvidenceUnavailable:
-    return EvidenceUnavailable(
-        f"the database {where.where} timed out: no answer within {where.connect_timeout:g} s", passing=True
-    )
+        sentence = f"the database {where.where} timed out: no answer within {where.connect_timeout:g} s"
+    else:
+        reason = _plain(why, where) or type(cause).__name__
+        sentence = f"the database {where.where} cannot be reached: {reason}"
+    return EvidenceUnavailable(sentence, passing=True)
 
 
 def _plain(detail: str, where: DatabaseTarget) -> str:

@@ -23,9 +23,8 @@ class DatabaseTarget:
     ssl_ca: str = ""  # this and the next two are files on this host, unless inherited
     ssl_cert: str = ""
     ssl_key: str = field(default="", repr=False)
-    ssl_verify: bool | None = (
-        None  # certificate and host name; None: yes if a CA is given, else TLS is optional
-    )
+    # Whether to check certificate and host name; None: yes if a CA is given, else TLS is optional.
+    ssl_verify: bool | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 5.0  # for each answer of the server
     inherited: bool = (
@@ -100,74 +99,49 @@ def _from_url(url: str) -> dict[str, Any]:
     dialect = match["scheme"].split("+")[0].lower()
     if dialect not in ("mysql", "mariadb"):
         raise ConfigError(f"the database URL is for {dialect}, but only MySQL and MariaDB can be read")
-    plain = {
+    fields = {
         "host": match["v6"] or match["host"],
         "port": match["port"],
         "user": unquote(match["user"] or ""),
         "password": unquote(match["password"] or ""),
         "name": unquote(match["name"] or ""),
     }
-    return {
-        name: value
-        for name, value in {**plain, **_url_options(match["options"] or "")}.items()
-        if value != "" and value is not None
-    }
-
-
-def _url_options(options: str) -> dict[str, Any]:
-    """Return the URL's options that say how to reach the server; we choose charset and the like ourselves."""
-    given = dict(parse_qsl(options))
-    fields: dict[str, Any] = {
-        name: given[name]
-        for name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "connect_timeout", "read_timeout")
-        if name in given
-    }
-    for name in ("ssl_verify", "ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname"):
-        if name in given:
-            fields["ssl_verify"] = given[name]
-    return fields
+    # The URL's options say how to reach the server, too; we choose charset and the like ourselves.
+    for name, value in parse_qsl(match["options"] or ""):
+        if name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "connect_timeout", "read_timeout"):
+            fields[name] = value
+        elif name in ("ssl_verify", "ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname"):
+            fields["ssl_verify"] = value
+    return {name: value for name, value in fields.items() if value}
 
 
 def _checked(fields: dict[str, Any]) -> DatabaseTarget:
     checked = dict(fields)
     if "port" in checked:
-        checked["port"] = _port(checked["port"])
+        checked["port"] = int(_number(checked["port"], 65535, "port is not a number from 1 to 65535", int))
     for name in ("connect_timeout", "read_timeout"):
         if name in checked:
-            checked[name] = _seconds(name, checked[name])
+            checked[name] = _number(checked[name], 86400, f"{name} is not a number of seconds above 0", float)
     if "ssl_verify" in checked:
-        checked["ssl_verify"] = _truth("ssl_verify", checked["ssl_verify"])
-    if not checked.get("user"):
-        raise ConfigError("the database has no user: give it in the URL or as an option of its own")
-    if not checked.get("name"):
-        raise ConfigError("the database has no name: give it in the URL or as an option of its own")
-    if not checked.get("host") and not checked.get("unix_socket"):
-        raise ConfigError("the database has no host: give it in the URL or as an option of its own")
+        text = str(checked["ssl_verify"]).lower()
+        if text not in _TRUE + _FALSE:
+            raise ConfigError("the database's ssl_verify is neither true nor false")
+        checked["ssl_verify"] = text in _TRUE
+    for name, given in (
+        ("user", checked.get("user")),
+        ("name", checked.get("name")),
+        ("host", checked.get("host") or checked.get("unix_socket")),
+    ):
+        if not given:
+            raise ConfigError(f"the database has no {name}: give it in the URL or as an option of its own")
     return DatabaseTarget(**checked)
 
 
-def _port(value: object) -> int:
+def _number(value: object, most: int, wrong: str, kind: type[int] | type[float]) -> float:
     try:
-        port = int(str(value))
+        number = kind(str(value))
     except ValueError:
-        port = 0
-    if not 0 < port < 65536:
-        raise ConfigError("the database's port is not a number from 1 to 65535")
-    return port
-
-
-def _seconds(name: str, value: object) -> float:
-    try:
-        seconds = float(str(value))
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86400:
-        raise ConfigError(f"the database's {name} is not a number of seconds above 0")
-    return seconds
-
-
-def _truth(name: str, value: object) -> bool:
-    text = str(value).lower()
-    if text not in _TRUE + _FALSE:
-        raise ConfigError(f"the database's {name} is neither true nor false")
-    return text in _TRUE
+        number = 0
+    if not 0 < number <= most:
+        raise ConfigError(f"the database's {wrong}")
+    return number

@@ -14,8 +14,8 @@ from .base import ServiceEvidence
 from .cinder_backup import CinderBackup
 from .cinder_scheduler import CinderScheduler
 from .cinder_volume import CinderVolume
+from .nova import NovaConductor, NovaScheduler
 from .nova_compute import NovaCompute
-from .nova_control import NovaConductor, NovaScheduler
 
 __all__ = ["SERVICES", "ServiceEvidence", "evidence_of", "profile_for", "service_of"]
 

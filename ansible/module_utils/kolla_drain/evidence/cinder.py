@@ -10,8 +10,7 @@ from ..database.connection import Query, Row
 from ..errors import EvidenceUnavailable
 from ..model import Ending, Heartbeat, Operation, Outcome, Profile
 from ..service.config import ServiceConfig
-from .base import ServiceEvidence
-from .rows import escaped, heartbeat, ids, marks, utc
+from .base import TRUE, ServiceEvidence, escaped, heartbeat, ids, marks, utc
 
 # Seconds after which an attachment call of cinder-api has been answered or given up by its caller, counted from the
 # write of its row: drivers connect much faster, and a status that lasts longer waits for Nova.
@@ -24,7 +23,6 @@ TAIL = 3
 CLEANUP = 60
 
 _NO_EVENTLET = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
-_TRUE = ("1", "true", "yes")
 
 
 class CinderEvidence(ServiceEvidence):
@@ -37,7 +35,7 @@ class CinderEvidence(ServiceEvidence):
     @classmethod
     def profile_in(cls, env: Mapping[str, str]) -> Profile:
         # cinder/monkey_patch.py: these values in any case select native threads. 29.0.0 runs on eventlet otherwise.
-        on_threads = env.get(_NO_EVENTLET, "").lower() in _TRUE
+        on_threads = env.get(_NO_EVENTLET, "").lower() in TRUE
         return replace(cls.PROFILE, keeps_work=False, reload_keeps_work=False) if on_threads else cls.PROFILE
 
 
@@ -55,25 +53,32 @@ class Kind:
 
 
 def services(query: Query, config: ServiceConfig) -> list[Row]:
-    """Return this container's live rows in ``services``.
+    """Return this container's live rows in ``services``; a clustered one is disabled together with its cluster.
 
     Raises EvidenceUnavailable if there are none: the host name or the database is wrong, and its silence must not be
     mistaken for an idle service.
     """
-    hosts = config.service_hosts
+    hosts, prefix = config.service_hosts, config.host + "@"
     if hosts:
         where, params = f"host IN ({marks(hosts)})", list(hosts)
     else:
-        where, params = "host LIKE %s ESCAPE '!'", [escaped(config.host) + "@%"]
+        where, params = "host LIKE %s ESCAPE '!'", [escaped(prefix) + "%"]
     candidates = query(
-        "SELECT id, uuid, host, cluster_name, disabled, disabled_reason, report_count, replication_status, updated_at,"
-        " TIMESTAMPDIFF(SECOND, updated_at, UTC_TIMESTAMP()) AS age"
-        f" FROM services WHERE deleted = 0 AND `binary` = %s AND {where} ORDER BY host, id",
+        "SELECT s.id, s.host, s.cluster_name, s.report_count, s.replication_status, s.updated_at,"
+        " IF(c.id IS NULL, s.disabled, c.disabled) AS disabled,"
+        " IF(c.id IS NULL, s.disabled_reason, c.disabled_reason) AS disabled_reason,"
+        " TIMESTAMPDIFF(SECOND, s.updated_at, UTC_TIMESTAMP()) AS age"
+        " FROM services s"
+        " LEFT JOIN clusters c ON c.name = s.cluster_name AND c.`binary` = s.`binary` AND c.deleted = 0"
+        f" WHERE s.deleted = 0 AND s.`binary` = %s AND s.{where} ORDER BY s.host, s.id",
         [config.service, *params],
     )
-    rows = [row for row in candidates if _is_ours(row["host"], config)]
+    # The database ignores case, accents and trailing blanks when it compares; Cinder does not.
+    rows = [
+        row for row in candidates if row["host"] in hosts or (not hosts and row["host"].startswith(prefix))
+    ]
     if not rows:
-        looked_for = ", ".join(hosts) if hosts else config.host
+        looked_for = ", ".join(hosts) or config.host
         raise EvidenceUnavailable(
             f"the database has no {config.service} at {looked_for}: "
             "check that the service's configuration and the database belong to this container"
@@ -81,33 +86,9 @@ def services(query: Query, config: ServiceConfig) -> list[Row]:
     return rows
 
 
-def _is_ours(host: str, config: ServiceConfig) -> bool:
-    # The database ignores case, accents and trailing blanks when it compares; Cinder does not.
-    return host in config.service_hosts if config.service_hosts else host.startswith(config.host + "@")
-
-
-def heartbeats(query: Query, config: ServiceConfig, rows: Sequence[Row]) -> tuple[Heartbeat, ...]:
-    """Return the heartbeats in these rows; a clustered service is disabled together with its cluster."""
-    clusters = _clusters(query, config, rows)
-    return tuple(
-        heartbeat({**row, **clusters.get(row["cluster_name"], {})}, config.service, config.service_down_time)
-        for row in rows
-    )
-
-
-def _clusters(query: Query, config: ServiceConfig, rows: Sequence[Row]) -> dict[str, Row]:
-    names = ids(row["cluster_name"] for row in rows if row["cluster_name"])
-    if not names:
-        return {}
-    clusters = query(
-        "SELECT name, disabled, disabled_reason FROM clusters"
-        f" WHERE deleted = 0 AND `binary` = %s AND name IN ({marks(names)})",
-        [config.service, *names],
-    )
-    return {
-        row["name"]: {"disabled": row["disabled"], "disabled_reason": row["disabled_reason"]}
-        for row in clusters
-    }
+def heartbeats(config: ServiceConfig, rows: Sequence[Row]) -> tuple[Heartbeat, ...]:
+    """Return the heartbeats in these rows."""
+    return tuple(heartbeat(row, config.service, config.service_down_time) for row in rows)
 
 
 def age_of(*columns: str) -> str:
@@ -133,23 +114,23 @@ def on_hosts(column: str, hosts: Sequence[str]) -> tuple[str, list[object]]:
     return "(" + (" OR ".join([condition] * len(hosts)) or "FALSE") + ")", params
 
 
-def service_host(resource_host: str | None) -> str:
-    """Return the ``services.host`` of a resource's host, which is that host without its pool."""
-    return (resource_host or "").split("#", 1)[0]
-
-
 @dataclass(frozen=True)
 class Worker:
     """A row of ``workers`` and its holder."""
 
     status: str
-    holder: str  # "us", "nobody", or the binary of another service
+    holder: str | None  # "us", "nobody", the binary of another service, None if its row is gone
     since: str | None
     touched: str | None
 
+    @property
+    def waits(self) -> bool:
+        """Whether the request that the row belongs to has not been taken yet."""
+        return self.holder in ("nobody", "cinder-scheduler")
+
 
 def workers(
-    query: Query, own: Iterable[int], resources: Sequence[tuple[str, str]] = ()
+    query: Query, own: Iterable[int], resources: Iterable[tuple[str, str]] = ()
 ) -> dict[tuple[str, str], Worker]:
     """Return by resource the worker rows that these services hold and those of the given resources.
 
@@ -157,36 +138,23 @@ def workers(
     """
     mine = list(own)
     resource_ids = ids(resource_id for _, resource_id in resources)
-    rows = (
-        query(
-            "SELECT resource_type, resource_id, status, service_id, created_at, updated_at FROM workers"
-            " WHERE deleted = 0 AND resource_type <> 'SENTINEL'"
-            f" AND (service_id IN ({marks(mine)}) OR resource_id IN ({marks(resource_ids)}))",
-            [*mine, *resource_ids],
-        )
-        if mine or resource_ids
-        else []
+    rows = query(
+        "SELECT w.resource_type, w.resource_id, w.status, w.service_id, w.created_at, w.updated_at, s.`binary`"
+        " FROM workers w LEFT JOIN services s ON s.id = w.service_id"
+        " WHERE w.deleted = 0 AND w.resource_type <> 'SENTINEL'"
+        f" AND (w.service_id IN ({marks(mine)}) OR w.resource_id IN ({marks(resource_ids)}))",
+        [*mine, *resource_ids],
     )
     holders: dict[Any, str] = {None: "nobody", **dict.fromkeys(mine, "us")}
-    holders.update(_binaries(query, {row["service_id"] for row in rows} - set(holders)))
-    return {(row["resource_type"], row["resource_id"]): _worker(row, holders) for row in rows}
-
-
-def _worker(row: Row, holders: Mapping[Any, str]) -> Worker:
-    return Worker(
-        status=row["status"],
-        holder=holders.get(row["service_id"], "another"),
-        since=utc(row["created_at"] or row["updated_at"]),
-        touched=utc(row["updated_at"]),
-    )
-
-
-def _binaries(query: Query, service_ids: set[int]) -> dict[int, str]:
-    wanted = sorted(service_ids)
-    if not wanted:
-        return {}
-    rows = query(f"SELECT id, `binary` FROM services WHERE id IN ({marks(wanted)})", wanted)
-    return {row["id"]: row["binary"] for row in rows}
+    return {
+        (row["resource_type"], row["resource_id"]): Worker(
+            status=row["status"],
+            holder=holders.get(row["service_id"], row["binary"]),
+            since=utc(row["created_at"] or row["updated_at"]),
+            touched=utc(row["updated_at"]),
+        )
+        for row in rows
+    }
 
 
 def kind_of(status: str | None, kinds: Iterable[Kind]) -> Kind | None:
@@ -220,13 +188,12 @@ def ending(operation: Operation, kind: Kind, status: str | None, worker: Worker 
 
 def _unfinished(operation: Operation, kind: Kind, status: str, worker: Worker | None, thing: str) -> Ending:
     stays = f"the {thing} stays {status} until an operator resets it"
-    if worker is not None and worker.holder in ("nobody", "cinder-scheduler"):
+    if worker is not None and worker.waits:
         fate = f"nobody took it: done at the next start if its request still waits in the queue, else {stays}"
         return Ending(operation, Outcome.UNKNOWN, status, fate)
     # cinder/manager.py do_cleanup handles only worker rows of its own service whose status is still the resource's.
-    seen_by_start = not kind.needs_worker or (
-        worker is not None and worker.holder == "us" and worker.status == status
+    seen_by_start = worker is not None and worker.holder == "us" and worker.status == status
+    fate = kind.healed if seen_by_start or not kind.needs_worker else ""
+    return Ending(
+        operation, Outcome.INTERRUPTED, status, fate or stays, kind.healed if kind.heals_queued else ""
     )
-    fate = kind.healed if kind.healed and seen_by_start else stays
-    queued_fate = kind.healed if kind.heals_queued else ""
-    return Ending(operation, Outcome.INTERRUPTED, status, fate, queued_fate)

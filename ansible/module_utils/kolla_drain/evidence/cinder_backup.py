@@ -22,31 +22,21 @@ a few milliseconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome, Profile
 from ..service.config import ServiceConfig
 from . import cinder
-from .base import Activity
+from .base import Activity, ids, marks, utc
 from .cinder import Kind
-from .rows import ids, marks, utc
 
 # For the next start see cinder/backup/manager.py _cleanup_one_backup. It handles every backup of its host, even one
 # whose request is still queued; a delete that it resumes is not a loss.
+_CREATE_FAILED = "its next start sets the backup to error and the volume back to its previous status"
+_RESTORE_FAILED = "its next start sets the backup to available and the volume to error_restoring"
 KINDS = (
-    Kind(
-        "backup_create",
-        ("creating",),
-        healed="its next start sets the backup to error and the volume back to its previous status",
-        heals_queued=True,
-    ),
-    Kind(
-        "backup_restore",
-        ("restoring",),
-        healed="its next start sets the backup to available and the volume to error_restoring",
-        heals_queued=True,
-    ),
+    Kind("backup_create", ("creating",), healed=_CREATE_FAILED, heals_queued=True),
+    Kind("backup_restore", ("restoring",), healed=_RESTORE_FAILED, heals_queued=True),
     Kind("backup_delete", ("deleting",), healed="its next start resumes the delete", deletes=True),
 )
 # An imported record has no host until it is done. It is passed from one cinder-backup to the next until one has the
@@ -70,80 +60,46 @@ class CinderBackup(cinder.CinderEvidence):
     )
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        rows = cinder.services(query, config)
-        return Activity(
-            cinder.heartbeats(query, config, rows), (*_operations(query, config), *_imports(query))
+        services = cinder.services(query, config)
+        working = cinder.statuses(KINDS)
+        rows = query(
+            "SELECT id, host, status, created_at, updated_at FROM backups"
+            f" WHERE deleted = 0 AND (host = %s AND status IN ({marks(working)})"
+            " OR host IS NULL AND status = 'creating' AND volume_id = %s"
+            f" AND {cinder.age_of('updated_at', 'created_at')} < %s)",
+            [config.host, *working, _OF_NO_VOLUME, cinder.CLEANUP],
         )
+        operations = tuple(_operation(row) for row in rows if row["host"] in (config.host, None))
+        return Activity(cinder.heartbeats(config, services), operations)
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
         wanted = ids(operation.id for operation in operations)
-        backups = {row["id"]: row for row in _backups(query, wanted)} if wanted else {}
-        restored = [row["restore_volume_id"] for row in backups.values() if row["restore_volume_id"]]
-        volumes = _restored(query, restored)
-        return tuple(_ending(operation, backups.get(operation.id), volumes) for operation in operations)
-
-
-def _operations(query: Query, config: ServiceConfig) -> tuple[Operation, ...]:
-    working = cinder.statuses(KINDS)
-    rows = query(
-        "SELECT id, host, status, created_at, updated_at FROM backups"
-        f" WHERE deleted = 0 AND host = %s AND status IN ({marks(working)})",
-        [config.host, *working],
-    )
-    return tuple(_operation(row) for row in rows if row["host"] == config.host)
-
-
-def _imports(query: Query) -> tuple[Operation, ...]:
-    rows = query(
-        "SELECT id, status, created_at, updated_at FROM backups WHERE deleted = 0 AND status = 'creating'"
-        f" AND host IS NULL AND volume_id = %s AND {cinder.age_of('updated_at', 'created_at')} < %s",
-        [_OF_NO_VOLUME, cinder.CLEANUP],
-    )
-    return tuple(replace(_operation(row), kind=IMPORT.name) for row in rows)
+        rows = query(
+            "SELECT b.id, b.status, b.encryption_key_id, b.deleted, v.status AS restored"
+            " FROM backups b LEFT JOIN volumes v ON v.id = b.restore_volume_id AND v.deleted = 0"
+            f" WHERE b.id IN ({marks(wanted)})",
+            wanted,
+        )
+        backups = {row["id"]: row for row in rows}
+        return tuple(_ending(operation, backups.get(operation.id)) for operation in operations)
 
 
 def _operation(row: Row) -> Operation:
-    kind = cinder.kind_of(row["status"], KINDS)
+    kind = cinder.kind_of(row["status"], KINDS if row["host"] else (IMPORT,))
     assert kind is not None  # the query selects only these statuses
-    return Operation(
-        kind=kind.name,
-        id=row["id"],
-        status=row["status"],
-        since=utc(row["updated_at"] or row["created_at"]),
-        claimed=None,  # no row tells whether the request has left the queue
-    )
+    # claimed: no row tells whether the request has left the queue
+    return Operation(kind.name, row["id"], row["status"], utc(row["updated_at"] or row["created_at"]))
 
 
-def _backups(query: Query, wanted: Sequence[object]) -> list[Row]:
-    return query(
-        "SELECT id, status, restore_volume_id, encryption_key_id, deleted FROM backups"
-        f" WHERE id IN ({marks(wanted)})",
-        wanted,
-    )
-
-
-def _restored(query: Query, volume_ids: Sequence[str]) -> dict[str, str]:
-    if not volume_ids:
-        return {}
-    rows = query(
-        f"SELECT id, status FROM volumes WHERE deleted = 0 AND id IN ({marks(volume_ids)})", volume_ids
-    )
-    return {row["id"]: row["status"] for row in rows}
-
-
-def _ending(operation: Operation, row: Row | None, volumes: dict[str, str]) -> Ending:
-    kind = next((kind for kind in (*KINDS, IMPORT) if kind.name == operation.kind), None)
-    if kind is None:
-        return Ending(
-            operation, Outcome.UNKNOWN, operation.status, "this release does not know this kind of operation"
-        )
+def _ending(operation: Operation, row: Row | None) -> Ending:
+    kind = next(kind for kind in (*KINDS, IMPORT) if kind.name == operation.kind)
     status = None if row is None or row["deleted"] else str(row["status"])
     if row is not None and status == "deleting" and kind.deletes and row["encryption_key_id"]:
         return Ending(operation, Outcome.INTERRUPTED, status, _ENCRYPTED_DELETE, _ENCRYPTED_DELETE)
     if row is not None and kind.name == "backup_restore" and status == "available":
-        return _restore_ending(operation, volumes.get(row["restore_volume_id"]))
+        return _restore_ending(operation, row["restored"])
     return cinder.ending(operation, kind, status, None, "backup")
 
 
@@ -151,8 +107,8 @@ def _restore_ending(operation: Operation, volume: str | None) -> Ending:
     """Judge a restore by its volume, because the backup is available after a failed restore as well."""
     if volume is not None and volume.startswith("error"):
         fate = f"ended in error; the backup is available, the volume is {volume}"
-        return Ending(operation, Outcome.INTERRUPTED, volume, fate)
-    if volume == "restoring-backup":
+    elif volume == "restoring-backup":
         fate = "the backup is available, and the volume stays restoring-backup until an operator resets it"
-        return Ending(operation, Outcome.INTERRUPTED, volume, fate)
-    return Ending(operation, Outcome.FINISHED, "available")
+    else:
+        return Ending(operation, Outcome.FINISHED, "available")
+    return Ending(operation, Outcome.INTERRUPTED, volume, fate)

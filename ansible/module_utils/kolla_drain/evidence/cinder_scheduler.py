@@ -29,11 +29,10 @@ from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome, Profile
 from ..service.config import ServiceConfig
 from . import cinder
-from .base import Activity
-from .cinder import Worker
-from .rows import ids, marks, utc
+from .base import Activity, ids, marks, utc
+from .cinder import Kind, Worker
 
-KIND = "volume_schedule"
+KIND = Kind("volume_schedule", ("creating",))
 
 # Seconds after cinder-api wrote its status during which a request can be on its way through a scheduler.
 PASSAGE = 5
@@ -43,11 +42,9 @@ HANDOVER = 2
 
 @dataclass(frozen=True)
 class Passing:
-    """A status that cinder-api writes to a table before it sends a request through the scheduler."""
+    """A status that cinder-api writes to a row before it sends a request through the scheduler."""
 
-    kind: str
-    table: str
-    thing: str  # how a sentence names the resource
+    kind: str  # begins with what a sentence calls the resource; its table is the plural
     status: str
     column: str = "status"
     # The columns with the time of that write; the first that is set counts.
@@ -58,73 +55,56 @@ class Passing:
     # What becomes of a request that a scheduler takes before it knows its pools; empty if such requests wait.
     at_once: str = ""
 
+    @property
+    def thing(self) -> str:
+        """What a sentence calls the resource."""
+        return self.kind.split("_")[0]
+
+    @property
+    def table(self) -> str:
+        """The table of the resource."""
+        return f"`{self.thing}s`"
+
+    @property
+    def under_way(self) -> str:
+        """An SQL condition with parameters PASSAGE and HANDOVER: the request may still be in a scheduler."""
+        age = cinder.age_of(*self.written)
+        return f"{age} < %s AND ({age} < %s OR NOT COALESCE({self.arrived}, FALSE))"
+
 
 _UPDATED = ("updated_at", "created_at")
+_MOVING = "migration_status IN ('starting', 'migrating', 'completing')"
+_HAS_WORKER = (
+    "EXISTS (SELECT 1 FROM workers WHERE workers.resource_type = 'Snapshot'"
+    " AND workers.resource_id = snapshots.id AND workers.deleted = 0)"
+)
+_OF_A_VOLUME = "volume_id <> '00000000-0000-0000-0000-000000000000'"
+_KEPT = "the volume keeps its size"
 PASSING = (
-    Passing(
-        "volume_schedule_extend",
-        "volumes",
-        "volume",
-        "extending",
-        written=_UPDATED,
-        failed="",
-        at_once="the volume keeps its size",
-    ),
+    Passing("volume_schedule_extend", "extending", written=_UPDATED, failed="", at_once=_KEPT),
     # A retype with a migration continues under the migration's own status.
-    Passing(
-        "volume_schedule_retype",
-        "volumes",
-        "volume",
-        "retyping",
-        written=_UPDATED,
-        arrived="migration_status IN ('starting', 'migrating', 'completing')",
-        failed="",
-    ),
+    Passing("volume_schedule_retype", "retyping", written=_UPDATED, arrived=_MOVING, failed=""),
     # cinder-volume writes migrating when it begins. A retype's migration does not pass through the scheduler.
     Passing(
-        "volume_schedule_migrate",
-        "volumes",
-        "volume",
-        "starting",
-        column="migration_status",
-        written=_UPDATED,
-        requests="status <> 'retyping'",
+        "volume_schedule_migrate", "starting", "migration_status", _UPDATED, requests="status <> 'retyping'"
     ),
     # The scheduler adds the pool to the host named by the request.
-    Passing(
-        "volume_schedule_manage",
-        "volumes",
-        "volume",
-        "managing",
-        arrived="host LIKE '%%#%%'",
-        failed="error_managing",
-    ),
+    Passing("volume_schedule_manage", "managing", arrived="host LIKE '%%#%%'", failed="error_managing"),
     # The scheduler's cast creates the worker row, except for a snapshot to be managed. Snapshots of a group do not
     # pass through the scheduler.
-    Passing(
-        "snapshot_schedule",
-        "snapshots",
-        "snapshot",
-        "creating",
-        requests="group_snapshot_id IS NULL",
-        arrived="EXISTS (SELECT 1 FROM workers WHERE workers.resource_type = 'Snapshot'"
-        " AND workers.resource_id = snapshots.id AND workers.deleted = 0)",
-    ),
+    Passing("snapshot_schedule", "creating", requests="group_snapshot_id IS NULL", arrived=_HAS_WORKER),
     # The scheduler chooses its host. cinder-api itself sets the host of a group made from another.
-    Passing("group_schedule", "`groups`", "group", "creating", arrived="host IS NOT NULL"),
+    Passing("group_schedule", "creating", arrived="host IS NOT NULL"),
     # cinder-backup writes its driver's name to the row. An imported record has no volume and does not pass through the
     # scheduler.
     Passing(
         "backup_schedule",
-        "backups",
-        "backup",
         "creating",
-        requests="volume_id <> '00000000-0000-0000-0000-000000000000'",
+        requests=_OF_A_VOLUME,
         arrived="service IS NOT NULL",
         at_once="the backup ends in error",
     ),
 )
-_PASSING = {passing.kind: passing for passing in PASSING}
 
 
 class CinderScheduler(cinder.CinderEvidence):
@@ -140,16 +120,31 @@ class CinderScheduler(cinder.CinderEvidence):
     )
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        rows = cinder.services(query, config)
-        own = {row["id"] for row in rows}
-        held = cinder.workers(query, own)
-        volumes = _creating(query, [resource_id for kind, resource_id in held if kind == "Volume"])
+        services = cinder.services(query, config)
+        own = {row["id"] for row in services}
+        held = [id_ for resource, id_ in cinder.workers(query, own) if resource == "Volume"]
+        # Volumes being created that have no host yet, and those whose worker row this scheduler holds.
+        volumes = query(
+            "SELECT id, host, status, created_at,"
+            f" {cinder.age_of('scheduled_at', 'updated_at', 'created_at')} AS age FROM volumes"
+            f" WHERE deleted = 0 AND status = 'creating' AND (host IS NULL OR id IN ({marks(held)}))",
+            held,
+        )
         workers = cinder.workers(query, own, [("Volume", row["id"]) for row in volumes])
         scheduled = [_operation(row, workers.get(("Volume", row["id"])), config) for row in volumes]
         operations = [operation for operation in scheduled if operation is not None]
         for passing in PASSING:
-            operations += _passing(query, passing)
-        return Activity(cinder.heartbeats(query, config, rows), tuple(operations))
+            rows = query(
+                f"SELECT id, {passing.column} AS status, COALESCE({', '.join(passing.written)}) AS written"
+                f" FROM {passing.table} WHERE deleted = 0 AND {passing.column} = %s"
+                f" AND {passing.requests} AND {passing.under_way}",
+                [passing.status, PASSAGE, HANDOVER],
+            )
+            operations += [
+                Operation(passing.kind, row["id"], row["status"], utc(row["written"]), claimed=False)
+                for row in rows
+            ]
+        return Activity(cinder.heartbeats(config, services), tuple(operations))
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
@@ -160,66 +155,31 @@ class CinderScheduler(cinder.CinderEvidence):
         return tuple(endings[operation.key] for operation in operations)
 
 
-def _passing(query: Query, passing: Passing) -> list[Operation]:
-    rows = query(
-        f"SELECT id, {passing.column} AS status, {_written(passing)} AS written FROM {passing.table}"
-        f" WHERE deleted = 0 AND {passing.column} = %s AND {passing.requests} AND {_under_way(passing)}",
-        [passing.status, PASSAGE, HANDOVER],
-    )
-    return [
-        Operation(
-            kind=passing.kind, id=row["id"], status=row["status"], since=utc(row["written"]), claimed=False
-        )
-        for row in rows
-    ]
-
-
-def _written(passing: Passing) -> str:
-    return f"COALESCE({', '.join(passing.written)})"
-
-
-def _under_way(passing: Passing) -> str:
-    """Return an SQL condition with parameters PASSAGE and HANDOVER: the request may still be in a scheduler."""
-    age = cinder.age_of(*passing.written)
-    return f"{age} < %s AND ({age} < %s OR NOT COALESCE({passing.arrived}, FALSE))"
-
-
-def _creating(query: Query, held: Sequence[str]) -> list[Row]:
-    """Return volumes being created that have no host yet, and those whose worker row is held by this scheduler."""
-    return query(
-        "SELECT id, host, status, created_at,"
-        " TIMESTAMPDIFF(SECOND, COALESCE(scheduled_at, updated_at, created_at), UTC_TIMESTAMP()) AS age"
-        f" FROM volumes WHERE deleted = 0 AND status = 'creating' AND (host IS NULL OR id IN ({marks(held)}))",
-        list(held),
-    )
-
-
 def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operation | None:
     ours = worker is not None and worker.holder == "us"
     if worker is not None and not ours and worker.holder != "nobody":
         return None  # another service has it
-    here = row["host"] is None
     # Scheduling takes seconds. A request older than service_down_time is no longer being scheduled: it was lost, or
     # waits for a cinder-volume that is down. Such an operation only informs.
     old = row["age"] is None or row["age"] > config.service_down_time
     return Operation(
-        kind=KIND,
+        kind=KIND.name,
         id=row["id"],
         status=row["status"],
         since=worker.since if worker else utc(row["created_at"]),
         # Once it has a host it waits for that cinder-volume, which claims the worker row.
-        claimed=ours and here,
-        touched=worker.touched if worker is not None and ours else None,
+        claimed=ours and row["host"] is None,
+        touched=worker.touched if worker and ours else None,
         informs=old,
     )
 
 
 def _scheduled(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> list[Ending]:
-    asked = [operation for operation in operations if operation.kind not in _PASSING]
+    asked = [operation for operation in operations if operation.kind == KIND.name]
     wanted = ids(operation.id for operation in asked)
     if not wanted:
         return []
-    own = {row["id"] for row in cinder.services(query, config)}
+    own = [row["id"] for row in cinder.services(query, config)]
     rows = query(f"SELECT id, host, status, deleted FROM volumes WHERE id IN ({marks(wanted)})", wanted)
     volumes = {row["id"]: row for row in rows}
     held = cinder.workers(query, own, [("Volume", operation.id) for operation in asked])
@@ -235,7 +195,7 @@ def _passed(query: Query, passing: Passing, operations: Sequence[Operation]) -> 
     if not wanted:
         return []
     rows = query(
-        f"SELECT id, {passing.column} AS status, deleted, ({_under_way(passing)}) AS under_way"
+        f"SELECT id, {passing.column} AS status, deleted, ({passing.under_way}) AS under_way"
         f" FROM {passing.table} WHERE id IN ({marks(wanted)})",
         [PASSAGE, HANDOVER, *wanted],
     )
@@ -247,7 +207,7 @@ def _passing_ending(operation: Operation, passing: Passing, row: Row | None) -> 
     if row is None or row["deleted"]:
         return Ending(operation, Outcome.FINISHED, "deleted")
     status = str(row["status"])
-    if passing.failed and status == passing.failed:
+    if status == passing.failed:
         fate = f"ended in error; the {passing.thing} is {status}"
         return Ending(operation, Outcome.INTERRUPTED, status, fate)
     if status == passing.status and row["under_way"]:
@@ -263,28 +223,20 @@ def _passing_ending(operation: Operation, passing: Passing, row: Row | None) -> 
 
 
 def _ending(operation: Operation, row: Row | None, worker: Worker | None) -> Ending:
-    if row is None or row["deleted"]:
-        return Ending(operation, Outcome.FINISHED, "deleted")
-    status = str(row["status"])
-    if status.startswith("error"):
-        return Ending(operation, Outcome.INTERRUPTED, status, f"ended in error; the volume is {status}")
-    if status != "creating":
-        return Ending(operation, Outcome.FINISHED, status)
-    return _creating_ending(operation, row["host"], worker)
-
-
-def _creating_ending(operation: Operation, host: str | None, worker: Worker | None) -> Ending:
-    ours = worker is not None and worker.holder == "us"
-    if host is None and ours:
-        # CleanableManager.init_host, cinder/scheduler/manager.py _do_cleanup.
-        return Ending(operation, Outcome.INTERRUPTED, "creating", "its next start sets the volume to error")
-    if host is None:
-        fate = "nobody took it: done at the next start if its request still waits in the queue, else it stays creating"
-        return Ending(operation, Outcome.UNKNOWN, "creating", fate)
-    if ours:
+    if row is None or row["deleted"] or row["status"] != "creating":
+        status = None if row is None or row["deleted"] else str(row["status"])
+        return cinder.ending(operation, KIND, status, worker, "volume")
+    host, ours = row["host"], worker is not None and worker.holder == "us"
+    if host is not None and not ours:
+        return Ending(operation, Outcome.FINISHED, "creating")
+    if host is not None:
         fate = (
             f"its request waits for cinder-volume at {host}; if it still waits at this scheduler's next start, "
             "the volume is shown as error until it is taken"
         )
-        return Ending(operation, Outcome.UNKNOWN, "creating", fate)
-    return Ending(operation, Outcome.FINISHED, "creating")
+    elif ours:
+        # CleanableManager.init_host, cinder/scheduler/manager.py _do_cleanup.
+        return Ending(operation, Outcome.INTERRUPTED, "creating", "its next start sets the volume to error")
+    else:
+        fate = "nobody took it: done at the next start if its request still waits in the queue, else it stays creating"
+    return Ending(operation, Outcome.UNKNOWN, "creating", fate)

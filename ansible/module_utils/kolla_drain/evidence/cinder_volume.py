@@ -53,8 +53,7 @@ from ..database.connection import Query
 from ..model import Ending, Operation, Profile
 from ..service.config import Backend, ServiceConfig
 from . import cinder, cinder_volume_endings, cinder_volume_reading
-from .base import Activity
-from .rows import escaped
+from .base import Activity, escaped
 
 
 class CinderVolume(cinder.CinderEvidence):

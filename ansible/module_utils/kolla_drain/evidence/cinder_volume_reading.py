@@ -8,47 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from ..database.connection import Query, Row
 from ..model import Operation
 from ..service.config import ServiceConfig
 from . import cinder
-from .base import Activity
+from . import cinder_volume_kinds as kinds
+from .base import Activity, ids, marks, utc
 from .cinder import Kind, Worker
-from .cinder_volume_kinds import (
-    ATTACH_KINDS,
-    ATTACHMENT_KINDS,
-    FAILOVER,
-    GROUP_KINDS,
-    GROUP_REPLICATION,
-    GROUP_SNAPSHOT_KINDS,
-    MAINTENANCE,
-    MIGRATE,
-    REVERT_CLEANUP,
-    SNAPSHOT_KINDS,
-    TARGET,
-    TARGET_OF,
-    VOLUME_AGE,
-    VOLUME_KINDS,
-)
-from .rows import ids, marks, utc
 
-_VOLUME_COLUMNS = (
-    "id, host, cluster_name, status, migration_status, attach_status, launched_at, created_at, updated_at, deleted,"
-    f" {VOLUME_AGE} AS age"
+_TARGET_OF, _MOVING = kinds.TARGET_OF, kinds.MIGRATE.statuses
+_VOLUMES = (
+    "SELECT id, host, cluster_name, status, migration_status, attach_status, launched_at, created_at, updated_at,"
+    f" deleted, {kinds.VOLUME_AGE} AS age FROM volumes"
 )
-_SNAPSHOT_COLUMNS = (
-    "s.id, s.status, s.created_at, s.updated_at, s.deleted, v.host, v.cluster_name,"
+_SNAPSHOTS = (
+    "SELECT s.id, s.status, s.created_at, s.updated_at, s.deleted, v.host, v.cluster_name,"
     f" {cinder.age_of('s.deleted_at', 's.updated_at', 's.created_at')} AS age"
+    " FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
 )
 
 
 def read(query: Query, config: ServiceConfig) -> Activity:
     """Return heartbeats and operations of all backends in ``config``. Raises EvidenceUnavailable."""
-    rows = cinder.services(query, config)
-    own = {row["id"] for row in rows}
-    hosts = config.service_hosts or tuple(row["host"] for row in rows)
+    services = cinder.services(query, config)
+    own = [row["id"] for row in services]
+    hosts = config.service_hosts or tuple(row["host"] for row in services)
     resources = _Resources(query, hosts, own, cinder.workers(query, own))
     operations = (
         *resources.volumes(),
@@ -57,9 +42,13 @@ def read(query: Query, config: ServiceConfig) -> Activity:
         *resources.group_snapshots(),
         *resources.attachments(),
         *resources.revert_cleanups(),
-        *_failovers(rows),
+        *(
+            Operation(kinds.FAILOVER.name, row["host"], row["replication_status"], utc(row["updated_at"]))
+            for row in services
+            if row["replication_status"] in kinds.FAILOVER.statuses
+        ),
     )
-    return Activity(cinder.heartbeats(query, config, rows), operations)
+    return Activity(cinder.heartbeats(config, services), operations)
 
 
 @dataclass(frozen=True)
@@ -68,176 +57,139 @@ class _Resources:
 
     query: Query
     hosts: Sequence[str]
-    own: set[int]
+    own: Sequence[int]
     claimed: Mapping[tuple[str, str], Worker]  # the worker rows that these services hold
 
     def volumes(self) -> list[Operation]:
-        rows = self._with_ours("Volume", self._volumes_here(), self._volumes_by_id)
+        working = cinder.statuses((*kinds.VOLUME, *kinds.ATTACH, kinds.MAINTENANCE))
+        working.remove("reserved")
+        rows = self._rows(
+            f"{_VOLUMES} WHERE deleted = 0 AND (status IN ({marks(working)})"
+            f" OR migration_status IN ({marks(_MOVING)}) OR migration_status LIKE %s"
+            f" OR (status = 'reserved' AND {kinds.VOLUME_AGE} < %s))",
+            [*working, *_MOVING, _TARGET_OF + "%", cinder.ATTACH_CALL],
+            also=(_VOLUMES, "id", "Volume"),
+        )
         held = self._workers("Volume", rows)
         migrations = _migrations(self.query, rows)
-        operations = [self._volume(row, held.get(("Volume", row["id"])), migrations) for row in rows]
+        operations = (self._volume(row, held.get(("Volume", row["id"])), migrations) for row in rows)
         return [operation for operation in operations if operation is not None]
-
-    def _volumes_here(self) -> list[Row]:
-        where, params = cinder.on_hosts("host", self.hosts)
-        working = cinder.statuses((*VOLUME_KINDS, *ATTACH_KINDS, MAINTENANCE))
-        working.remove("reserved")
-        rows = self.query(
-            f"SELECT {_VOLUME_COLUMNS} FROM volumes WHERE deleted = 0 AND {where}"
-            f" AND (status IN ({marks(working)}) OR migration_status IN ({marks(MIGRATE.statuses)})"
-            f" OR migration_status LIKE %s OR (status = 'reserved' AND {VOLUME_AGE} < %s))",
-            [*params, *working, *MIGRATE.statuses, TARGET_OF + "%", cinder.ATTACH_CALL],
-        )
-        return self._here(rows)
-
-    def _volumes_by_id(self, wanted: Sequence[str]) -> list[Row]:
-        return self.query(
-            f"SELECT {_VOLUME_COLUMNS} FROM volumes WHERE id IN ({marks(wanted)})", list(wanted)
-        )
 
     def _volume(self, row: Row, worker: Worker | None, migrations: _Migrations) -> Operation | None:
         if not self._for_us(row, worker):
             return None
-        kind = None if row["deleted"] else cinder.kind_of(row["status"], VOLUME_KINDS)
+        kind = None if row["deleted"] else cinder.kind_of(row["status"], kinds.VOLUME)
         if kind is not None:
             # A volume that was launched before is being given another image, not created.
             reimage = kind.name == "volume_create" and row["status"] == "downloading" and row["launched_at"]
-            name = "volume_reimage" if reimage else kind.name
-            return self._operation(name, row, row["status"], worker)
-        held = self._held(row, worker, VOLUME_KINDS)
+            return _operation("volume_reimage" if reimage else kind.name, row, worker)
+        held = _held(row, worker, kinds.VOLUME)
         if held is not None or row["deleted"]:
             return held
         moving = migrations.kind(row)
         if moving is not None:
-            return self._operation(
-                moving.name, row, row["migration_status"], worker, migrations.waits_for_nova(row)
-            )
-        standing = cinder.kind_of(row["status"], (*ATTACH_KINDS, MAINTENANCE))
+            shown = {**row, "status": row["migration_status"]}
+            return _operation(moving.name, shown, worker, migrations.waits_for_nova(row))
+        standing = cinder.kind_of(row["status"], (*kinds.ATTACH, kinds.MAINTENANCE))
         if standing is None:
             return None
         informs = standing.informs or not cinder.young(row, cinder.ATTACH_CALL)
         if informs and row["status"] == "reserved":
             return None
-        return self._operation(standing.name, row, row["status"], worker, informs)
-
-    def _held(self, row: Row, worker: Worker | None, kinds: Sequence[Kind]) -> Operation | None:
-        """Return an operation that is still claimed although the resource is at rest.
-
-        That is one about to finish, or a create whose volume was reserved meanwhile: cinder/volume/api.py
-        _attachment_reserve accepts a volume that is downloading, and its create continues.
-        """
-        kind = cinder.kind_of(worker.status, kinds) if worker and worker.holder == "us" else None
-        if kind is None:
-            return None
-        reserved = row["status"] in ("reserved", "attaching") and not row["launched_at"]
-        if not cinder.young(row, cinder.TAIL) and not (kind.name == "volume_create" and reserved):
-            return None
-        status = "deleted" if row["deleted"] else row["status"]
-        return replace(self._operation(kind.name, row, status, worker), claimed=True)
+        return _operation(standing.name, row, worker, informs)
 
     def snapshots(self) -> list[Operation]:
-        rows = self._with_ours("Snapshot", self._snapshots_here(), self._snapshots_by_id)
+        # A snapshot has no host of its own. Volumes are deleted after their snapshots, so selecting live volumes, whose
+        # index begins with deleted, misses no live snapshot.
+        working = cinder.statuses(kinds.SNAPSHOT)
+        rows = self._rows(
+            f"{_SNAPSHOTS} WHERE s.deleted = 0 AND v.deleted = 0 AND s.status IN ({marks(working)})",
+            working,
+            host="v.host",
+            also=(_SNAPSHOTS, "s.id", "Snapshot"),
+        )
         held = self._workers("Snapshot", rows)
         operations: list[Operation | None] = []
         for row in rows:
             worker = held.get(("Snapshot", row["id"]))
-            kind = None if row["deleted"] else cinder.kind_of(row["status"], SNAPSHOT_KINDS)
-            if kind is not None and self._for_us(row, worker):
-                operations.append(self._operation(kind.name, row, row["status"], worker))
-            elif kind is None:
-                operations.append(self._held(row, worker, SNAPSHOT_KINDS))
+            kind = None if row["deleted"] else cinder.kind_of(row["status"], kinds.SNAPSHOT)
+            if kind is None:
+                operations.append(_held(row, worker, kinds.SNAPSHOT))
+            elif self._for_us(row, worker):
+                operations.append(_operation(kind.name, row, worker))
         return [operation for operation in operations if operation is not None]
 
-    def _snapshots_here(self) -> list[Row]:
-        # A snapshot has no host of its own. Volumes are deleted after their snapshots, so selecting live volumes, whose
-        # index begins with deleted, misses no live snapshot.
-        where, params = cinder.on_hosts("v.host", self.hosts)
-        working = cinder.statuses(SNAPSHOT_KINDS)
-        rows = self.query(
-            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
-            f" WHERE s.deleted = 0 AND v.deleted = 0 AND {where} AND s.status IN ({marks(working)})",
-            [*params, *working],
-        )
-        return self._here(rows)
-
-    def _snapshots_by_id(self, wanted: Sequence[str]) -> list[Row]:
-        return self.query(
-            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
-            f" WHERE s.id IN ({marks(wanted)})",
-            list(wanted),
-        )
-
     def revert_cleanups(self) -> list[Operation]:
-        where, params = cinder.on_hosts("v.host", self.hosts)
-        rows = self.query(
-            f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots s JOIN volumes v ON v.id = s.volume_id"
-            f" WHERE s.deleted = 0 AND v.deleted = 0 AND {where}"
+        rows = self._rows(
+            f"{_SNAPSHOTS} WHERE s.deleted = 0 AND v.deleted = 0"
             " AND s.status = 'available' AND s.use_quota = 0 AND s.display_name LIKE '[revert] volume %%'"
             f" AND v.status IN ('available', 'in-use') AND {cinder.age_of('v.updated_at')} < %s",
-            [*params, cinder.CLEANUP],
+            [cinder.CLEANUP],
+            host="v.host",
         )
-        return [self._operation(REVERT_CLEANUP.name, row, row["status"], None) for row in self._here(rows)]
+        return _of_kinds(rows, (kinds.REVERT_CLEANUP,))
 
     def attachments(self) -> list[Operation]:
-        where, params = cinder.on_hosts("v.host", self.hosts)
-        calling = cinder.statuses(ATTACHMENT_KINDS)
-        age = cinder.age_of("a.updated_at", "a.created_at")
-        rows = self.query(
+        calling = cinder.statuses(kinds.ATTACHMENT)
+        rows = self._rows(
             "SELECT a.id, a.attach_status AS status, a.created_at, a.updated_at, v.host"
             " FROM volume_attachment a JOIN volumes v ON v.id = a.volume_id"
-            f" WHERE a.deleted = 0 AND v.deleted = 0 AND {where} AND v.status = 'in-use'"
-            f" AND a.attach_status IN ({marks(calling)}) AND {age} < %s",
-            [*params, *calling, cinder.ATTACH_CALL],
+            " WHERE a.deleted = 0 AND v.deleted = 0 AND v.status = 'in-use'"
+            f" AND a.attach_status IN ({marks(calling)}) AND {cinder.age_of('a.updated_at', 'a.created_at')} < %s",
+            [*calling, cinder.ATTACH_CALL],
+            host="v.host",
         )
-        return self._of_kinds(rows, ATTACHMENT_KINDS)
+        return _of_kinds(rows, kinds.ATTACHMENT)
 
     def groups(self) -> list[Operation]:
-        where, params = cinder.on_hosts("host", self.hosts)
-        working = cinder.statuses(GROUP_KINDS)
-        rows = self.query(
-            "SELECT id, host, cluster_name, status, replication_status, created_at, updated_at FROM `groups`"
-            f" WHERE deleted = 0 AND {where} AND (status IN ({marks(working)})"
-            f" OR replication_status IN ({marks(GROUP_REPLICATION.statuses)}))",
-            [*params, *working, *GROUP_REPLICATION.statuses],
+        working, replicating = cinder.statuses(kinds.GROUP), kinds.GROUP_REPLICATION.statuses
+        rows = self._rows(
+            "SELECT id, host, created_at, updated_at,"
+            f" IF(status IN ({marks(working)}), status, replication_status) AS status"
+            " FROM `groups` WHERE deleted = 0"
+            f" AND (status IN ({marks(working)}) OR replication_status IN ({marks(replicating)}))",
+            [*working, *working, *replicating],
         )
-        return [self._group(row) for row in self._here(rows)]
-
-    def _group(self, row: Row) -> Operation:
-        kind = cinder.kind_of(row["status"], GROUP_KINDS)
-        if kind is not None:
-            return self._operation(kind.name, row, row["status"], None)
-        return self._operation(GROUP_REPLICATION.name, row, row["replication_status"], None)
+        return _of_kinds(rows, (*kinds.GROUP, kinds.GROUP_REPLICATION))
 
     def group_snapshots(self) -> list[Operation]:
-        where, params = cinder.on_hosts("g.host", self.hosts)
-        working = cinder.statuses(GROUP_SNAPSHOT_KINDS)
-        rows = self.query(
+        working = cinder.statuses(kinds.GROUP_SNAPSHOT)
+        rows = self._rows(
             "SELECT s.id, s.status, s.created_at, s.updated_at, g.host"
             " FROM group_snapshots s JOIN `groups` g ON g.id = s.group_id"
-            f" WHERE s.deleted = 0 AND {where} AND s.status IN ({marks(working)})",
-            [*params, *working],
+            f" WHERE s.deleted = 0 AND s.status IN ({marks(working)})",
+            working,
+            host="g.host",
         )
-        return self._of_kinds(rows, GROUP_SNAPSHOT_KINDS)
+        return _of_kinds(rows, kinds.GROUP_SNAPSHOT)
 
-    def _of_kinds(self, rows: Sequence[Row], kinds: Sequence[Kind]) -> list[Operation]:
-        """Return the operations of rows for which the status alone decides."""
-        by_kind = [(cinder.kind_of(row["status"], kinds), row) for row in self._here(rows)]
-        return [self._operation(kind.name, row, row["status"], None) for kind, row in by_kind if kind]
+    def _rows(
+        self,
+        statement: str,
+        params: Sequence[object],
+        host: str = "host",
+        also: tuple[str, str, str] = ("", "", ""),
+    ) -> list[Row]:
+        """Return the rows whose resource is on our hosts.
 
-    def _here(self, rows: Sequence[Row]) -> list[Row]:
-        # Compared again here because the database ignores case and accents.
-        return [row for row in rows if cinder.service_host(row["host"]) in self.hosts]
-
-    def _with_ours(self, resource: str, here: list[Row], by_id: _ById) -> list[Row]:
-        """Add the resources that our services have claimed although their host is another one, as in a cluster.
-
-        A worker row counts only if its resource is in a transitional status, or was a moment ago (_held). Worker rows
-        outlive failures, and Cinder ignores them too if the resource is gone or at rest: cinder/manager.py do_cleanup
-        skips a missing resource and one whose status is not the row's.
+        ``also`` (the statement's beginning, its column of ids, a type of resource) adds the resources that our services
+        have claimed although their host is another one, as in a cluster. A worker row counts only if its resource is in
+        a transitional status, or was a moment ago (_held). Worker rows outlive failures, and Cinder ignores them too if
+        the resource is gone or at rest: cinder/manager.py do_cleanup skips a missing resource and one whose status is
+        not the row's.
         """
-        known = {row["id"] for row in here}
-        missing = [id_ for kind, id_ in self.claimed if kind == resource and id_ not in known]
-        return [*here, *(by_id(missing) if missing else [])]
+        where, hosts = cinder.on_hosts(host, self.hosts)
+        statement, params = f"{statement} AND {where}", [*params, *hosts]
+        select, key, resource = also
+        claimed = [id_ for kind, id_ in self.claimed if kind == resource]
+        if claimed:
+            statement += f" UNION {select} WHERE {key} IN ({marks(claimed)})"
+        rows = self.query(statement, [*params, *claimed])
+        # The hosts are compared again because the database ignores case and accents.
+        return [row for row in rows if self._here(row) or row["id"] in claimed]
+
+    def _here(self, row: Row) -> bool:
+        return (row["host"] or "").split("#", 1)[0] in self.hosts
 
     def _workers(self, resource: str, rows: Sequence[Row]) -> dict[tuple[str, str], Worker]:
         return cinder.workers(self.query, self.own, [(resource, row["id"]) for row in rows]) if rows else {}
@@ -250,60 +202,63 @@ class _Resources:
         """
         if worker is not None and worker.holder == "us":
             return True
-        if cinder.service_host(row["host"]) not in self.hosts:
-            return False
-        another_member = worker is not None and worker.holder not in ("nobody", "cinder-scheduler")
-        return not (row["cluster_name"] and another_member)
-
-    def _operation(
-        self, kind: str, row: Row, status: str, worker: Worker | None, informs: bool = False
-    ) -> Operation:
-        return Operation(
-            kind=kind,
-            id=row["id"],
-            status=status,
-            since=worker.since if worker else utc(row["updated_at"] or row["created_at"]),
-            claimed=_claimed(worker, status),
-            touched=worker.touched if worker and worker.holder == "us" else None,
-            informs=informs,
-        )
+        another_member = row["cluster_name"] and worker is not None and not worker.waits
+        return self._here(row) and not another_member
 
 
-class _ById(Protocol):
-    """A query for rows by their ids."""
+def _of_kinds(rows: Sequence[Row], of: Sequence[Kind]) -> list[Operation]:
+    """Return the operations of rows for which the status alone decides."""
+    by_kind = [(cinder.kind_of(row["status"], of), row) for row in rows]
+    return [_operation(kind.name, row, None) for kind, row in by_kind if kind]
 
-    def __call__(self, wanted: Sequence[str]) -> list[Row]: ...
 
+def _held(row: Row, worker: Worker | None, of: Sequence[Kind]) -> Operation | None:
+    """Return an operation that is still claimed although the resource is at rest.
 
-def _claimed(worker: Worker | None, status: str) -> bool | None:
-    """Return whether the service has claimed the request, or None if no worker row says so.
-
-    A create arrives with a worker row that the scheduler holds until cinder-volume claims it
-    (cinder/scheduler/manager.py create_volume).
+    That is one about to finish, or a create whose volume was reserved meanwhile: cinder/volume/api.py
+    _attachment_reserve accepts a volume that is downloading, and its create continues.
     """
-    if worker is None or worker.status != status:
+    kind = cinder.kind_of(worker.status, of) if worker and worker.holder == "us" else None
+    if kind is None:
         return None
-    if worker.holder == "us":
-        return True
-    return False if worker.holder in ("nobody", "cinder-scheduler") else None
+    reserved = row["status"] in ("reserved", "attaching") and not row["launched_at"]
+    if not cinder.young(row, cinder.TAIL) and not (kind.name == "volume_create" and reserved):
+        return None
+    shown = {**row, "status": "deleted"} if row["deleted"] else row
+    return replace(_operation(kind.name, shown, worker), claimed=True)
+
+
+def _operation(kind: str, row: Row, worker: Worker | None, informs: bool = False) -> Operation:
+    # A create arrives with a worker row that the scheduler holds until cinder-volume claims it
+    # (cinder/scheduler/manager.py create_volume). None: no worker row tells whether the request is claimed.
+    ours = worker is not None and worker.holder == "us"
+    tells = worker is not None and worker.status == row["status"] and (ours or worker.waits)
+    return Operation(
+        kind=kind,
+        id=row["id"],
+        status=row["status"],
+        since=worker.since if worker else utc(row["updated_at"] or row["created_at"]),
+        claimed=ours if tells else None,
+        touched=worker.touched if worker and ours else None,
+        informs=informs,
+    )
 
 
 @dataclass(frozen=True)
 class _Migrations:
-    """The other ends of the volumes' migrations."""
+    """The other ends of the volumes' migrations, by id."""
 
-    sources_moving: frozenset[str]  # ids of volumes that are being moved, or were until lately
-    ready_targets: frozenset[str]  # ids of volumes whose target has been created
+    moving: set[str]  # sources that are being moved, or were until lately
+    ready: set[str]  # volumes whose target has been created
 
     def kind(self, row: Row) -> Kind | None:
         status = row["migration_status"] or ""
-        if status in MIGRATE.statuses:
-            return MIGRATE
+        if status in _MOVING:
+            return kinds.MIGRATE
         # A target keeps its mark after a failed migration. It is being worked on only while its source moves, or has
         # just given up, when the target is deleted (cinder/volume/manager.py _clean_temporary_volume).
-        if status.startswith(TARGET_OF) and status[len(TARGET_OF) :] in self.sources_moving:
-            return TARGET
-        return None
+        is_target = status.startswith(_TARGET_OF) and status[len(_TARGET_OF) :] in self.moving
+        return kinds.TARGET if is_target else None
 
     def waits_for_nova(self, row: Row) -> bool:
         """Return whether Nova is copying the data, as it does for an attached volume once the target exists.
@@ -312,46 +267,29 @@ class _Migrations:
         hours, and a call from Nova completes the migration.
         """
         attached = row["attach_status"] == "attached"
-        return attached and row["migration_status"] == "migrating" and row["id"] in self.ready_targets
+        return attached and row["migration_status"] == "migrating" and row["id"] in self.ready
 
 
 def _migrations(query: Query, rows: Sequence[Row]) -> _Migrations:
-    targets = [
-        row["migration_status"] for row in rows if (row["migration_status"] or "").startswith(TARGET_OF)
+    marked = [
+        row["migration_status"] for row in rows if (row["migration_status"] or "").startswith(_TARGET_OF)
     ]
-    moving = [row["id"] for row in rows if row["migration_status"] in MIGRATE.statuses]
-    sources = ids(mark[len(TARGET_OF) :] for mark in targets)
-    return _Migrations(
-        sources_moving=_sources_moving(query, sources) if sources else frozenset(),
-        ready_targets=_ready_targets(query, moving) if moving else frozenset(),
-    )
-
-
-def _sources_moving(query: Query, volume_ids: Sequence[object]) -> frozenset[str]:
-    rows = query(
-        f"SELECT id FROM volumes WHERE deleted = 0 AND id IN ({marks(volume_ids)})"
-        f" AND (migration_status IN ({marks(MIGRATE.statuses)})"
-        f" OR (migration_status = 'error' AND {cinder.age_of('updated_at')} < %s))",
-        [*volume_ids, *MIGRATE.statuses, cinder.CLEANUP],
-    )
-    return frozenset(row["id"] for row in rows)
-
-
-def _ready_targets(query: Query, moving: Sequence[str]) -> frozenset[str]:
-    targets = [TARGET_OF + volume_id for volume_id in moving]
-    rows = query(
-        "SELECT migration_status FROM volumes"
-        f" WHERE deleted = 0 AND status <> 'creating' AND migration_status IN ({marks(targets)})",
-        targets,
-    )
-    return frozenset(row["migration_status"][len(TARGET_OF) :] for row in rows)
-
-
-def _failovers(rows: Sequence[Row]) -> list[Operation]:
-    return [
-        Operation(
-            kind=FAILOVER.name, id=row["host"], status=row["replication_status"], since=utc(row["updated_at"])
+    sources = ids(status[len(_TARGET_OF) :] for status in marked)
+    targets = [_TARGET_OF + row["id"] for row in rows if row["migration_status"] in _MOVING]
+    moving, ready = [], []
+    if sources:
+        moving = query(
+            f"SELECT id FROM volumes WHERE deleted = 0 AND id IN ({marks(sources)})"
+            f" AND (migration_status IN ({marks(_MOVING)})"
+            f" OR (migration_status = 'error' AND {cinder.age_of('updated_at')} < %s))",
+            [*sources, *_MOVING, cinder.CLEANUP],
         )
-        for row in rows
-        if row["replication_status"] in FAILOVER.statuses
-    ]
+    if targets:
+        ready = query(
+            "SELECT migration_status FROM volumes"
+            f" WHERE deleted = 0 AND status <> 'creating' AND migration_status IN ({marks(targets)})",
+            targets,
+        )
+    return _Migrations(
+        {row["id"] for row in moving}, {row["migration_status"][len(_TARGET_OF) :] for row in ready}
+    )

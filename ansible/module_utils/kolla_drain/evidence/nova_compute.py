@@ -8,47 +8,27 @@ if there is one, because that says most, else from the task state, else from the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome
 from ..service.config import ServiceConfig
 from . import nova
-from .base import Activity
-from .rows import ids, marks, utc
+from .base import Activity, ids, marks, utc
 
-# The states of nova/compute/task_states.py, by the operation that the user asked for.
+# How the states of nova/compute/task_states.py begin, by the operation that the user asked for; the first match counts.
 _TASKS = {
     "instance_build": ("scheduling", "networking", "block_device_mapping", "spawning"),
-    "instance_snapshot": (
-        "image_snapshot",
-        "image_snapshot_pending",
-        "image_pending_upload",
-        "image_uploading",
-    ),
     "instance_backup": ("image_backup",),
-    "instance_resize": ("resize_prep", "resize_migrating", "resize_migrated", "resize_finish"),
+    "instance_snapshot": ("image_",),
     "instance_resize_revert": ("resize_reverting",),
     "instance_resize_confirm": ("resize_confirming",),
-    "instance_reboot": (
-        "rebooting",
-        "reboot_pending",
-        "reboot_started",
-        "rebooting_hard",
-        "reboot_pending_hard",
-        "reboot_started_hard",
-    ),
-    "instance_rebuild": ("rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"),
+    "instance_resize": ("resize_",),
+    "instance_reboot": ("reboot",),
+    "instance_rebuild": ("rebuild",),
     "instance_live_migration": ("migrating",),
     "instance_delete": ("deleting", "soft-deleting"),
-    "instance_shelve": (
-        "shelving",
-        "shelving_image_pending_upload",
-        "shelving_image_uploading",
-        "shelving_offloading",
-    ),
+    "instance_shelve": ("shelving",),
 }
-_KIND_OF_TASK = {task: kind for kind, tasks in _TASKS.items() for task in tasks}
 _KIND_OF_MIGRATION = {
     "live-migration": "instance_live_migration",
     "resize": "instance_resize",
@@ -56,14 +36,15 @@ _KIND_OF_MIGRATION = {
     "evacuation": "instance_evacuation",
 }
 # One migration accompanies a resize from start to confirmation; these statuses show which part it is in.
-_KIND_OF_STATUS = {"confirming": "instance_resize_confirm", "reverting": "instance_resize_revert"}
-_CONFIRM = "instance_resize_to_confirm"
-_KINDS_OF_RESIZE = (*_KIND_OF_STATUS.values(), _CONFIRM)
-
-# A "finished" resize waits for a user to confirm it; the other statuses are final (nova/db/main/api.py
-# migration_get_in_progress_by_host_and_node).
+# A "finished" resize waits for a user to confirm it.
 _FINISHED = "finished"
-_GOOD = ("confirmed", "reverted", "completed", "done", _FINISHED)
+_KIND_OF_STATUS = {
+    "confirming": "instance_resize_confirm",
+    "reverting": "instance_resize_revert",
+    _FINISHED: "instance_resize_to_confirm",
+}
+# The final statuses (nova/db/main/api.py migration_get_in_progress_by_host_and_node).
+_GOOD = ("confirmed", "reverted", "completed", "done")
 _BAD = ("error", "failed", "cancelled")
 
 # What the next start does with an interrupted one: nova/compute/manager.py _init_instance.
@@ -80,8 +61,7 @@ _HEALED = {
     "instance_powering_off": "its next start stops the instance",
     "instance_powering_on": "its next start starts the instance",
 }
-_STAYS = "it stays {task} until an operator resets it"
-_HALF_DONE = "what was done by then stays, the rest is not done"
+_EVENT, _EVENT_KIND = "compute_", "instance_event_"
 
 
 class NovaCompute(nova.NovaEvidence):
@@ -97,18 +77,13 @@ class NovaCompute(nova.NovaEvidence):
     )
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        beats = nova.heartbeats(query, config)
-        migrations = _migrations(query, config.host)
-        tasks = _tasks(query, config.host)
-        events = _events(query, config.host)
-        return Activity(beats, _one_an_instance(migrations, tasks, events))
+        sources = (read(query, config.host) for read in (_migrations, _tasks, _events))
+        return Activity(nova.heartbeats(query, config), _one_an_instance(*sources))
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
         wanted = ids(operation.id for operation in operations)
-        if not wanted:
-            return ()
         rows = query(
             f"SELECT uuid, vm_state, task_state, deleted FROM instances WHERE uuid IN ({marks(wanted)})",
             wanted,
@@ -119,9 +94,16 @@ class NovaCompute(nova.NovaEvidence):
             f" WHERE deleted = 0 AND instance_uuid IN ({marks(wanted)}) ORDER BY id",
             wanted,
         )
-        started = _open_events(query, config.host, wanted)
+        events = query(
+            "SELECT a.instance_uuid, e.event FROM instance_actions a"
+            " JOIN instance_actions_events e ON e.action_id = a.id AND e.deleted = 0"
+            f" WHERE a.deleted = 0 AND a.instance_uuid IN ({marks(wanted)})"
+            " AND e.host = %s AND e.finish_time IS NULL",
+            [*wanted, config.host],
+        )
+        started = {(_event_kind(row["event"]), row["instance_uuid"]) for row in events}
         return tuple(
-            _ending(operation, _now(operation, instances.get(operation.id), moves, started))
+            _ending(operation, instances.get(operation.id), _last_status(operation, moves), started)
             for operation in operations
         )
 
@@ -144,7 +126,7 @@ def _tasks(query: Query, host: str) -> list[Operation]:
     )
     return [
         Operation(
-            kind=_KIND_OF_TASK.get(row["task_state"]) or _kind_named_after(row["task_state"]),
+            kind=_kind_of_task(row["task_state"]),
             id=row["uuid"],
             status=row["task_state"],
             since=utc(row["updated_at"] or row["created_at"]),
@@ -154,8 +136,9 @@ def _tasks(query: Query, host: str) -> list[Operation]:
     ]
 
 
-def _kind_named_after(word: str) -> str:
-    return "instance_" + word.replace("-", "_")
+def _kind_of_task(state: str) -> str:
+    known = (kind for kind, beginnings in _TASKS.items() if state.startswith(beginnings))
+    return next(known, "instance_" + state.replace("-", "_"))
 
 
 def _migrations(query: Query, host: str) -> list[Operation]:
@@ -163,45 +146,35 @@ def _migrations(query: Query, host: str) -> list[Operation]:
 
     A row that has not changed for a day and whose instance has no task was left behind by a failure.
     """
-    ends = [status for status in _GOOD if status != _FINISHED] + list(_BAD)
+    ends = [*_GOOD, *_BAD]
     rows = query(
-        "SELECT m.id, m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at,"
-        " i.vm_state"
+        "SELECT m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at"
         " FROM migrations m JOIN instances i ON i.uuid = m.instance_uuid AND i.deleted = 0"
         " WHERE m.deleted = 0 AND (m.source_compute = %s OR m.dest_compute = %s)"
         f" AND m.status NOT IN ({marks(ends)})"
+        " AND (m.status <> %s OR i.vm_state = 'resized')"
         " AND (i.task_state IS NOT NULL OR m.status = %s"
         " OR COALESCE(m.updated_at, m.created_at) > UTC_TIMESTAMP() - INTERVAL 1 DAY)"
         " ORDER BY m.id",
-        [host, host, *ends, _FINISHED],
+        [host, host, *ends, _FINISHED, _FINISHED],
     )
-    operations = [_migration(row, host) for row in rows]
-    return [operation for operation in operations if operation is not None]
+    return [
+        Operation(
+            kind=_KIND_OF_STATUS.get(row["status"]) or _kind_of_migration(row),
+            id=row["instance_uuid"],
+            status=row["status"],
+            since=utc(row["created_at"]),
+            informs=row["status"] == _FINISHED,
+        )
+        for row in rows
+        # The database ignores case and accents. Of an evacuation the destination does the work: the source is down.
+        if row["dest_compute"] == host
+        or (row["source_compute"] == host and row["migration_type"] != "evacuation")
+    ]
 
 
-def _migration(row: Row, host: str) -> Operation | None:
-    if host not in (row["source_compute"], row["dest_compute"]):
-        return None  # the database ignores case and accents
-    if row["migration_type"] == "evacuation" and row["dest_compute"] != host:
-        return None  # the source is down by definition, the destination does the work
-    if row["status"] == _FINISHED:
-        if row["vm_state"] != "resized":
-            return None
-        return _migration_operation(row, _CONFIRM, informs=True)
-    kind = _KIND_OF_STATUS.get(row["status"]) or _KIND_OF_MIGRATION.get(
-        row["migration_type"] or "", "instance_migration"
-    )
-    return _migration_operation(row, kind)
-
-
-def _migration_operation(row: Row, kind: str, informs: bool = False) -> Operation:
-    return Operation(
-        kind=kind,
-        id=row["instance_uuid"],
-        status=row["status"],
-        since=utc(row["created_at"]),
-        informs=informs,
-    )
+def _kind_of_migration(row: Row) -> str:
+    return _KIND_OF_MIGRATION.get(row["migration_type"] or "", "instance_migration")
 
 
 def _events(query: Query, host: str) -> list[Operation]:
@@ -235,93 +208,48 @@ def _events(query: Query, host: str) -> list[Operation]:
     ]
 
 
-_EVENT = "compute_"
-_EVENT_KIND = "instance_event_"
-
-
 def _event_kind(event: str) -> str:
     return _EVENT_KIND + event[len(_EVENT) :]
 
 
-@dataclass(frozen=True)
-class _Now:
-    """The current state of one instance by its rows."""
-
-    vm_state: str
-    task_state: str | None
-    gone: bool
-    migration: str | None  # the status of its newest migration of the operation's kind
-    open_events: frozenset[str]
-
-
-def _open_events(query: Query, host: str, wanted: Sequence[object]) -> dict[str, set[str]]:
-    rows = query(
-        "SELECT a.instance_uuid, e.event FROM instance_actions a"
-        " JOIN instance_actions_events e ON e.action_id = a.id AND e.deleted = 0"
-        f" WHERE a.deleted = 0 AND a.instance_uuid IN ({marks(wanted)}) AND e.host = %s AND e.finish_time IS NULL",
-        [*wanted, host],
+def _last_status(operation: Operation, migrations: Sequence[Row]) -> str | None:
+    """Return the status of the instance's newest migration of the operation's kind."""
+    of_resize = operation.kind in _KIND_OF_STATUS.values()
+    kind = "instance_resize" if of_resize else operation.kind
+    of_kind = (
+        row["status"]
+        for row in reversed(migrations)
+        if row["instance_uuid"] == operation.id and _kind_of_migration(row) == kind
     )
-    kinds: dict[str, set[str]] = {}
-    for row in rows:
-        kinds.setdefault(row["instance_uuid"], set()).add(_event_kind(row["event"]))
-    return kinds
+    return next(of_kind, None)
 
 
-def _now(operation: Operation, row: Row | None, moves: Sequence[Row], started: dict[str, set[str]]) -> _Now:
-    statuses = [
-        move["status"]
-        for move in moves
-        if move["instance_uuid"] == operation.id and operation.kind in _kinds_of(move["migration_type"] or "")
-    ]
-    return _Now(
-        vm_state=str(row["vm_state"] or "") if row else "",
-        task_state=row["task_state"] if row else None,
-        gone=row is None or bool(row["deleted"]),
-        migration=statuses[-1] if statuses else None,
-        open_events=frozenset(started.get(operation.id, ())),
-    )
-
-
-def _kinds_of(migration_type: str) -> tuple[str, ...]:
-    kind = _KIND_OF_MIGRATION.get(migration_type, "instance_migration")
-    return (kind, *_KINDS_OF_RESIZE) if kind == "instance_resize" else (kind,)
-
-
-def _ending(operation: Operation, now: _Now) -> Ending:
-    if now.gone:
+def _ending(
+    operation: Operation, row: Row | None, migration: str | None, started: set[tuple[str, str]]
+) -> Ending:
+    if row is None or row["deleted"]:
         return Ending(operation, Outcome.FINISHED, "deleted")
-    if _unfinished(operation, now):
-        task = now.task_state or now.migration or operation.status
-        left = _HALF_DONE if operation.kind.startswith(_EVENT_KIND) else _STAYS.format(task=task)
-        fate = _HEALED.get(operation.kind, left)
-        return Ending(operation, Outcome.INTERRUPTED, task, fate)
-    if now.migration in _BAD:
-        fate = f"ended in error; its migration is {now.migration}, the instance is {now.vm_state}"
+    state, task = str(row["vm_state"] or ""), row["task_state"]
+    of_event = operation.kind.startswith(_EVENT_KIND)
+    if operation.key in started if of_event else _unfinished(operation.kind, task, migration):
+        status = task or migration or operation.status
+        left = f"it stays {status} until an operator resets it"
+        if of_event:
+            left = "what was done by then stays, the rest is not done"
+        return Ending(operation, Outcome.INTERRUPTED, status, _HEALED.get(operation.kind, left))
+    if migration in _BAD:
+        fate = f"ended in error; its migration is {migration}, the instance is {state}"
         return Ending(operation, Outcome.INTERRUPTED, "error", fate)
-    if now.vm_state == "error":
+    if state == "error":
         return Ending(operation, Outcome.INTERRUPTED, "error", "ended in error; the instance is in error")
-    if operation.kind == "instance_delete" and now.vm_state != "soft-delete":
+    if operation.kind == "instance_delete" and state != "soft-delete":
         return Ending(
-            operation,
-            Outcome.INTERRUPTED,
-            now.vm_state,
-            f"it was given up; the instance is {now.vm_state} again",
+            operation, Outcome.INTERRUPTED, state, f"it was given up; the instance is {state} again"
         )
-    return Ending(operation, Outcome.FINISHED, now.migration or now.vm_state)
+    return Ending(operation, Outcome.FINISHED, migration or state)
 
 
-def _unfinished(operation: Operation, now: _Now) -> bool:
-    if operation.kind.startswith(_EVENT_KIND):
-        return operation.kind in now.open_events
-    tasks = _TASKS.get(operation.kind)
-    if tasks is None and now.task_state:
-        tasks = (now.task_state,) if _kind_named_after(now.task_state) == operation.kind else ()
-    if now.task_state and now.task_state in (tasks or ()):
+def _unfinished(kind: str, task: str | None, migration: str | None) -> bool:
+    if task and _kind_of_task(task) == kind:
         return True
-    return _migration_unfinished(operation.kind, now.migration)
-
-
-def _migration_unfinished(kind: str, status: str | None) -> bool:
-    if status is None or status in _GOOD + _BAD:
-        return kind == _CONFIRM and status == _FINISHED
-    return _KIND_OF_STATUS.get(status, kind) == kind
+    return migration not in (None, *_GOOD, *_BAD) and _KIND_OF_STATUS.get(migration, kind) == kind

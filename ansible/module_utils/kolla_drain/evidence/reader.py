@@ -6,6 +6,8 @@ newest questions, answers them from one snapshot and leaves the answers to be co
 
 from __future__ import annotations
 
+import itertools
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -38,18 +40,13 @@ class EvidenceReader:
     ``wake`` is called from a reading thread whenever new answers have arrived.
     """
 
-    def __init__(
-        self,
-        sources: Mapping[str, Source | tuple[ServiceEvidence, ServiceConfig, DatabaseTarget]],
-        wake: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> None:
         by_target: dict[DatabaseTarget, dict[str, Source]] = {}
-        for key, parts in sources.items():
-            source = Source(*parts)
+        for key, source in sources.items():
             by_target.setdefault(source.target, {})[key] = source
-        self._lock = threading.Lock()
-        self._number = 0
-        self._answers: list[Answer] = []
+        self._keys = frozenset(sources)
+        self._numbers = itertools.count(1)
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._wake = wake
         self._threads = [_DatabaseThread(target, group, self._take) for target, group in by_target.items()]
 
@@ -59,24 +56,16 @@ class EvidenceReader:
         A question that arrives while its database is being read is answered by the next snapshot. Of several
         questions for one key only the newest is answered. Raises KeyError for an unknown key.
         """
-        known = {key for thread in self._threads for key in thread.sources}
-        unknown = set(asks) - known
-        if unknown:
-            raise KeyError(sorted(unknown)[0])
-        with self._lock:
-            self._number += 1
-            number = self._number
+        if unknown := asks.keys() - self._keys:
+            raise KeyError(min(unknown))
+        number = next(self._numbers)
         for thread in self._threads:
-            questions = {key: _Question(number, tuple(asks[key])) for key in asks if key in thread.sources}
-            if questions:
-                thread.ask(questions)
+            thread.ask({key: _Question(number, asks[key]) for key in asks if key in thread.sources})
         return number
 
     def answers(self) -> tuple[Answer, ...]:
         """Return the answers that have arrived since the last call, oldest first."""
-        with self._lock:
-            taken, self._answers = tuple(self._answers), []
-        return taken
+        return tuple(self._answers.get() for _ in range(self._answers.qsize()))
 
     def readings_once(self, keys: Iterable[str], timeout: float = 30.0) -> dict[str, Reading]:
         """Wait at most ``timeout`` seconds for one reading of each key; a missing one is UNAVAILABLE.
@@ -101,56 +90,51 @@ class EvidenceReader:
         A thread that still waits for its database then ends when the connection itself times out.
         """
         for thread in self._threads:
-            thread.stop()
+            thread.end()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _take(self, answers: list[Answer]) -> None:
-        with self._lock:
-            self._answers += answers
+        for answer in answers:
+            self._answers.put(answer)
         self._wake()
 
 
-class _DatabaseThread:
+class _DatabaseThread(threading.Thread):
     """The thread that reads one database. It starts with the first question."""
 
     def __init__(
         self, target: DatabaseTarget, sources: Mapping[str, Source], deliver: Callable[[list[Answer]], None]
     ) -> None:
-        self.sources = dict(sources)
+        super().__init__(name="kolla-drain-evidence", daemon=True)
+        self.sources = sources
         self._database = Database(target)
         self._deliver = deliver
         self._condition = threading.Condition()
         self._waiting: dict[str, _Question] = {}
-        self._stopped = False
-        self._thread: threading.Thread | None = None
+        self._ended = False
 
     def ask(self, questions: Mapping[str, _Question]) -> None:
         with self._condition:
-            if self._stopped:
+            if self._ended or not questions:
                 return
             self._waiting.update(questions)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="kolla-drain-evidence", daemon=True)
-                self._thread.start()
+            if self.ident is None:
+                self.start()
             self._condition.notify()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         with self._condition:
-            self._stopped = True
+            self._ended = True
             self._condition.notify()
 
-    def join(self, timeout: float) -> None:
-        if self._thread is not None:
-            self._thread.join(timeout)
-
-    def _run(self) -> None:
+    def run(self) -> None:
         while True:
             with self._condition:
-                while not self._waiting and not self._stopped:
-                    self._condition.wait()
-                if self._stopped:
+                self._condition.wait_for(lambda: self._waiting or self._ended)
+                if self._ended:
                     break
                 questions, self._waiting = self._waiting, {}
             self._deliver(self._answer(questions))

@@ -55,15 +55,7 @@ class ServiceConfig:
         return (self.host,)
 
 
-@dataclass(frozen=True)
-class _Defaults:
-    graceful_shutdown_timeout: int
-    manager_shutdown_timeout: int | None
-
-
-# cinder 29.0.0 keeps oslo.service's 60 s. nova 34.0.0 sets 180 s in nova/conf/base.py (33 kept 60 s).
-_CINDER = _Defaults(graceful_shutdown_timeout=60, manager_shutdown_timeout=None)
-_NOVA = _Defaults(graceful_shutdown_timeout=180, manager_shutdown_timeout=160)
+_TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
 
 
 def load(paths: Sequence[str], service: str, hostname: str | None = None) -> ServiceConfig:
@@ -73,48 +65,27 @@ def load(paths: Sequence[str], service: str, hostname: str | None = None) -> Ser
     file and the option but never the value.
     """
     files = tuple(str(path) for path in paths)
-    cfg = _oslo_config(service)
-    conf = _parse(cfg, files, service, hostname or socket.gethostname())
-    reader = _Reader(cfg, conf, files)
-    host = _host(reader)
-    report_interval = reader.number("report_interval")
-    defaults = _defaults(service)
+    reader = _Reader(service, files, hostname or socket.gethostname())
+    host = reader.text("host")
+    if not host:
+        raise reader.bad("host", "is empty")
+    down_time, report_interval = reader.number("service_down_time"), reader.number("report_interval")
+    if report_interval and down_time <= report_interval:
+        down_time = int(report_interval * 2.5)  # as the service corrects it
     return ServiceConfig(
         service=service,
         host=host,
         files=files,
-        backends=_backends(reader, host) if service == "cinder-volume" else (),
+        backends=reader.backends(host) if service == "cinder-volume" else (),
         database=reader.text("connection", "database") or None,
-        service_down_time=_down_time(reader.number("service_down_time"), report_interval),
+        service_down_time=down_time,
         report_interval=report_interval,
         graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
         manager_shutdown_timeout=(
-            None if defaults.manager_shutdown_timeout is None else reader.number("manager_shutdown_timeout")
+            reader.number("manager_shutdown_timeout") if service.startswith("nova-") else None
         ),
         stated=frozenset(name for name in _TIMES if reader.stated(name)),
     )
-
-
-_TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
-
-
-def _defaults(service: str) -> _Defaults:
-    return _NOVA if service.startswith("nova-") else _CINDER
-
-
-def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
-    """Return the options, with the defaults of cinder/common/config.py, cinder/service.py, cinder/cmd, nova/conf."""
-    defaults = _defaults(service)
-    return [
-        cfg.StrOpt("my_ip"),  # other options refer to it as $my_ip
-        cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
-        cfg.StrOpt("host", default=hostname),
-        cfg.ListOpt("enabled_backends", default=[]),
-        cfg.IntOpt("service_down_time", default=60),
-        cfg.IntOpt("report_interval", default=10),
-        cfg.IntOpt("graceful_shutdown_timeout", default=defaults.graceful_shutdown_timeout, min=0),
-        cfg.IntOpt("manager_shutdown_timeout", default=defaults.manager_shutdown_timeout, min=0),
-    ]
 
 
 def _oslo_config(service: str) -> Any:
@@ -127,25 +98,6 @@ def _oslo_config(service: str) -> Any:
             code="driver_missing",
         ) from None
     return cfg
-
-
-def _parse(cfg: Any, files: tuple[str, ...], service: str, hostname: str) -> Any:
-    if not files:
-        raise ConfigError(f"no configuration file is known for {service}: name its files in service_config")
-    for path in files:
-        _must_be_readable(path, service)
-    conf = cfg.ConfigOpts()
-    conf.register_opts(_options(cfg, service, hostname))
-    conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
-    try:
-        # The environment is this process's and not the container's, so it is ignored.
-        conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
-    except cfg.ConfigFileParseError as exc:
-        raise ConfigError(_broken(exc, service)) from None
-    except cfg.Error as exc:
-        name = type(exc).__name__
-        raise ConfigError(f"{service}'s configuration {_named(files)} cannot be read ({name})") from None
-    return conf
 
 
 def _must_be_readable(path: str, service: str) -> None:
@@ -164,74 +116,78 @@ def _must_be_readable(path: str, service: str) -> None:
         ) from None
 
 
-def _broken(exc: Any, service: str) -> str:
-    """Say which line is invalid. The parser's message is not used because it quotes the line, maybe with a secret."""
-    line = re.search(r":(\d+), ", str(exc.msg))
-    where = f"{exc.config_file}, line {line.group(1)}" if line else str(exc.config_file)
-    return f"{service}'s configuration file {where} is not valid: correct the line there"
-
-
-def _named(files: Sequence[str]) -> str:
-    return " and ".join([", ".join(files[:-1]), files[-1]]) if len(files) > 1 else files[0]
-
-
-@dataclass(frozen=True)
 class _Reader:
     """Reads single values. Its errors name the file and the option but never the value."""
 
-    cfg: Any
-    conf: Any
-    files: tuple[str, ...]
-
-    def _get(self, option: str, group: str) -> Any:
+    def __init__(self, service: str, files: tuple[str, ...], hostname: str) -> None:
+        self._cfg = cfg = _oslo_config(service)
+        if not files:
+            raise ConfigError(
+                f"no configuration file is known for {service}: name its files in service_config"
+            )
+        for path in files:
+            _must_be_readable(path, service)
+        self._named = " and ".join(filter(None, (", ".join(files[:-1]), files[-1])))
+        self._conf = conf = cfg.ConfigOpts()
+        conf.register_opts(_options(cfg, service, hostname))
+        conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
         try:
-            return self.conf[option] if group == "DEFAULT" else self.conf[group][option]
-        except self.cfg.TemplateSubstitutionError:
-            raise self._bad(option, group, "refers to an option that is not known here") from None
-        except (self.cfg.Error, ValueError):
-            raise self._bad(option, group, "has a value that cannot be used") from None
+            # The environment is this process's and not the container's, so it is ignored.
+            conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
+        except cfg.ConfigFileParseError as exc:
+            # The parser's message is not used because it quotes the line, maybe with a secret.
+            line = re.search(r":(\d+), ", str(exc.msg))
+            where = f"{exc.config_file}, line {line[1]}" if line else str(exc.config_file)
+            raise ConfigError(
+                f"{service}'s configuration file {where} is not valid: correct the line there"
+            ) from None
+        except cfg.Error as exc:
+            raise ConfigError(
+                f"{service}'s configuration {self._named} cannot be read ({type(exc).__name__})"
+            ) from None
 
-    def _bad(self, option: str, group: str, what: str) -> ConfigError:
-        return ConfigError(f"[{group}]/{option} in {_named(self.files)} {what}: correct it there")
+    def _get(self, option: str, group: str = "DEFAULT") -> Any:
+        try:
+            return self._conf[option] if group == "DEFAULT" else self._conf[group][option]
+        except self._cfg.TemplateSubstitutionError:
+            raise self.bad(option, "refers to an option that is not known here", group) from None
+        except (self._cfg.Error, ValueError):
+            raise self.bad(option, "has a value that cannot be used", group) from None
+
+    def bad(self, option: str, what: str, group: str = "DEFAULT") -> ConfigError:
+        return ConfigError(f"[{group}]/{option} in {self._named} {what}: correct it there")
 
     def text(self, option: str, group: str = "DEFAULT") -> str:
         return str(self._get(option, group) or "").strip()
 
     def number(self, option: str) -> int:
-        return int(self._get(option, "DEFAULT"))
-
-    def names(self, option: str) -> tuple[str, ...]:
-        return tuple(name for name in self._get(option, "DEFAULT") or () if name)
+        return int(self._get(option))
 
     def stated(self, option: str) -> bool:
-        location = self.conf.get_location(option)
+        location = self._conf.get_location(option)
         return bool(location and location.location.name == "user")
 
-    def bad(self, option: str, what: str) -> ConfigError:
-        return self._bad(option, "DEFAULT", what)
+    def backends(self, host: str) -> tuple[Backend, ...]:
+        names = dict.fromkeys(filter(None, self._get("enabled_backends") or ()))
+        try:
+            for name in names:
+                self._conf.register_opts([self._cfg.StrOpt("backend_host")], group=name)
+        except self._cfg.Error:  # the backend's name is that of another section, such as database
+            raise self.bad("enabled_backends", "names a section that cannot be a backend") from None
+        return tuple(Backend(name, self.text("backend_host", name) or host) for name in names)
 
 
-def _host(reader: _Reader) -> str:
-    host = reader.text("host")
-    if not host:
-        raise reader.bad("host", "is empty")
-    return host
-
-
-def _backends(reader: _Reader, host: str) -> tuple[Backend, ...]:
-    return tuple(_backend(reader, name, host) for name in dict.fromkeys(reader.names("enabled_backends")))
-
-
-def _backend(reader: _Reader, name: str, host: str) -> Backend:
-    try:
-        reader.conf.register_opts([reader.cfg.StrOpt("backend_host")], group=name)
-    except reader.cfg.Error:  # the backend's name is that of another section, such as database
-        raise reader.bad("enabled_backends", "names a section that cannot be a backend") from None
-    return Backend(name=name, host=reader.text("backend_host", name) or host)
-
-
-def _down_time(down_time: int, report_interval: int) -> int:
-    """Return service_down_time as the service corrects it if it does not exceed report_interval."""
-    if report_interval and down_time <= report_interval:
-        return int(report_interval * 2.5)
-    return down_time
+def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
+    """Return the options, with the defaults of cinder/common/config.py, cinder/service.py, cinder/cmd, nova/conf."""
+    # cinder 29.0.0 keeps oslo.service's 60 s. nova 34.0.0 sets 180 s in nova/conf/base.py (33 kept 60 s).
+    graceful, manager = (180, 160) if service.startswith("nova-") else (60, None)
+    return [
+        cfg.StrOpt("my_ip"),  # other options refer to it as $my_ip
+        cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
+        cfg.StrOpt("host", default=hostname),
+        cfg.ListOpt("enabled_backends", default=[]),
+        cfg.IntOpt("service_down_time", default=60),
+        cfg.IntOpt("report_interval", default=10),
+        cfg.IntOpt("graceful_shutdown_timeout", default=graceful, min=0),
+        cfg.IntOpt("manager_shutdown_timeout", default=manager, min=0),
+    ]

@@ -147,7 +147,7 @@ MUTANTS = (
         "return Plan(signal, timeout, timeout, 0.0, reason)",
         "return Plan(signal, timeout, timeout / 2, timeout / 2, reason)",
         "a service that drops its work is signalled with work in flight",
-        PROMISE + "a_service_that_drops_its_work_is_signalled_when_it_has_none",
+        "a_service_that_drops_its_work_is_not_signalled_while_it_has_some",
     ),
     Mutant(
         "nothing is kept for the drain",
@@ -180,7 +180,7 @@ MUTANTS = (
         "            if signal in known:\n",
         "            if signal in known and entry.intent is not None:\n",
         "a process that somebody else has signalled is signalled again",
-        "somebody_else_sent_it_already",
+        "somebody_else_sent_it_while_it_was_quiesced",
     ),
     Mutant(
         "no question right before the signal",
@@ -196,7 +196,7 @@ MUTANTS = (
         "        with context.ledger.held(context.container.id):\n            entry = self._unsignalled()\n",
         "        with contextlib.nullcontext():\n            entry = self._unsignalled()\n",
         "two runs side by side send one signal each",
-        "two_runs_that_see_a_new_life_signal_it_once",
+        "two_runs_that_are_about_to_signal_send_one",
     ),
     Mutant(
         "no doubt",

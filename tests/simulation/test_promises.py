@@ -81,7 +81,7 @@ def test_a_database_that_never_answers(scene: Scene) -> None:
                     assert all(when >= world.deadline(container, life, when) - 1e-6 for when, _ in life.kills)
 
 
-@given(scenes(services(ways=("drops",))))
+@given(scenes(st.one_of(services(ways=("drops",)), unseen_work())))
 def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scene) -> None:
     with World(scene) as world:
         run = world.stop(Run())

@@ -589,6 +589,18 @@ def test_two_runs_with_two_signals_send_one():
         promises.hold(world, *runs)
 
 
+@pytest.mark.parametrize("steps", range(0, 16, 2))
+def test_two_runs_that_are_about_to_signal_send_one(steps):
+    """One of them stands still somewhere between its look at the engine's events and the signal."""
+    for of_the_second in (4, 8, 12, 16):
+        turns = (0,) * steps + (1,) * of_the_second + (0,) * 4
+        with World(Scene(services=(Service(profile=NO_PROFILE, exits_in=5.0),), turns=turns)) as world:
+            runs = (Run(), Run())
+            world.stop(*runs)
+            promises.hold(world, *runs)
+            assert len(only(world).life.signals) == 1
+
+
 @pytest.mark.parametrize("steps", range(12))
 def test_a_deadline_made_longer_while_a_signal_is_learnt_of_is_kept(steps):
     """Somebody else sent the signal; the first run writes that down while the second begins."""

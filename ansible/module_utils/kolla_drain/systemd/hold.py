@@ -69,24 +69,6 @@ class Holds:
             mine = set(self._held() if units is None else units)
             self._drop(lambda unit, holder: (unit in mine and holder == owner) or not lives(holder))
 
-    def take_over(
-        self, owner: str, heir: str, wanted: Callable[[Sequence[str]], Sequence[str]]
-    ) -> Sequence[str]:
-        """Hold for ``heir`` those units of a dead ``owner`` that ``wanted`` picks, and return them.
-
-        It picks among the units that no living process holds, so of several heirs one gets a unit.
-        """
-        with self._locked():
-            orphaned = [
-                unit
-                for unit, holders in self._held().items()
-                if owner in holders and not any(map(lives, holders))
-            ]
-            taken = wanted(orphaned)
-            for unit in taken:
-                self._write(self._record(unit, heir), "")
-        return taken
-
     def sweep(self) -> None:
         """Let go of what dead processes hold, in case their watchers are dead, too."""
         if not self._held():  # most runs find nothing, and need no lock for that

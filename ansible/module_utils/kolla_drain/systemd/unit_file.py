@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..kolla import unit_name
@@ -81,7 +80,6 @@ _KOLLA_ANSIBLE_SETS = frozenset(
     )
 )
 _EXEC_STOP = re.compile(r"^ExecStop=(.*)$", re.MULTILINE)
-_PLAIN_WORD = re.compile(r"[\w./=-]+")
 _ENGINES_STOP = re.compile(r"(?:\S*/)?(?:docker|podman) (?:container )?stop (.*)")
 _SECONDS = re.compile(r"(?:\A| )(?:-t|--time|--timeout)(?: |=)?(\d+)(?= |\Z)")
 
@@ -144,19 +142,6 @@ def grace(command: str) -> int | None:
     stop = _ENGINES_STOP.fullmatch(command.strip())
     seconds = _SECONDS.findall(stop[1]) if stop else []
     return int(seconds[-1]) if seconds else None
-
-
-def engines_stop(texts: Sequence[str], container: str) -> list[str]:
-    """Return the words of the engine's stop of this container in a unit's file and drop-ins, in their order.
-
-    Empty when they hold any other command, or one with prefixes or specifiers, which only systemd can run.
-    """
-    commands: list[str] = []
-    for value in (command.strip() for text in texts for command in _EXEC_STOP.findall(text)):
-        commands = [*commands, value] if value else []
-    words = commands[0].split() if len(commands) == 1 else []
-    plain = bool(words) and words[0].startswith("/") and all(map(_PLAIN_WORD.fullmatch, words))
-    return words if plain and container in words[2:] and grace(commands[0]) is not None else []
 
 
 def author(text: str) -> Author:

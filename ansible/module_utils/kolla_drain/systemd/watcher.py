@@ -8,13 +8,11 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import KollaDrainError
-from ..host.process import lives, myself
+from ..host.process import lives
 from .hold import Holds
-from .orphaned_stop import OrphanedStops
 from .systemctl import Systemctl
 
 _LOOK = 0.2
@@ -44,21 +42,7 @@ def main(owner: str) -> int:
     """Run the watcher, which has loaded all of its code before it reports that it is ready. Return its exit code."""
     _notify("READY=1")
     await_end(owner)
-    holds, stops, me = Holds(Systemctl()), OrphanedStops(Systemctl()), myself()
-    taken: Sequence[str] = ()
-    try:
-        taken = holds.take_over(owner, me, stops.under_way)
-    except KollaDrainError as exc:
-        print(f"Whether systemd was told to stop a unit is not known: {exc}", file=sys.stderr)
-    code = _let_go(holds, owner)
-    if taken:
-        stops.see_through(taken)
-        code = _let_go(holds, me)
-    return code
-
-
-def _let_go(holds: Holds, owner: str) -> int:
-    why = ""
+    holds, why = Holds(Systemctl()), ""
     for pause in _TRIES:
         time.sleep(pause)
         try:

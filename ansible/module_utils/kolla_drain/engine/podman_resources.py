@@ -19,7 +19,7 @@ from .common import PATIENT, QUICK
 from .create_body import create_body
 from .image_reference import ImageReference
 from .podman_client import call, inspection, stream
-from .resources import EngineMaker
+from .resources import Maker
 
 # Settings that podman gives every container by itself.
 _GIVEN = {
@@ -33,7 +33,7 @@ _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
 _NO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-class PodmanMaker(EngineMaker):
+class PodmanMaker(Maker):
     """Makes things on podman. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
 
     def __init__(self, client_timeout: int = 120) -> None:

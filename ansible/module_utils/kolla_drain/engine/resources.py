@@ -30,7 +30,7 @@ _NO_LOGIN = (
 )
 
 
-class EngineMaker:
+class Maker:
     """Makes things on one engine, with a client for quick calls and one for slow calls, such as a pull.
 
     ``translated`` turns the clients' exceptions into typed errors.

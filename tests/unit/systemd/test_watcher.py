@@ -22,8 +22,9 @@ PACKAGE = Path(watcher.__file__).parents[1]
 START = """
 from ansible.module_utils.kolla_drain.systemd.watcher import watch
 class Printing:
-    def start_transient(self, unit, properties, command, environment):
-        print(*environment, command[2], sep="\\n")
+    def ask(self, command):
+        setting = next(word for word in command if word.startswith("--setenv="))
+        print(setting.partition("=")[2], command[-2], sep="\\n")
 watch(Printing(), "1 1")
 """
 

@@ -96,8 +96,8 @@ class Units:
             )
         if not unit.usable:
             raise UnitError(
-                f"The unit {unit.name} cannot be loaded ({unit.error or unit.load}); see 'systemctl status {unit.name}' and "
-                "put it right."
+                f"The unit {unit.name} cannot be loaded ({unit.error or unit.load}); see 'systemctl status "
+                f"{unit.name}' and put it right."
             )
         return unit
 

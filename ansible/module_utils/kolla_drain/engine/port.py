@@ -6,14 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..model import Container, Sent
+from .common import EventWatcher
 from .resources import Maker
-
-
-class Watcher(Protocol):
-    """Wakes a run when a container ends."""
-
-    def close(self) -> None:
-        """Stop waking."""
 
 
 class Engine(Protocol):
@@ -64,7 +58,7 @@ class Engine(Protocol):
     def stop(self, container_id: str, timeout: int) -> None:
         """Stop with the engine's plain stop: its signal, ``timeout`` seconds, SIGKILL. Never retried."""
 
-    def watch(self, container_ids: list[str], wake: Callable[[], None]) -> Watcher:
+    def watch(self, container_ids: list[str], wake: Callable[[], None]) -> EventWatcher:
         """Call ``wake`` from a thread as soon as one of the containers ends, until the watcher is closed."""
 
     def maker(self) -> Maker:

@@ -59,8 +59,9 @@ class Holds:
         """Hold these units for the process ``owner``, which somebody watches already."""
         with self._locked():
             for unit in units:
-                self._write(self._record(unit, owner), "")
-                self._write(self._drop_in(unit), HOLD)
+                for path, text in ((self._record(unit, owner), ""), (self._drop_in(unit), HOLD)):
+                    with _usable(path):
+                        files.write(path, text, 0o644, 0o755)
             self._ctl("daemon-reload")
 
     def release(self, owner: str, units: Sequence[str] | None = None) -> None:
@@ -108,38 +109,31 @@ class Holds:
     def _locked(self) -> Iterator[None]:
         path = os.path.join(self._records, "lock")
         try:
-            fd = files.lock(path, LOCK_BOUND)
+            with _usable(path):
+                fd = files.lock(path, LOCK_BOUND)
         except files.Busy:
             raise UnitError(
                 f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then try "
                 "again."
             ) from None
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
         try:
             yield
         finally:
             os.close(fd)
 
-    @staticmethod
-    def _write(path: str, text: str) -> None:
-        try:
-            files.write(path, text, 0o644, 0o755)
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
-
 
 def _listed(folder: str) -> list[str]:
-    try:
+    with _usable(folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return []
+
+
+@contextlib.contextmanager
+def _usable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
-        raise _unusable(folder, exc) from exc
-
-
-def _unusable(path: str, exc: OSError) -> UnitError:
-    return UnitError(
-        f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
-        "with the rights of root (become: true)."
-    )
+        raise UnitError(
+            f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
+            "with the rights of root (become: true)."
+        ) from exc

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,12 +94,10 @@ class UnitFiles:
         A run that dies in between leaves a link to nothing, and not a unit that looks as if its operator disabled it.
         """
         link = os.path.join(self._folder, WANTS, unit)
-        try:
+        with _writable(link):
             os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.symlink(self._path(unit), link)
-        except OSError as exc:
-            raise _unwritten(link, exc) from exc
 
     def _unread(self, units: Sequence[str]) -> bool:
         """Return whether systemd has not read the files yet, as after a run that died before its reload."""
@@ -216,13 +214,15 @@ def _read(path: str) -> str | None:
 
 
 def _write(path: str, text: str) -> None:
-    try:
+    with _writable(path):
         files.write(path, text, 0o644, 0o755)
+
+
+@contextlib.contextmanager
+def _writable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
-        raise _unwritten(path, exc) from exc
-
-
-def _unwritten(path: str, exc: OSError) -> UnitError:
-    return UnitError(
-        f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
-    )
+        raise UnitError(
+            f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
+        ) from exc

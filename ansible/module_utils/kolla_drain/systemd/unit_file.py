@@ -15,9 +15,6 @@ from ..kolla import unit_name
 # Seconds that systemd waits beyond the engine's own stop, which ends with a SIGKILL: Docker tries that for about 12 s.
 MARGIN = 30
 
-# The unit's Restart by the container's restart policy; other policies start nothing again and need no unit.
-RESTARTS = {"always": "always", "unless-stopped": "always", "on-failure": "on-failure"}
-
 _HEAD = "# {unit}\n# Written by kolla-drain, which leaves it alone once it is changed by hand. Checksum: {checksum}\n"
 _CHECKSUM = re.compile(r"\A# .*\n# Written by kolla-drain\b.*Checksum: ([0-9a-f]{64})\n")
 
@@ -87,15 +84,10 @@ class Definition:
     container: str
     engine: str  # docker or podman
     program: str  # its path
-    policy: str  # the container's restart policy, one of RESTARTS
+    policy: str  # the container's restart policy: always, unless-stopped or on-failure
     timeout: int  # how long a stop may take
     retries: int = 10
     window: int = 120  # more restarts than ``retries`` within it are given up
-
-    @property
-    def limit(self) -> int:
-        """Seconds that systemd waits for a stop."""
-        return self.timeout + MARGIN
 
     def render(self) -> str:
         """Return the text of the unit file."""
@@ -110,8 +102,8 @@ class Definition:
             program=self.program,
             container=self.container,
             timeout=self.timeout,
-            limit=self.limit,
-            restart=RESTARTS[self.policy],
+            limit=self.timeout + MARGIN,
+            restart="on-failure" if self.policy == "on-failure" else "always",
             pause=max(1, self.window // (self.retries or 10) - 1),
         )
         return _signed(self.container, body)

@@ -89,17 +89,12 @@ class Units:
         unit = self.of(container)
         if unit is None or unit.load == "not-found":
             return None
+        if unit.usable:
+            return unit
+        way = f"be loaded ({unit.error or unit.load}); see 'systemctl status {unit.name}' and put it right"
         if unit.load == "masked":
-            raise UnitError(
-                f"The unit {unit.name} is masked, so nobody may start {container}; run 'systemctl unmask {unit.name}' "
-                "if that is no longer meant."
-            )
-        if not unit.usable:
-            raise UnitError(
-                f"The unit {unit.name} cannot be loaded ({unit.error or unit.load}); see 'systemctl status "
-                f"{unit.name}' and put it right."
-            )
-        return unit
+            way = f"be started, because it is masked; run 'systemctl unmask {unit.name}' if that is no longer meant"
+        raise UnitError(f"The unit {unit.name} of {container} cannot {way}.")
 
     # --- a stop
 

@@ -46,20 +46,14 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
     It has just ended, or the engine runs on another machine or in another PID namespace, where the same number may be
     another process: its cgroup tells.
     """
-    if container.pid <= 0 or not _belongs(container, proc):
+    # Where there is no cgroup to read, the status, which is read next, tells whether the process is there.
+    cgroup = _text_if_any(proc, container.pid, "cgroup")
+    if container.pid <= 0 or (cgroup and container.id not in cgroup):
         return None
     try:
         return _read_chain(container.pid, proc, _MAX_INITS)
     except (OSError, ValueError):
         return None
-
-
-# --- reading
-
-
-def _belongs(container: Container, proc: str) -> bool:
-    """Return whether that PID belongs to this container, as far as its cgroup's path tells."""
-    return container.id in (_text_if_any(proc, container.pid, "cgroup") or container.id)
 
 
 def _read_chain(pid: int, proc: str, more: int) -> ProcessFacts:

@@ -69,41 +69,6 @@ class UnitFiles:
 
     # --- wanted
 
-    def ensure(self, wanted: Definition) -> Change:
-        """Write the container's unit, or give another's unit time enough for a stop. Nothing is restarted."""
-        change, units = self.planned(wanted), [unit_name(wanted.container)]
-        path = self._path(units[0])
-        if path in change.writes and _read(path) is None:
-            self._enable(units[0])
-        for path, text in change.writes.items():
-            if text:
-                _write(path, text)
-            else:
-                files.remove_with_folder(path)
-        if wanted.engine == "podman":
-            units.append(SLICE)
-            if _read(self._drop_in(SLICE)) is None:
-                _write(self._drop_in(SLICE), SLICE_DROP_IN)
-        if change.writes or self._unread(units):
-            self._units.ctl("daemon-reload")
-        return change
-
-    def _enable(self, unit: str) -> None:
-        """Do what ``systemctl enable`` does, but before there is a file.
-
-        A run that dies in between leaves a link to nothing, and not a unit that looks as if its operator disabled it.
-        """
-        link = os.path.join(self._folder, WANTS, unit)
-        with _writable(link):
-            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.symlink(self._path(unit), link)
-
-    def _unread(self, units: Sequence[str]) -> bool:
-        """Return whether systemd has not read the files yet, as after a run that died before its reload."""
-        printed = self._units.ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *units)
-        return "NeedDaemonReload=yes" in printed or "LoadState=not-found" in printed.split("\n\n")[0]
-
     def planned(self, wanted: Definition) -> Change:
         """Return the change that ``ensure`` would make."""
         unit = unit_name(wanted.container)
@@ -136,6 +101,38 @@ class UnitFiles:
         writes = {**({path: new} if text != new else {}), **({limit: ""} if stale else {})}
         return Change(old + stale, new, note, writes)
 
+    def ensure(self, wanted: Definition) -> Change:
+        """Write the container's unit, or give another's unit time enough for a stop. Nothing is restarted."""
+        change, units = self.planned(wanted), [unit_name(wanted.container)]
+        path = self._path(units[0])
+        if path in change.writes and _read(path) is None:
+            self._enable(units[0])
+        for path, text in change.writes.items():
+            _write(path, text) if text else files.remove_with_folder(path)
+        if wanted.engine == "podman":
+            units.append(SLICE)
+            if _read(self._drop_in(SLICE)) is None:
+                _write(self._drop_in(SLICE), SLICE_DROP_IN)
+        if change.writes or self._unread(units):
+            self._units.ctl("daemon-reload")
+        return change
+
+    def _enable(self, unit: str) -> None:
+        """Do what ``systemctl enable`` does, but before there is a file.
+
+        A run that dies in between leaves a link to nothing, and not a unit that looks as if its operator disabled it.
+        """
+        link = os.path.join(self._folder, WANTS, unit)
+        with _writable(link):
+            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(self._path(unit), link)
+
+    def _unread(self, units: Sequence[str]) -> bool:
+        """Return whether systemd has not read the files yet, as after a run that died before its reload."""
+        printed = self._units.ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *units)
+        return "NeedDaemonReload=yes" in printed or "LoadState=not-found" in printed.split("\n\n")[0]
+
     # --- not wanted any more
 
     def removable(self, container: str) -> bool:
@@ -149,13 +146,11 @@ class UnitFiles:
         for unit in self._units.look(there).values():
             if not unit.at_rest:
                 self._units.settle(unit, lambda: True)
-        paths = {container: self._path(unit_name(container)) for container in there}
-        notes = {
-            container: f"{path}, which was written or changed by hand, was removed."
-            if author(_read(path) or "") is Author.OPERATOR
-            else ""
-            for container, path in paths.items()
-        }
+        notes = dict.fromkeys(there, "")
+        for container in there:
+            path = self._path(unit_name(container))
+            if author(_read(path) or "") is Author.OPERATOR:
+                notes[container] = f"{path}, which was written or changed by hand, was removed."
         if there:
             self._delete(there)
         for container in there:

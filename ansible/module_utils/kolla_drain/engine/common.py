@@ -21,9 +21,6 @@ QUICK = 10
 # A signal's call is waited for in the background for this long, in seconds: the engine may deliver it until then.
 PATIENT = 3600
 
-# The length of the short ids that engines print.
-_SHORT_ID = 12
-
 
 class CommonEngine:
     """The part of port.Engine that is the same for all engines, on top of what an adapter provides."""
@@ -103,9 +100,9 @@ class CommonEngine:
 def is_called(name: str, container_id: str, container_name: str) -> bool:
     """Return whether ``name`` is a container's name or id.
 
-    Engines take any first letters of an id for the whole of it: "ca" might match anybody's container.
+    Engines take any first letters of an id for the whole of it: "ca" might match anybody's container. They print 12.
     """
-    return container_name == name or (len(name) >= _SHORT_ID and container_id.startswith(name))
+    return container_name == name or (len(name) >= 12 and container_id.startswith(name))
 
 
 def start(call: Callable[[], Any]) -> Future[Any]:
@@ -127,8 +124,7 @@ class EventWatcher:
 
     def __init__(self, events: Callable[[], Iterable[Any]], wake: Callable[[], None]) -> None:
         """Follow ``events``, which yields first when its stream is open, and is called again when that has ended."""
-        self._events = events
-        self._wake = wake
+        self._events, self._wake = events, wake
         self._closed = threading.Event()
         threading.Thread(target=self._follow, daemon=True).start()
 

@@ -30,12 +30,6 @@ _RESTARTS_WITHIN = 1.0
 # Seconds for which a stop of a container that is started again and again is tried in one of its lives.
 _CATCH = 8.0
 
-_EVENTS_ARE_SLOW = (
-    "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. Podman "
-    'before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] in its '
-    "containers.conf."
-)
-
 _STATUS = {
     "configured": ContainerStatus.CREATED,
     "initialized": ContainerStatus.CREATED,
@@ -49,7 +43,11 @@ class PodmanEngine(CommonEngine):
     """Podman on this host, as in port.Engine. ``client_timeout`` (seconds) is for calls that may take long."""
 
     command = "podman"
-    slow_events = _EVENTS_ARE_SLOW
+    slow_events = (
+        "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. "
+        'Podman before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] in its '
+        "containers.conf."
+    )
 
     def __init__(self, client_timeout: int = 120) -> None:
         super().__init__(IMPORT_ERROR)

@@ -36,9 +36,7 @@ class Maker:
     """
 
     def __init__(self, quick: Any, slow: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
-        self._quick = quick
-        self._slow = slow
-        self._translated = translated
+        self._quick, self._slow, self._translated = quick, slow, translated
         # Warnings that the engine gave beside its answers, such as a limit that it dropped.
         self.warnings: list[str] = []
 

@@ -96,14 +96,9 @@ def _told(facts: Facts, look: Callable[[Facts], _Found]) -> tuple[Finding, ...]:
     facts = replace(facts, signal=signals.normalise(facts.signal))
     if facts.container.at_rest:
         return ()
-    common = {
-        "facts": facts,
-        "name": facts.container.name,
-        "signal": facts.signal,
-        "ours": facts.timeout,
-        "own": facts.service_timeout,
-    }
-    return tuple(Finding(code, _TEXTS[code].format(**common, **more)) for code, more in look(facts))
+    known = dict(facts=facts, name=facts.container.name, signal=facts.signal)
+    limits = dict(ours=facts.timeout, own=facts.service_timeout)
+    return tuple(Finding(code, _TEXTS[code].format(**known, **limits, **more)) for code, more in look(facts))
 
 
 def unhandled(container: Container, signal: str, process: ProcessFacts | None) -> str:

@@ -59,8 +59,7 @@ class UnitFiles:
     """The unit files of this host; ``units`` are the same units at run time. Every call raises UnitError."""
 
     def __init__(self, units: Units | None = None, folder: str = FOLDER) -> None:
-        self._units = units or Units()
-        self._folder = folder
+        self._units, self._folder = units or Units(), folder
 
     @property
     def booted(self) -> bool:

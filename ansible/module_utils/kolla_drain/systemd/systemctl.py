@@ -52,8 +52,8 @@ class Systemctl:
             raise SystemdSilent(no_answer(f"{command[0]}: {exc.strerror}")) from exc
         if answer.returncode == 0:
             return answer.stdout
-        why = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
-        why = why or f"exit code {answer.returncode}"
+        why = answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.returncode}"
+        why = " ".join(why.split())[:300].rstrip(".")
         if _SILENT.search(why):
             raise SystemdSilent(no_answer(why))
         hint = "; run with the rights of root (become: true)" if _RIGHTS.search(why) else ""

@@ -45,8 +45,8 @@ class PodmanEngine(CommonEngine):
     command = "podman"
     slow_events = (
         "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. "
-        'Podman before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] in '
-        "its containers.conf."
+        'Podman before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] '
+        "in its containers.conf."
     )
 
     def __init__(self, client_timeout: int = 120) -> None:

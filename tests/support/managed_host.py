@@ -35,16 +35,9 @@ FOLDER = "/run/testbed/workloads"
 WORKLOAD = "/run/testbed/workload.py"
 ETC = "/etc/systemd/system"
 
-# What a run does to hold a unit, without a stop.
-HOLDS = (
-    "from kolla_drain.systemd.units import Units; import sys, time; hold = Units().hold(sys.argv[1:]); "
-    "time.sleep(1000)"
-)
-
 CLEAN = f"""
 engine=%s
 pkill -9 -f '^{PYTHON} {RUNNER}'
-pkill -9 -f '^{PYTHON} -c from kolla_drain'
 for round in 1 2 3 4 5 6 7 8; do
     systemctl stop --no-block 'kolla-*-container.service'
     containers=$($engine ps -aq)
@@ -134,16 +127,6 @@ class ManagedHost:
 
     def run(self, action: str, name: str | Sequence[str], **args: Any) -> dict[str, Any]:
         return self.module(action, name, **args).result(PATIENCE)
-
-    def hold(self, name: str) -> None:
-        """A run that holds a container's unit and waits, as one does that quiesces; until ``kill_hold``."""
-        python = [PYTHON, "-c", HOLDS, name]
-        self.host.container.exec_run(python, environment={"PYTHONPATH": str(MODULE_UTILS)}, detach=True)
-        self.wait_held(name)
-
-    def kill_hold(self) -> None:
-        """SIGKILL for it."""
-        self.tries(f"pkill -9 -f '^{PYTHON} -c {HOLDS[:30]}'")
 
     def kill_runs(self, which: str = "") -> None:
         """SIGKILL for every run of the module on this host, or for one; ``docker exec`` passes no signal on.

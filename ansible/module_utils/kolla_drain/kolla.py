@@ -44,11 +44,6 @@ def unit_name(container: str) -> str:
     return f"kolla-{container}-container.service"
 
 
-def container_name(unit: str) -> str:
-    """Return the name of the container that this unit of Kolla's owns."""
-    return unit.removeprefix("kolla-").removesuffix("-container.service")
-
-
 # --- containers
 
 # Container -> (binary, file below the configuration directory), from the roles cinder, nova and nova-cell of

@@ -114,13 +114,12 @@ def test_a_writer_that_dies_leaves_the_old_text(path: Path, monkeypatch: pytest.
         with pytest.raises(KeyboardInterrupt):
             files.write(str(path), "two")
     assert (path.read_text(), mode(path), mode(path.parent)) == ("one", 0o600, 0o700)
-    files.remove(str(path))
-    files.remove_empty(str(path.parent))
+    files.remove_with_folder(str(path))
     assert not path.parent.exists()
 
 
 def test_what_is_not_there_is_removed_already_and_what_is_not_empty_stays(path: Path) -> None:
     files.remove(str(path))
     files.write(str(path), "one")
-    files.remove_empty(str(path.parent))
+    files.remove_with_folder(str(path.with_name("none")))
     assert path.exists()

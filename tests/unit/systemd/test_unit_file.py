@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from kolla_drain.kolla import container_name, unit_name
-from kolla_drain.systemd.unit_file import Author, Definition, author, engines_stop, grace
+from kolla_drain.kolla import unit_name
+from kolla_drain.systemd.unit_file import Author, Definition, author, grace
 from testbed import kolla_unit
 
 WANTED = Definition("cinder_volume", "docker", "/usr/bin/docker", "unless-stopped", 180)
@@ -41,29 +41,6 @@ def test_a_stop_through_systemd_has_longer_than_the_stop_takes():
 def test_what_the_policy_makes_of_it(changes, expected):
     found = settings(replace(WANTED, **changes).render())
     assert {key: found[key] for key in expected} == expected
-
-
-DROP_IN = replace(WANTED, timeout=900).render_limit(KOLLA_ANSIBLE)
-
-
-@pytest.mark.parametrize(
-    ("texts", "command"),
-    [
-        ([KOLLA_ANSIBLE], "/usr/bin/docker stop cinder_volume -t 300"),
-        ([WANTED.render()], "/usr/bin/docker stop cinder_volume -t 180"),
-        ([KOLLA_ANSIBLE, DROP_IN], "/usr/bin/docker stop cinder_volume -t 900"),
-        ([KOLLA_ANSIBLE, "[Service]\nExecStop=\n"], ""),
-        ([KOLLA_ANSIBLE, "[Service]\nExecStop=/bin/true\n"], ""),
-        (["[Service]\nExecStop=-/usr/bin/docker stop cinder_volume -t 5\n"], ""),
-        (["[Service]\nExecStop=/usr/bin/docker stop %p cinder_volume -t 5\n"], ""),
-        (["[Service]\nExecStop=/usr/bin/docker stop nova_api -t 5\n"], ""),
-        (["[Service]\nExecStop=/usr/bin/docker stop cinder_volume\n"], ""),
-        ([], ""),
-    ],
-    ids=range(10),
-)
-def test_the_engines_stop_of_a_unit(texts, command):
-    assert " ".join(engines_stop(texts, "cinder_volume")) == command
 
 
 def test_who_wrote_it():
@@ -119,4 +96,3 @@ def test_the_seconds_of_a_stop_by_the_engine(command, seconds):
 
 def test_the_name_is_kollas():
     assert unit_name("cinder_volume") == "kolla-cinder_volume-container.service"
-    assert container_name(unit_name("cinder_volume")) == "cinder_volume"

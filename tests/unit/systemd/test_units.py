@@ -11,10 +11,11 @@ import pytest
 from kolla_drain.actions import report
 from kolla_drain.actions.results import UnitReport
 from kolla_drain.errors import EngineError, EngineUnreachable, SystemdSilent, UnitError
+from kolla_drain.host import files
 from kolla_drain.host.process import myself
 from kolla_drain.kolla import unit_name
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.systemd.hold import DROP_IN, Holds
+from kolla_drain.systemd.hold import DROP_IN
 from kolla_drain.systemd.install import UnitFiles
 from kolla_drain.systemd.systemctl import Systemctl
 from kolla_drain.systemd.units import Units
@@ -225,11 +226,15 @@ def test_a_run_that_dies_at_any_step_leaves_what_its_watcher_undoes(
 
         return call
 
-    target = {"write": (Holds, "_write"), "unlink": (Holds, "_remove"), "daemon-reload": (systemd, "_reload")}
+    target = {
+        "write": (files, "write"),
+        "unlink": (files, "remove_with_folder"),
+        "daemon-reload": (systemd, "_reload"),
+    }
     where, name = target[word]
     with monkeypatch.context() as patched:
         real = getattr(where, name)
-        patched.setattr(where, name, staticmethod(dying(real)) if where is Holds else dying(real))
+        patched.setattr(where, name, dying(real))
         patched.setattr(Units, "lift", lambda self, hold: holds.release(myself(), hold.names))
         try:
             host.lift(host.hold([NAME]))

@@ -9,7 +9,8 @@ from ..container import compare, show
 from ..container.compare import Difference
 from ..container.options import check_restart, describe
 from ..container.spec import ContainerSpec
-from ..engine.port import Engine, Maker
+from ..engine.port import Engine
+from ..engine.resources import Maker
 from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from ..container.spec import ONE_OFF_LABEL, ContainerSpec, one_off
-from ..engine.port import Engine, Maker
+from ..engine.port import Engine
+from ..engine.resources import Maker
 from ..errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from ..masking import masked
 from ..model import Container

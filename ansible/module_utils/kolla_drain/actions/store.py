@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..container import compare
 from ..engine.image_reference import ImageReference
-from ..engine.port import Engine, Maker
+from ..engine.port import Engine
+from ..engine.resources import Maker
 from ..errors import Refused
 from .options import Options
 from .results import (

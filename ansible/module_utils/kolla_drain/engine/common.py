@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as CallTimedOut
+from dataclasses import replace
 from typing import Any
 
 from ..errors import EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from ..model import Container, Sent
 
 # An engine answers looks and signals in milliseconds. One that takes longer than this, in seconds, counts as silent,
 # so that one slow call does not hold up the deadlines of the other containers.
@@ -19,12 +21,9 @@ QUICK = 10
 # A signal's call is waited for in the background for this long, in seconds: the engine may deliver it until then.
 PATIENT = 3600
 
-# The length of the short ids that engines print.
-_SHORT_ID = 12
-
 
 class CommonEngine:
-    """Signals and SIGKILLs on top of an adapter's ``_send``, ``_unpause`` and ``no_answer``."""
+    """The part of port.Engine that is the same for all engines, on top of what an adapter provides."""
 
     command = ""  # also the name of the engine's Python library
 
@@ -41,12 +40,16 @@ class CommonEngine:
 
     # --- what an adapter provides
 
-    def no_answer(self, why: str) -> str:
-        """Return the sentence for an engine that does not answer."""
-        raise NotImplementedError
+    # Return the sentence for an engine that does not answer, of the reason.
+    no_answer: Callable[[str], str]
+    # The sentence for events that take too long, where an engine has one of its own; it may name {seconds}.
+    slow_events = ""
 
     def _send(self, container_id: str, signal: str) -> None:
         """Send a signal, however long that takes."""
+        raise NotImplementedError
+
+    def _sent(self, container: Container) -> Sent:
         raise NotImplementedError
 
     def _unpause(self, container_id: str) -> None:
@@ -55,24 +58,17 @@ class CommonEngine:
     # --- acting
 
     def signal(self, container_id: str, signal: str) -> None:
-        """Send a signal with the engine's kill. Raises NotRunning, NoSuchContainer, EngineError.
-
-        A call without an answer in time goes on in the background. Until it returns the signal may still be
-        delivered, and ``sent`` reports it as pending.
-        """
+        """Send a signal. A call without an answer in time goes on, and until it returns ``sent`` calls it pending."""
         self._signals[container_id] = start(lambda: self._send(container_id, signal))
-        self.answer(self._signals[container_id])
+        self._answer(self._signals[container_id])
 
-    def pending(self, container_id: str) -> bool:
-        """Return whether a signal's call has not returned yet."""
-        signal = self._signals.get(container_id)
-        return signal is not None and not signal.done()
+    def sent(self, container: Container) -> Sent:
+        sent: Sent = self._answer(start(lambda: self._sent(container)), self.slow_events)
+        signal = self._signals.get(container.id)
+        return replace(sent, pending=signal is not None and not signal.done())
 
-    def answer(self, future: Future[Any], silence: str = "") -> Any:
-        """Return or raise what the call did. Raises EngineUnreachable when it takes longer than QUICK.
-
-        ``silence`` replaces the usual sentence for that.
-        """
+    def _answer(self, future: Future[Any], silence: str = "") -> Any:
+        """Return or raise what the call did. Raises EngineUnreachable when it takes longer than QUICK."""
         try:
             return future.result(QUICK)
         except CallTimedOut as exc:
@@ -82,32 +78,31 @@ class CommonEngine:
     def kill(self, container_id: str) -> None:
         """Start SIGKILL in the background: where it fails, Docker's own call tries for about 12 s before it returns."""
         self._failures.pop(container_id, None)
-        start(lambda: self._kill(container_id))
 
-    def _kill(self, container_id: str) -> None:
-        try:
-            self._send(container_id, "SIGKILL")
-        except (NotRunning, NoSuchContainer):
-            pass  # it exited first
-        except EngineError as exc:
-            self._failures[container_id] = str(exc)
+        def send() -> None:
+            try:
+                self._send(container_id, "SIGKILL")
+            except (NotRunning, NoSuchContainer):
+                pass  # it exited first
+            except EngineError as exc:
+                self._failures[container_id] = str(exc)
+
+        start(send)
 
     def kill_failure(self, container_id: str) -> str:
-        """Return the engine's error of the last SIGKILL; empty when there is none so far."""
         return self._failures.get(container_id, "")
 
     def unpause(self, container_id: str) -> None:
-        """Let a paused container run again; do nothing when it is not paused or is gone. Raises EngineError."""
-        with contextlib.suppress(NotRunning, NoSuchContainer):
+        with contextlib.suppress(NotRunning, NoSuchContainer):  # not paused, or gone
             self._unpause(container_id)
 
 
 def is_called(name: str, container_id: str, container_name: str) -> bool:
     """Return whether ``name`` is a container's name or id.
 
-    Engines take any first letters of an id for the whole of it: "ca" might match anybody's container.
+    Engines take any first letters of an id for the whole of it: "ca" might match anybody's container. They print 12.
     """
-    return container_name == name or (len(name) >= _SHORT_ID and container_id.startswith(name))
+    return container_name == name or (len(name) >= 12 and container_id.startswith(name))
 
 
 def start(call: Callable[[], Any]) -> Future[Any]:
@@ -128,26 +123,20 @@ class EventWatcher:
     """Follows the engine's events. A broken connection is opened again, with a wake for what was missed."""
 
     def __init__(self, events: Callable[[], Iterable[Any]], wake: Callable[[], None]) -> None:
-        """Follow the stream that ``events`` opens, which is called again whenever the stream has ended."""
-        self._events = events
-        self._wake = wake
+        """Follow ``events``, which yields first when its stream is open, and is called again when that has ended."""
+        self._events, self._wake = events, wake
         self._closed = threading.Event()
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
         while not self._closed.is_set():
             with contextlib.suppress(EngineError):
-                self._stream()
+                for _ in self._events():
+                    if self._closed.is_set():
+                        return
+                    self._wake()
             self._wake()
             self._closed.wait(0.5)
-
-    def _stream(self) -> None:
-        events = self._events()
-        self._wake()  # what happened before the stream was open
-        for _ in events:
-            if self._closed.is_set():
-                return
-            self._wake()
 
     def close(self) -> None:
         """Stop waking; the thread ends with the process."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from ..errors import Refused
 from .port import Engine
 
-NAMES = ("docker", "podman")
-
 
 def connect(name: str, client_timeout: int = 120) -> Engine:
     """Return the engine of this name; ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
@@ -18,4 +16,4 @@ def connect(name: str, client_timeout: int = 120) -> Engine:
         from .podman import PodmanEngine
 
         return PodmanEngine(client_timeout)
-    raise Refused(f"container_engine is {name}; it is one of {', '.join(NAMES)}.")
+    raise Refused(f"container_engine is {name}; it is docker or podman.")

@@ -27,7 +27,7 @@ def create_body(spec: ContainerSpec, image: Image, extra_labels: Mapping[str, st
     if spec.user is not None:
         body["User"] = spec.user
     if spec.healthcheck is not None:
-        body["Healthcheck"] = _health(spec.healthcheck)
+        body["Healthcheck"] = {"Test": ["NONE"]} if spec.healthcheck.off else _health(spec.healthcheck)
     return body
 
 
@@ -55,8 +55,6 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _health(check: Healthcheck) -> dict[str, Any]:
-    if check.off:
-        return {"Test": ["NONE"]}
     return {
         "Test": list(check.test),
         "Interval": check.interval,

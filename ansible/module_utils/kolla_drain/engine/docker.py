@@ -9,17 +9,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus, Sent
 from ..signals import signal_name
-from .common import PATIENT, QUICK, CommonEngine, EventWatcher, is_called, start
+from .common import PATIENT, QUICK, CommonEngine, EventWatcher, is_called
 from .inspected import described, epoch
-from .port import Maker
-from .resources import EngineMaker
+from .resources import Maker
 
 try:
     import docker
@@ -40,7 +38,7 @@ _RUNTIME_SILENT = ("containerd", "transport", "unavailable", "context deadline e
 
 
 class DockerEngine(CommonEngine):
-    """One Docker Engine. ``client_timeout`` (seconds) is for calls that may take long, such as remove."""
+    """One Docker Engine, as in port.Engine. ``client_timeout`` (seconds) is for calls that may take long."""
 
     command = "docker"
 
@@ -48,6 +46,7 @@ class DockerEngine(CommonEngine):
         super().__init__(IMPORT_ERROR)
         self._client_timeout = client_timeout
         self._version = "auto"
+        self.no_answer = _no_answer
         self._quick = self.connect(QUICK)
         self._version = self._quick.api_version
 
@@ -56,18 +55,12 @@ class DockerEngine(CommonEngine):
         with translated():
             return docker.APIClient(**docker.utils.kwargs_from_env(), version=self._version, timeout=timeout)
 
-    def no_answer(self, why: str) -> str:
-        """Return the sentence for an engine that does not answer."""
-        return _no_answer(why)
-
     def maker(self) -> Maker:
-        """Return what makes containers, images and volumes on this engine."""
-        return EngineMaker(self.connect(QUICK), self.connect(self._client_timeout), translated)
+        return Maker(self.connect(QUICK), self.connect(self._client_timeout), translated)
 
     # --- looking
 
     def inspect(self, name: str) -> Container | None:
-        """Return the container of this name or id, None when there is none. Raises EngineError."""
         try:
             inspection = self._inspection(name)
         except NoSuchContainer:
@@ -75,17 +68,17 @@ class DockerEngine(CommonEngine):
         return described(inspection, ContainerStatus(inspection["State"]["Status"]))
 
     def everything(self) -> dict[str, dict[str, str]]:
-        """Return the labels of every container by its name, whether it runs or not. Raises EngineError."""
         with translated():
             listed = self._quick.containers(all=True)
         # A container that is being removed has no name left; a linked one has a second one such as /web/db.
-        names = (
-            (container, name.lstrip("/")) for container in listed for name in container.get("Names") or []
-        )
-        return {name: dict(container.get("Labels") or {}) for container, name in names if "/" not in name}
+        return {
+            name[1:]: dict(container.get("Labels") or {})
+            for container in listed
+            for name in container.get("Names") or []
+            if "/" not in name[1:]
+        }
 
     def state(self, name: str) -> dict[str, Any]:
-        """Return State as the engine gives it. Raises NoSuchContainer."""
         return dict(self._inspection(name)["State"])
 
     def _inspection(self, name: str) -> dict[str, Any]:
@@ -95,12 +88,8 @@ class DockerEngine(CommonEngine):
             raise NoSuchContainer(f"The engine has no container of the name {name}.")
         return inspection
 
-    def sent(self, container: Container) -> Sent:
-        """Return the signals of this process life, as far as they are among the 256 events that Docker remembers."""
-        sent: Sent = self.answer(start(lambda: self._sent(container)))
-        return replace(sent, pending=self.pending(container.id))
-
     def _sent(self, container: Container) -> Sent:
+        """Return the signals as far as they are among the 256 events that Docker remembers."""
         since, names, oldest = epoch(container.started_at), [], time.time()
         with translated():
             for event in self.connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
@@ -122,7 +111,6 @@ class DockerEngine(CommonEngine):
             self._quick.unpause(container_id)
 
     def start(self, container_id: str) -> None:
-        """Start an existing container; one that runs is left alone. Raises EngineError."""
         with translated():
             self.connect(self._client_timeout).start(container_id)
 
@@ -136,36 +124,28 @@ class DockerEngine(CommonEngine):
             self.connect(self._client_timeout).stop(container_id, timeout=timeout)
 
     def rename(self, container_id: str, name: str) -> None:
-        """Rename a container. Raises EngineError when the name is taken."""
         with translated():
             self._quick.rename(container_id, name)
 
     def set_restart_policy(self, container_id: str, policy: str, retries: int = 0) -> None:
-        """Set what the engine does when the container's process ends. Raises EngineError."""
         wanted = {"Name": policy or "no", "MaximumRetryCount": retries}
         with translated():
             self._quick.update_container(container_id, restart_policy=wanted)
 
     def remove(self, container_id: str) -> None:
-        """Remove a container that does not run; its volumes stay. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer), translated():
             self.connect(self._client_timeout).remove_container(container_id)
 
     def watch(self, container_ids: list[str], wake: Callable[[], None]) -> EventWatcher:
-        """Call ``wake`` from a thread as soon as one of the containers ends, until the watcher is closed."""
         filters = {"type": ["container"], "container": container_ids, "event": ["die", "destroy", "start"]}
 
-        def events() -> Iterable[Any]:
+        def events() -> Iterator[Any]:
             with translated():
-                return _stream(self.connect(QUICK).events(filters=filters, decode=True))
+                stream = self.connect(QUICK).events(filters=filters, decode=True)
+                yield None
+                yield from stream
 
         return EventWatcher(events, wake)
-
-
-def _stream(events: Iterable[Any]) -> Iterator[Any]:
-    """Yield events, translating errors also of a stream that breaks long after the call."""
-    with translated():
-        yield from events
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,6 @@ from .common import PATIENT, QUICK, CommonEngine, EventWatcher, start
 from .inspected import described, epoch
 from .podman_client import IMPORT_ERROR, call, inspection, no_answer, stream
 from .podman_resources import PodmanMaker
-from .port import Maker
 
 # Seconds after which podman's stop kills: a year, which no drain lasts.
 _NEVER = 365 * 86400
@@ -30,12 +29,6 @@ _RESTARTS_WITHIN = 1.0
 
 # Seconds for which a stop of a container that is started again and again is tried in one of its lives.
 _CATCH = 8.0
-
-_EVENTS_ARE_SLOW = (
-    "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. Podman "
-    'before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] in its '
-    "containers.conf."
-)
 
 _STATUS = {
     "configured": ContainerStatus.CREATED,
@@ -47,29 +40,29 @@ _STATUS = {
 
 
 class PodmanEngine(CommonEngine):
-    """Podman on this host. ``client_timeout`` (seconds) is for calls that may take long, such as remove."""
+    """Podman on this host, as in port.Engine. ``client_timeout`` (seconds) is for calls that may take long."""
 
     command = "podman"
+    slow_events = (
+        "Podman's events took longer than {seconds} s, and only they tell whether a stop signal was sent before. "
+        'Podman before 4.4 reads its whole journal for them: upgrade it, or set events_logger = "file" under [engine] '
+        "in its containers.conf."
+    )
 
     def __init__(self, client_timeout: int = 120) -> None:
         super().__init__(IMPORT_ERROR)
+        self.no_answer = no_answer
         self._client_timeout = client_timeout
         self._own: dict[str, list[tuple[float, str]]] = {}  # signals of this run: wall clock and name
         self._ended: set[str] = set()  # ids of containers that this run asked podman to stop or to kill
         call("get", "/_ping")
 
-    def no_answer(self, why: str) -> str:
-        """Return the sentence for an engine that does not answer."""
-        return no_answer(why)
-
-    def maker(self) -> Maker:
-        """Return what makes containers, images and volumes on this engine."""
+    def maker(self) -> PodmanMaker:
         return PodmanMaker(self._client_timeout)
 
     # --- looking
 
     def inspect(self, name: str) -> Container | None:
-        """Return the container of this name or id, None when there is none. Raises EngineError."""
         try:
             container = _container(inspection(name))
         except NoSuchContainer:
@@ -81,18 +74,17 @@ class PodmanEngine(CommonEngine):
     def _may_come_back(self, container: Container) -> bool:
         """Return whether podman may be about to restart it: it has no state for that moment."""
         policy = container.restart_policy
-        if (
-            container.status is not ContainerStatus.EXITED
-            or policy in ("", "no")
-            or container.id in self._ended
-        ):
-            return False
-        if policy == "on-failure" and not container.exit_code:
-            return False
-        return 0 <= time.time() - epoch(container.finished_at) < _RESTARTS_WITHIN
+        return (
+            container.status is ContainerStatus.EXITED
+            and container.id not in self._ended
+            and (
+                policy in ("always", "unless-stopped")
+                or (policy == "on-failure" and bool(container.exit_code))
+            )
+            and 0 <= time.time() - epoch(container.finished_at) < _RESTARTS_WITHIN
+        )
 
     def everything(self) -> dict[str, dict[str, str]]:
-        """Return the labels of every container by its name, whether it runs or not. Raises EngineError."""
         listed = call("get", "/containers/json", params={"all": True}).json()
         return {
             name: dict(container.get("Labels") or {})
@@ -101,15 +93,10 @@ class PodmanEngine(CommonEngine):
         }
 
     def state(self, name: str) -> dict[str, Any]:
-        """Return State as the engine gives it. Raises NoSuchContainer."""
         return dict(inspection(name)["State"])
 
-    def sent(self, container: Container) -> Sent:
-        """Return the signals of this process life, as far as podman's events, its state and this run tell."""
-        sent: Sent = self.answer(start(lambda: self._sent(container)), _EVENTS_ARE_SLOW)
-        return replace(sent, pending=self.pending(container.id))
-
     def _sent(self, container: Container) -> Sent:
+        """Return the signals as far as podman's events, its state and this run tell."""
         stopping = False
         with contextlib.suppress(NoSuchContainer):
             shown = inspection(container.id)
@@ -132,18 +119,17 @@ class PodmanEngine(CommonEngine):
         own = self._own.setdefault(container_id, [])
         own.append(ours)
         try:
-            if _is_restarted(container, signal):
+            # Podman would restart the container after a kill with this signal, and not after its own stop.
+            if container.restart_policy not in ("", "no") and signal == container.stop_signal:
                 self._stop_without_end(container)
             else:
-                self._kill_with(container_id, signal)
+                if signal == "SIGKILL":
+                    self._ended.add(container_id)
+                path = f"/containers/{container_id}/kill"
+                call("post", path, params={"signal": signal}, timeout=PATIENT)
         except (NotRunning, NoSuchContainer, EngineAbsent):
             own.remove(ours)
             raise
-
-    def _kill_with(self, container_id: str, signal: str) -> None:
-        if signal == "SIGKILL":
-            self._ended.add(container_id)
-        call("post", f"/containers/{container_id}/kill", params={"signal": signal}, timeout=PATIENT)
 
     def _stop_without_end(self, container: Container) -> None:
         """Start podman's stop and return once its signal is out; the call itself lasts until the container's end.
@@ -166,7 +152,6 @@ class PodmanEngine(CommonEngine):
         call("post", f"/containers/{container_id}/unpause")
 
     def start(self, container_id: str) -> None:
-        """Start an existing container; one that runs is left alone. Raises EngineError."""
         self._ended.discard(container_id)
         call("post", f"/containers/{container_id}/start", timeout=self._client_timeout)
 
@@ -183,25 +168,23 @@ class PodmanEngine(CommonEngine):
         call("post", path, params={"timeout": timeout}, timeout=patience)
 
     def rename(self, container_id: str, name: str) -> None:
-        """Rename a container. Raises EngineError when the name is taken."""
         call("post", f"/containers/{container_id}/rename", params={"name": name})
 
     def set_restart_policy(self, container_id: str, policy: str, retries: int = 0) -> None:
         """Do nothing: podman before 5.1 cannot change a policy, and none restarts what podman's stop has ended."""
 
     def remove(self, container_id: str) -> None:
-        """Remove a container that does not run; its named volumes stay. Raises EngineError."""
         with contextlib.suppress(NoSuchContainer):
             call("delete", f"/containers/{container_id}", timeout=self._client_timeout)
 
     def watch(self, container_ids: list[str], wake: Callable[[], None]) -> EventWatcher:
-        """Call ``wake`` from a thread as soon as one of the containers ends, until the watcher is closed."""
         filters = json.dumps({"type": ["container"], "container": container_ids})
 
-        def events() -> Iterable[Any]:
+        def events() -> Iterator[Any]:
             wanted = {"filters": filters, "stream": True}
             response = call("get", "/events", params=wanted, timeout=(QUICK, None), stream=True)
-            return stream(response.iter_lines())
+            yield None
+            yield from stream(response.iter_lines())
 
         return EventWatcher(events, wake)
 
@@ -213,11 +196,6 @@ def _stopped(container_id: str) -> bool:
     while not stop.done() and inspection(container_id)["State"]["Status"] != "stopping":
         time.sleep(0.02)
     return not (stop.done() and stop.result().status_code == 304)
-
-
-def _is_restarted(container: Container, signal: str) -> bool:
-    """Return whether podman would restart the container after a kill with this signal, and not after its own stop."""
-    return container.restart_policy not in ("", "no") and signal == container.stop_signal
 
 
 def signals_of(

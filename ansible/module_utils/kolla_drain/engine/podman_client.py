@@ -28,8 +28,6 @@ _VERSION = "4.0.0"
 # In podman's refusal of whatever a container's state does not allow.
 _WRONG_STATE = ("container state improper", "not running", "not paused")
 
-_GONE = "no such container"
-
 
 def call(method: str, path: str, *, timeout: Any = QUICK, compatible: bool = False, **options: Any) -> Any:
     """Make one request on a connection of its own and return the response. Raises EngineError or a subclass.
@@ -65,23 +63,18 @@ def translated() -> Iterator[None]:
     """Turn podman-py's exceptions into typed errors, each with a sentence."""
     try:
         yield
-    except podman.errors.NotFound as exc:
-        raise NoSuchContainer(f"Podman has none of that name: {_reason(exc)}.") from exc
     except podman.errors.APIError as exc:
         if exc.response is None:  # raised by the client: nobody answered
             raise silence(exc) from exc
-        reason = _reason(exc)
-        if _GONE in reason:  # with status 500 when it was removed while the call was under way
+        reason = str(exc.explanation or exc).strip().rstrip(".")
+        # A container that was removed while the call was under way has status 500.
+        if exc.status_code == 404 or "no such container" in reason:
             raise NoSuchContainer(f"Podman has none of that name: {reason}.") from exc
         if exc.status_code == 409 or any(words in reason for words in _WRONG_STATE):
             raise NotRunning(f"Podman refused: {reason}.") from exc
         raise EngineError(f"Podman refused: {reason}.") from exc
     except (podman.errors.PodmanError, requests.exceptions.RequestException, OSError, ValueError) as exc:
         raise silence(exc) from exc
-
-
-def _reason(exc: Any) -> str:
-    return str(exc.explanation or exc).strip().rstrip(".")
 
 
 def silence(exc: BaseException) -> EngineUnreachable:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import json
 import re
 import shlex
@@ -19,7 +20,7 @@ from .common import PATIENT, QUICK
 from .create_body import create_body
 from .image_reference import ImageReference
 from .podman_client import call, inspection, stream
-from .resources import EngineMaker
+from .resources import Maker
 
 # Settings that podman gives every container by itself.
 _GIVEN = {
@@ -33,7 +34,7 @@ _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
 _NO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-class PodmanMaker(EngineMaker):
+class PodmanMaker(Maker):
     """Makes things on podman. ``client_timeout`` (seconds) is for calls that may take long, such as a pull."""
 
     def __init__(self, client_timeout: int = 120) -> None:
@@ -63,10 +64,7 @@ class _Client:
     """The methods of the docker SDK's client that a maker calls, by podman-py. ``timeout`` is in seconds."""
 
     def __init__(self, timeout: int) -> None:
-        self._timeout = timeout
-
-    def _call(self, method: str, path: str, **options: Any) -> Any:
-        return call(method, path, timeout=self._timeout, **options)
+        self._call = functools.partial(call, timeout=timeout)
 
     def containers(self, *, filters: Mapping[str, str] | None = None, **params: Any) -> Any:
         if filters:
@@ -74,9 +72,8 @@ class _Client:
         return self._call("get", "/containers/json", params=params, compatible=True).json()
 
     def create_container_from_config(self, body: Mapping[str, Any], name: str) -> Any:
-        return self._call(
-            "post", "/containers/create", params={"name": name}, json=body, compatible=True
-        ).json()
+        path, params = "/containers/create", {"name": name}
+        return self._call("post", path, params=params, json=body, compatible=True).json()
 
     def remove_container(self, container_id: str, *, v: bool = False) -> None:
         self._call("delete", f"/containers/{container_id}", params={"v": v})
@@ -104,10 +101,8 @@ class _Client:
 
     def inspect_image(self, reference: str) -> Any:
         image = self._call("get", f"/images/{reference}/json").json()
-        config = {
-            **(image.get("Config") or {}),
-            "Healthcheck": image.get("HealthCheck") or image.get("Healthcheck"),
-        }
+        check = image.get("HealthCheck") or image.get("Healthcheck")
+        config = {**(image.get("Config") or {}), "Healthcheck": check}
         return {**image, "Id": _with_kind(image["Id"]), "Config": config}
 
     def remove_image(self, reference: str) -> None:
@@ -144,13 +139,11 @@ def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(config.get("Entrypoint"), str):
         config["Entrypoint"] = shlex.split(config["Entrypoint"])
     config["StopSignal"] = str(config.get("StopSignal") or "")
-    mounts = inspected.get("Mounts") or ()
-    nameless = {
-        mount["Destination"]
-        for mount in mounts
+    config["Volumes"] = {
+        mount["Destination"]: {}
+        for mount in inspected.get("Mounts") or ()
         if mount.get("Type") == "volume" and _NO_NAME.fullmatch(mount.get("Name") or "")
     }
-    config["Volumes"] = {path: {} for path in nameless}
     binds = (entry.split(":") for entry in host.get("Binds") or ())
     host["Binds"] = [_bind(entry) for entry in binds if not _NO_NAME.fullmatch(entry[0])]
     host["Tmpfs"] = {path: _words(options, _TMPFS) for path, options in (host.get("Tmpfs") or {}).items()}

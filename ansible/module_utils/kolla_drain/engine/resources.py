@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,7 +17,6 @@ from .image_reference import ImageReference, registry_host
 # Kolla's own tools find its volumes by this label.
 VOLUME_LABELS = {"kolla_managed": "true"}
 
-# Bytes returned of the end of each output of a one-off container.
 OUTPUT = 256 * 1024
 
 _NOT_THERE = ("not found", "manifest unknown", "does not exist", "name unknown", "repository name not known")
@@ -30,16 +29,14 @@ _NO_LOGIN = (
 )
 
 
-class EngineMaker:
+class Maker:
     """Makes things on one engine, with a client for quick calls and one for slow calls, such as a pull.
 
-    ``translated`` turns the clients' exceptions into typed errors.
+    ``translated`` turns the clients' exceptions into typed errors. Every call raises EngineError or a subclass.
     """
 
     def __init__(self, quick: Any, slow: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
-        self._quick = quick
-        self._slow = slow
-        self._translated = translated
+        self._quick, self._slow, self._translated = quick, slow, translated
         # Warnings that the engine gave beside its answers, such as a limit that it dropped.
         self.warnings: list[str] = []
 
@@ -51,10 +48,13 @@ class EngineMaker:
             inspected = self._quick.inspect_container(container_id)
         return Found(inspected, self.image(inspected["Image"]), self._names())
 
-    def _names(self) -> dict[str, str]:
+    def _listed(self, **filters: str) -> list[dict[str, Any]]:
         with self._translated():
-            listed = self._quick.containers(all=True)
-        return {container["Id"]: _name(container) for container in listed}
+            listed: list[dict[str, Any]] = self._quick.containers(all=True, filters=filters)
+        return listed
+
+    def _names(self) -> dict[str, str]:
+        return {container["Id"]: _name(container) for container in self._listed()}
 
     def create(self, spec: ContainerSpec, name: str, extra_labels: Mapping[str, str] | None = None) -> str:
         """Create the container under ``name``, and its volumes; the image must be there. Return the container's id.
@@ -92,15 +92,13 @@ class EngineMaker:
         return code
 
     def output(self, container_id: str) -> tuple[str, str]:
-        """Return the end of what a container wrote to its standard output and to its standard error."""
-        return self._log(container_id, stdout=True), self._log(container_id, stdout=False)
-
-    def _log(self, container_id: str, *, stdout: bool) -> str:
-        end = b""
+        """Return the last OUTPUT bytes that a container wrote to its standard output, and to its standard error."""
+        ends = [b"", b""]
         with self._translated():
-            for piece in self._slow.logs(container_id, stdout=stdout, stderr=not stdout, stream=True):
-                end = (end + piece)[-OUTPUT:]
-        return end.decode("utf-8", errors="replace")
+            for number, stdout in enumerate((True, False)):
+                for piece in self._slow.logs(container_id, stdout=stdout, stderr=not stdout, stream=True):
+                    ends[number] = (ends[number] + piece)[-OUTPUT:]
+        return ends[0].decode(errors="replace"), ends[1].decode(errors="replace")
 
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, with its anonymous volumes. Raises EngineError."""
@@ -125,10 +123,9 @@ class EngineMaker:
         auth = {"username": login.username, "password": login.password} if login and matches else None
         try:
             with self._translated():
-                progress = self._slow.pull(
+                for line in self._slow.pull(
                     full.repository, tag=full.version, stream=True, decode=True, auth_config=auth
-                )
-                for line in progress:
+                ):
                     if "error" in line:
                         raise EngineError(str(line["error"]))
         except (EngineError, NoSuchContainer) as exc:
@@ -143,24 +140,12 @@ class EngineMaker:
         full = str(ImageReference.parse(reference))
         with self._translated():
             inspected = self._quick.inspect_image(full)
-        users = [name for image, name in self._users() if image == inspected["Id"]]
+        users = [_name(container) for container in self._listed() if container["ImageID"] == inspected["Id"]]
         if users and len(inspected.get("RepoTags") or ()) < 2:
-            raise Refused(
-                f"The image {reference} is in use by {', '.join(sorted(users))} and is not removed; remove "
-                f"{'them' if len(users) > 1 else 'that container'} first."
-            )
-        if only_check:
-            return
-        try:
-            with contextlib.suppress(NoSuchContainer), self._translated():
+            raise _in_use(f"image {reference}", users)
+        if not only_check:
+            with self._removing(f"image {reference}"):
                 self._slow.remove_image(full)
-        except NotRunning as exc:  # 409
-            raise Refused(f"The image {reference} cannot be removed: {exc}") from exc
-
-    def _users(self) -> Iterator[tuple[str, str]]:
-        with self._translated():
-            listed = self._quick.containers(all=True)
-        return ((container["ImageID"], _name(container)) for container in listed)
 
     # --- volumes
 
@@ -181,33 +166,35 @@ class EngineMaker:
 
     def remove_volume(self, name: str, *, only_check: bool = False) -> None:
         """Remove a volume. Raises Refused while containers use it."""
-        users = self.volume_users(name)
+        users = [
+            _name(container)
+            for container in self._listed(volume=name)
+            if any(mount.get("Name") == name for mount in container.get("Mounts") or ())
+        ]
         if users:
-            raise Refused(
-                f"The volume {name} is in use by {', '.join(users)} and is not removed; remove "
-                f"{'them' if len(users) > 1 else 'that container'} first."
-            )
-        if only_check:
-            return
+            raise _in_use(f"volume {name}", users)
+        if not only_check:
+            with self._removing(f"volume {name}"):
+                self._slow.remove_volume(name)
+
+    @contextlib.contextmanager
+    def _removing(self, what: str) -> Iterator[None]:
         try:
             with contextlib.suppress(NoSuchContainer), self._translated():
-                self._slow.remove_volume(name)
+                yield
         except NotRunning as exc:  # 409
-            raise Refused(f"The volume {name} cannot be removed: {exc}") from exc
-
-    def volume_users(self, name: str) -> list[str]:
-        """Return the names of the containers that mount a volume, running or not."""
-        with self._translated():
-            listed = self._quick.containers(all=True, filters={"volume": name})
-        return sorted(
-            _name(container)
-            for container in listed
-            if any(mount.get("Name") == name for mount in container.get("Mounts") or ())
-        )
+            raise Refused(f"The {what} cannot be removed: {exc}") from exc
 
 
 def _name(listed: Mapping[str, Any]) -> str:
     return str((listed.get("Names") or [listed["Id"][:12]])[0]).lstrip("/")
+
+
+def _in_use(what: str, users: Sequence[str]) -> Refused:
+    them = "them" if len(users) > 1 else "that container"
+    return Refused(
+        f"The {what} is in use by {', '.join(sorted(users))} and is not removed; remove {them} first."
+    )
 
 
 def _pull_failed(reference: str, login: Login | None, matches: bool, answer: str) -> str:
@@ -215,13 +202,13 @@ def _pull_failed(reference: str, login: Login | None, matches: bool, answer: str
     if login is not None and login.password:
         reason = reason.replace(login.password, MASK)
     reason = re.sub(r"\s+", " ", reason)[:300]
-    low = reason.lower()
-    if any(words in low for words in _NO_LOGIN):
-        way = f"the login of {login.username} is not accepted" if login and matches else "it wants a login"
-        if login and not matches:
-            way = f"auth_registry names {registry_host(login.registry)}, so its login was not used here"
+    if any(words in reason.lower() for words in _NO_LOGIN):
+        way = "it wants a login"
+        if login is not None:
+            unused = f"auth_registry names {registry_host(login.registry)}, so its login was not used here"
+            way = f"the login of {login.username} is not accepted" if matches else unused
         see = "see auth_registry, auth_username and auth_password"
         return f"The image {reference} cannot be pulled, {way} ({reason}); {see}."
-    if any(words in low for words in _NOT_THERE):
+    if any(words in reason.lower() for words in _NOT_THERE):
         return f"The image {reference} does not exist in its registry ({reason}); see its name and tag."
     return f"The image {reference} cannot be pulled ({reason}); see that its registry can be reached from this host."

@@ -57,10 +57,11 @@ def remove(path: str) -> None:
             os.unlink(name)
 
 
-def remove_empty(folder: str) -> None:
-    """Remove a folder unless something is in there."""
+def remove_with_folder(path: str) -> None:
+    """Remove a file as ``remove`` does, and its folder if that is empty then."""
+    remove(path)
     with contextlib.suppress(OSError):
-        os.rmdir(folder)
+        os.rmdir(os.path.dirname(path))
 
 
 def _is_at(path: str, fd: int) -> bool:

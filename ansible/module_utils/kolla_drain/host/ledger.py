@@ -1,10 +1,9 @@
 """What was sent to which process, on the managed host, so that no process is signalled twice.
 
-One small file a container under /run, which a reboot empties with the processes it speaks of. An
-entry names the process life (container id and StartedAt), when its stop began, its deadline, and
-when its signal was about to be sent and was sent, in seconds on the boot clock. The entry is
-written before the signal and again after it; a run that died in between leaves an intent, and the
-next one asks the engine's events what came of it.
+One small file a container under /run, which a reboot empties with the processes it speaks of. An entry names the
+process life (container id and StartedAt), when its stop began, its deadline, and when its signal was about to be sent
+and was sent, in seconds on the boot clock. The entry is written before the signal and again after it; a run that died
+in between leaves an intent, and the next one asks the engine's events what came of it.
 """
 
 from __future__ import annotations
@@ -40,9 +39,7 @@ class Ledger:
         clock: Callable[[], float] = boot_clock,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._folder = folder
-        self._clock = clock
-        self._wall = wall
+        self._folder, self._clock, self._wall = folder, clock, wall
 
     def begin(
         self,
@@ -55,13 +52,12 @@ class Ledger:
     ) -> tuple[Entry, bool]:
         """Open or join the stop of this process life; true when it was under way already.
 
-        A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds,
-        counted from the same start). It is under way when the signal went out, or when a run that
-        waits still lives; runs that died before their signal have begun nothing. A deadline that has
-        passed gives way to a new budget, but what was signalled stays signalled. In a later life the
-        budget is new, and ends no earlier than that of a run that lives. A new budget counts from
-        ``since``, where the lock kept this run out for a while. Without ``join`` the record of a stop under way is
-        left as it is. Raises LedgerBusy.
+        A stop under way keeps its deadline unless this one asks for a longer ``timeout`` (seconds, counted from the
+        same start). It is under way when the signal went out, or when a run that waits still lives; runs that died
+        before their signal have begun nothing. A deadline that has passed gives way to a new budget, but what was
+        signalled stays signalled. In a later life the budget is new, and ends no earlier than that of a run that
+        lives. A new budget counts from ``since``, where the lock kept this run out for a while. Without ``join`` the
+        record of a stop under way is left as it is. Raises LedgerBusy.
         """
         begun, me = self._clock() if since is None else since, myself()
         new = Entry(

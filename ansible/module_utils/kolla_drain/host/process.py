@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
@@ -29,13 +30,11 @@ def lives(name: str) -> bool:
 
 def any_in_container(container_id: str) -> bool:
     """Return whether a process of this host runs in a container, of whatever engine: the kernel knows them all."""
-    return any(_in_container(pid, container_id) for pid in os.listdir("/proc") if pid.isdigit())
-
-
-def _in_container(pid: str, container_id: str) -> bool:
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
-            # The cgroup of podman's monitor, conmon, carries the container's id as well.
-            return re.search(rf"(?<!conmon-){container_id}", stream.read()) is not None
-    except OSError:  # it has ended meanwhile
-        return False
+    # The cgroup of podman's monitor, conmon, carries the container's id as well.
+    inside = re.compile(rf"(?<!conmon-){container_id}")
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
+                if inside.search(stream.read()):
+                    return True
+    return False

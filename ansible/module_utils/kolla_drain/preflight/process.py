@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..model import Container
@@ -19,9 +18,8 @@ class ProcessFacts:
     """One process from /proc. In the masks, as in /proc/PID/status, bit n-1 is signal n."""
 
     pid: int  # seen from the managed host
-    ns_pid: (
-        int  # in its innermost PID namespace, where the kernel drops signals for 1 that it has no handler for
-    )
+    # In its innermost PID namespace, where the kernel drops signals for 1 that it has no handler for.
+    ns_pid: int
     name: str  # comm: of a script, the script's name
     argv: tuple[str, ...] = ()
     caught: int = 0
@@ -48,7 +46,9 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
     It has just ended, or the engine runs on another machine or in another PID namespace, where the same number may be
     another process: its cgroup tells.
     """
-    if container.pid <= 0 or not _belongs(container, proc):
+    # Where there is no cgroup to read, the status, which is read next, tells whether the process is there.
+    cgroup = _text_if_any(proc, container.pid, "cgroup")
+    if container.pid <= 0 or (cgroup and container.id not in cgroup):
         return None
     try:
         return _read_chain(container.pid, proc, _MAX_INITS)
@@ -56,29 +56,11 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
         return None
 
 
-# --- reading
-
-
-def _belongs(container: Container, proc: str) -> bool:
-    """Return whether that PID belongs to this container, as far as its cgroup's path tells."""
-    try:
-        cgroup = _text(proc, container.pid, "cgroup")
-    except OSError:
-        return True  # the status, which is read next, tells whether the process is there
-    return not container.id or container.id in cgroup
-
-
 def _read_chain(pid: int, proc: str, more: int) -> ProcessFacts:
-    process = _read_one(pid, proc)
-    child = _first_child(pid, proc) if process.is_init and more else None
-    return process if child is None else replace(process, child=_read_chain(child, proc, more - 1))
-
-
-def _read_one(pid: int, proc: str) -> ProcessFacts:
-    """Read one process. Raises OSError when it is gone, ValueError when its status is not understood."""
+    """Read a process and its child. Raises OSError when it is gone, ValueError when its status is not understood."""
     status = dict(line.split(":", 1) for line in _text(proc, pid, "status").splitlines() if ":" in line)
     namespaces = status.get("NSpid", "").split()
-    return ProcessFacts(
+    process = ProcessFacts(
         pid=pid,
         ns_pid=int(namespaces[-1]) if namespaces else pid,
         name=status.get("Name", "").strip(),
@@ -86,36 +68,31 @@ def _read_one(pid: int, proc: str) -> ProcessFacts:
         caught=int(status.get("SigCgt", "0"), 16),
         ignored=int(status.get("SigIgn", "0"), 16),
         blocked=int(status.get("SigBlk", "0"), 16),
-        sigwaits="sigtimedwait" in _wchan(pid, proc),
+        sigwaits="sigtimedwait" in _text_if_any(proc, pid, "wchan"),
     )
-
-
-def _wchan(pid: int, proc: str) -> str:
-    """Return the kernel function that it sleeps in, empty where the kernel does not tell."""
-    try:
-        return _text(proc, pid, "wchan")
-    except OSError:
-        return ""
+    child = _first_child(pid, proc) if process.is_init and more else None
+    return process if child is None else replace(process, child=_read_chain(child, proc, more - 1))
 
 
 def _first_child(pid: int, proc: str) -> int | None:
     """Return the child that was started first: the others are orphans that it adopted."""
-    started = [(start, child) for child, parent, start in _processes(pid, proc) if parent == pid]
-    return min(started)[1] if started else None
-
-
-def _processes(parent: int, proc: str) -> Iterator[tuple[int, int, int]]:
-    """Yield PID, parent and start (clock ticks) of the children, or of all processes where the kernel lists none."""
     try:
-        pids = _text(proc, parent, f"task/{parent}/children").split()
+        pids = _text(proc, pid, f"task/{pid}/children").split()
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
         pids = [name for name in os.listdir(proc) if name.isdigit()]
-    for pid in pids:
-        try:
-            after_name = _text(proc, int(pid), "stat").rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended in between
-        yield int(pid), int(after_name[1]), int(after_name[19])  # proc(5): fields 4 and 22
+    children = []
+    for child in map(int, pids):
+        fields = _text_if_any(proc, child, "stat").rpartition(")")[2].split()
+        if fields and int(fields[1]) == pid:
+            children.append((int(fields[19]), child))  # proc(5): its parent is field 4, its start field 22
+    return min(children)[1] if children else None
+
+
+def _text_if_any(proc: str, pid: int, name: str) -> str:
+    try:
+        return _text(proc, pid, name)
+    except OSError:  # it has ended, or the kernel does not tell
+        return ""
 
 
 def _text(proc: str, pid: int, name: str) -> str:

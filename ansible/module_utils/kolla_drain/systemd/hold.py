@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import UnitError
 from ..host import files
@@ -59,64 +59,44 @@ class Holds:
         """Hold these units for the process ``owner``, which somebody watches already."""
         with self._locked():
             for unit in units:
-                self._write(self._record(unit, owner), "")
-                self._write(self._drop_in(unit), HOLD)
+                for path, text in ((self._record(unit, owner), ""), (self._drop_in(unit), HOLD)):
+                    with _usable(path):
+                        files.write(path, text, 0o644, 0o755)
             self._ctl("daemon-reload")
 
-    def release(self, owner: str, units: Iterable[str] | None = None) -> None:
+    def release(self, owner: str, units: Sequence[str] | None = None) -> None:
         """Let go of these units, or of all that the process holds; units that others hold stay held."""
-        with self._locked():
-            mine = set(self._held() if units is None else units)
-            self._drop(lambda unit, holder: (unit in mine and holder == owner) or not lives(holder))
-
-    def take_over(
-        self, owner: str, heir: str, wanted: Callable[[Sequence[str]], Sequence[str]]
-    ) -> Sequence[str]:
-        """Hold for ``heir`` those units of a dead ``owner`` that ``wanted`` picks, and return them.
-
-        It picks among the units that no living process holds, so of several heirs one gets a unit.
-        """
-        with self._locked():
-            orphaned = [
-                unit
-                for unit, holders in self._held().items()
-                if owner in holders and not any(map(lives, holders))
-            ]
-            taken = wanted(orphaned)
-            for unit in taken:
-                self._write(self._record(unit, heir), "")
-        return taken
+        self._drop(
+            lambda unit, holder: (holder == owner and (units is None or unit in units)) or not lives(holder)
+        )
 
     def sweep(self) -> None:
         """Let go of what dead processes hold, in case their watchers are dead, too."""
-        if not self._held():  # most runs find nothing, and need no lock for that
-            return
-        with self._locked():
-            self._drop(lambda unit, holder: not lives(holder))
+        if self._held():  # most runs find nothing, and need no lock for that
+            self._drop(lambda _, holder: not lives(holder))
 
     def _drop(self, gone: Callable[[str, str], bool]) -> None:
-        held = self._held()
-        leaving = {
-            unit: [holder for holder in holders if gone(unit, holder)] for unit, holders in held.items()
-        }
-        free = [unit for unit, holders in held.items() if len(leaving[unit]) == len(holders)]
-        for unit in free:
-            self._remove(self._drop_in(unit))
-        if free:
-            self._ctl("daemon-reload")
-        # The records last: a run that dies before has not let go, and its watcher does all of it again.
-        for unit, holders in leaving.items():
-            for holder in holders:
-                self._remove(self._record(unit, holder))
-            if not holders:
-                files.remove_empty(os.path.join(self._records, unit))
+        with self._locked():
+            held = self._held()
+            leaving = {
+                unit: [holder for holder in holders if gone(unit, holder)] for unit, holders in held.items()
+            }
+            free = [unit for unit, holders in held.items() if leaving[unit] == holders]
+            for unit in free:
+                files.remove_with_folder(self._drop_in(unit))
+            if free:
+                self._ctl("daemon-reload")
+            # The records last: a run that dies before has not let go, and its watcher does all of it again.
+            for unit, holders in leaving.items():
+                for holder in holders or ["none"]:  # a run that died early leaves an empty folder
+                    files.remove_with_folder(self._record(unit, holder))
 
     def _held(self) -> dict[str, list[str]]:
         """Return the holders of each unit; none for the folder of a run that died before it wrote its record."""
-        units = [unit for unit in _listed(self._records) if unit.endswith(".service")]
         return {
             unit: [name.replace("-", " ") for name in _listed(os.path.join(self._records, unit))]
-            for unit in units
+            for unit in _listed(self._records)
+            if unit.endswith(".service")
         }
 
     def _record(self, unit: str, owner: str) -> str:
@@ -129,44 +109,31 @@ class Holds:
     def _locked(self) -> Iterator[None]:
         path = os.path.join(self._records, "lock")
         try:
-            fd = files.lock(path, LOCK_BOUND)
+            with _usable(path):
+                fd = files.lock(path, LOCK_BOUND)
         except files.Busy:
             raise UnitError(
                 f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then try "
                 "again."
             ) from None
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
         try:
             yield
         finally:
             os.close(fd)
 
-    @staticmethod
-    def _write(path: str, text: str) -> None:
-        try:
-            files.write(path, text, 0o644, 0o755)
-        except OSError as exc:
-            raise _unusable(path, exc) from exc
-
-    @staticmethod
-    def _remove(path: str) -> None:
-        """Remove a file, and its folder if that is empty then."""
-        files.remove(path)
-        files.remove_empty(os.path.dirname(path))
-
 
 def _listed(folder: str) -> list[str]:
-    try:
+    with _usable(folder), contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return []
+
+
+@contextlib.contextmanager
+def _usable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
-        raise _unusable(folder, exc) from exc
-
-
-def _unusable(path: str, exc: OSError) -> UnitError:
-    return UnitError(
-        f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
-        "with the rights of root (become: true)."
-    )
+        raise UnitError(
+            f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
+            "with the rights of root (become: true)."
+        ) from exc

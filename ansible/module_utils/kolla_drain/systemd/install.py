@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,22 +29,14 @@ class Change:
     before: str = ""
     after: str = ""
     note: str = ""  # why the file was left alone, or what else there is to know
+    writes: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # texts by path; without a text it is removed
 
     @property
     def changed(self) -> bool:
         """Whether the file is another one now."""
         return self.before != self.after
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What becomes of a unit's files, and the change that is reported."""
-
-    change: Change
-    writes: Mapping[str, str] = field(default_factory=dict)  # texts by path
-    new: bool = False  # there was no unit, so it is enabled, too
-    stale: str = ""  # a drop-in that goes
-    ours: bool = False  # the file there is ours, so systemd is to know it
 
 
 def definition(
@@ -59,23 +51,15 @@ def definition(
         return None
     retries = options.get("restart_retries")
     program = shutil.which(engine) or f"/usr/bin/{engine}"
-    return Definition(
-        container,
-        engine,
-        program,
-        str(policy),
-        math.ceil(timeout),
-        10 if retries is None else int(retries),
-        window,
-    )
+    retries = 10 if retries is None else int(retries)
+    return Definition(container, engine, program, str(policy), math.ceil(timeout), retries, window)
 
 
 class UnitFiles:
     """The unit files of this host; ``units`` are the same units at run time. Every call raises UnitError."""
 
     def __init__(self, units: Units | None = None, folder: str = FOLDER) -> None:
-        self._units = units or Units()
-        self._folder = folder
+        self._units, self._folder = units or Units(), folder
 
     @property
     def booted(self) -> bool:
@@ -86,99 +70,67 @@ class UnitFiles:
 
     def planned(self, wanted: Definition) -> Change:
         """Return the change that ``ensure`` would make."""
-        return self._plan(wanted).change
-
-    def ensure(self, wanted: Definition) -> Change:
-        """Write the container's unit, or give another's unit time enough for a stop. Nothing is restarted."""
-        plan = self._plan(wanted)
-        known = [unit_name(wanted.container)]
-        if plan.new:
-            self._enable(known[0])
-        for path, text in plan.writes.items():
-            _write(path, text)
-        if plan.stale:
-            _remove(plan.stale)
-        if wanted.engine == "podman":
-            known.append(SLICE)
-            if _read(self._drop_in(SLICE)) is None:
-                _write(self._drop_in(SLICE), SLICE_DROP_IN)
-        if plan.writes or plan.stale or self._unread(known, ours=plan.ours):
-            self._units.ctl("daemon-reload")
-        return plan.change
-
-    def _enable(self, unit: str) -> None:
-        """Do what ``systemctl enable`` does, which refuses a unit whose file is not there yet.
-
-        A run that dies after the link leaves a link to nothing, and the next run writes a new file. In the other order
-        it would leave a unit that looks as if its operator had disabled it.
-        """
-        link = os.path.join(self._folder, WANTS, unit)
-        try:
-            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.symlink(self._path(unit), link)
-        except OSError as exc:
-            raise _unwritten(link, exc) from exc
-
-    def _unread(self, units: Sequence[str], *, ours: bool) -> bool:
-        """Return whether systemd has not read the files yet, as after a run that died before its reload."""
-        wanted = units if ours else units[1:]
-        if not wanted:
-            return False
-        printed = self._units.ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *wanted)
-        return "NeedDaemonReload=yes" in printed or (
-            ours and "LoadState=not-found" in printed.split("\n\n")[0]
-        )
-
-    def _plan(self, wanted: Definition) -> _Plan:
         unit = unit_name(wanted.container)
-        path = self._path(unit)
-        text = _read(path)
-        if os.path.islink(path) and text is None:
-            return _Plan(Change(note=f"{unit} is masked and was left so."))
+        path, limit = self._path(unit), self._drop_in(unit)
+        text, beside = _read(path), _read(limit) or ""
+        if text is None and os.path.islink(path):
+            return Change(note=f"{unit} is masked and was left so.")
         if text is None:
             there = self._units.of(wanted.container)
             if there is not None and there.path and os.path.dirname(there.path) != self._folder:
-                return _Plan(
-                    Change(note=f"{unit} is {there.path}, which is not kolla_docker's to write; it was left.")
+                return Change(
+                    note=f"{unit} is {there.path}, which is not kolla_docker's to write; it was left."
                 )
-            return self._plan_own(wanted, path, None)
-        whose = author(text)
-        if whose is Author.KOLLA_DRAIN:
-            return self._plan_own(wanted, path, text)
-        if whose is Author.KOLLA_ANSIBLE:
-            return self._plan_limit(wanted, text)
-        return _Plan(
-            Change(
-                text,
-                text,
+        whose, old = Author.KOLLA_DRAIN if text is None else author(text), text or ""
+        if whose is Author.OPERATOR:
+            return Change(
+                old,
+                old,
                 f"{path} was written or changed by hand and was left as it is; remove it to have kolla_docker write "
                 f"it, or put changes into a drop-in (systemctl edit {unit}).",
             )
-        )
-
-    def _plan_own(self, wanted: Definition, path: str, text: str | None) -> _Plan:
-        """Plan our file. A drop-in of ours dates from when kolla-ansible's file was there, and would override this."""
-        limit, new = self._drop_in(unit_name(wanted.container)), wanted.render()
-        beside = _read(limit) or ""
         by_hand = bool(beside) and author(beside) is not Author.KOLLA_DRAIN
         note = f"{limit} was changed by hand and was left as it is." if by_hand else ""
-        stale = beside if not by_hand else ""
-        return _Plan(
-            Change((text or "") + stale, new, note),
-            writes={path: new} if text != new else {},
-            new=text is None,
-            stale=limit if stale else "",
-            ours=True,
-        )
+        if whose is Author.KOLLA_ANSIBLE:
+            # Their file itself stays, because kolla-ansible restarts a container whose file differs.
+            new = beside if by_hand else wanted.render_limit(old)
+            return Change(beside, new, note, {limit: new} if beside != new else {})
+        new, stale = wanted.render(), "" if by_hand else beside
+        # A drop-in of ours dates from when kolla-ansible's file was there, and would override this one.
+        writes = {**({path: new} if text != new else {}), **({limit: ""} if stale else {})}
+        return Change(old + stale, new, note, writes)
 
-    def _plan_limit(self, wanted: Definition, beside: str) -> _Plan:
-        """Plan a drop-in: kolla-ansible's file itself stays, because it restarts a container whose file differs."""
-        path, new = self._drop_in(unit_name(wanted.container)), wanted.render_limit(beside)
-        text = _read(path) or ""
-        if text and author(text) is not Author.KOLLA_DRAIN:
-            return _Plan(Change(text, text, f"{path} was changed by hand and was left as it is."))
-        return _Plan(Change(text, new), writes={path: new} if text != new else {}, ours=True)
+    def ensure(self, wanted: Definition) -> Change:
+        """Write the container's unit, or give another's unit time enough for a stop. Nothing is restarted."""
+        change, units = self.planned(wanted), [unit_name(wanted.container)]
+        path = self._path(units[0])
+        if path in change.writes and _read(path) is None:
+            self._enable(units[0])
+        for path, text in change.writes.items():
+            _write(path, text) if text else files.remove_with_folder(path)
+        if wanted.engine == "podman":
+            units.append(SLICE)
+            if _read(self._drop_in(SLICE)) is None:
+                _write(self._drop_in(SLICE), SLICE_DROP_IN)
+        if change.writes or self._unread(units):
+            self._units.ctl("daemon-reload")
+        return change
+
+    def _enable(self, unit: str) -> None:
+        """Do what ``systemctl enable`` does, but before there is a file.
+
+        A run that dies in between leaves a link to nothing, and not a unit that looks as if its operator disabled it.
+        """
+        link = os.path.join(self._folder, WANTS, unit)
+        with _writable(link):
+            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(self._path(unit), link)
+
+    def _unread(self, units: Sequence[str]) -> bool:
+        """Return whether systemd has not read the files yet, as after a run that died before its reload."""
+        printed = self._units.ctl("show", "--property", "LoadState,NeedDaemonReload", "--", *units)
+        return "NeedDaemonReload=yes" in printed or "LoadState=not-found" in printed.split("\n\n")[0]
 
     # --- not wanted any more
 
@@ -193,14 +145,13 @@ class UnitFiles:
         for unit in self._units.look(there).values():
             if not unit.at_rest:
                 self._units.settle(unit, lambda: True)
-        notes = {}
+        notes = dict.fromkeys(there, "")
         for container in there:
             path = self._path(unit_name(container))
-            by_hand = author(_read(path) or "") is Author.OPERATOR
-            notes[container] = (
-                f"{path}, which was written or changed by hand, was removed." if by_hand else ""
-            )
-        self._delete(there)
+            if author(_read(path) or "") is Author.OPERATOR:
+                notes[container] = f"{path}, which was written or changed by hand, was removed."
+        if there:
+            self._delete(there)
         for container in there:
             with contextlib.suppress(UnitError):
                 self._units.ctl("reset-failed", "--", unit_name(container))
@@ -209,12 +160,11 @@ class UnitFiles:
     def _delete(self, containers: Sequence[str]) -> None:
         for unit in map(unit_name, containers):
             self._units.ctl("disable", "--quiet", "--", unit)
-            _remove(self._path(unit))
-            _remove(self._drop_in(unit))
-        if containers:
-            if not any(_OURS.fullmatch(name) for name in os.listdir(self._folder)):
-                _remove(self._drop_in(SLICE))
-            self._units.ctl("daemon-reload")
+            files.remove(self._path(unit))
+            files.remove_with_folder(self._drop_in(unit))
+        if not any(_OURS.fullmatch(name) for name in os.listdir(self._folder)):
+            files.remove_with_folder(self._drop_in(SLICE))
+        self._units.ctl("daemon-reload")
 
     def unwanted(self, container: str) -> Change:
         """Return the change that ``withdraw`` would make."""
@@ -258,20 +208,15 @@ def _read(path: str) -> str | None:
 
 
 def _write(path: str, text: str) -> None:
-    try:
+    with _writable(path):
         files.write(path, text, 0o644, 0o755)
+
+
+@contextlib.contextmanager
+def _writable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
-        raise _unwritten(path, exc) from exc
-
-
-def _remove(path: str) -> None:
-    """Remove a file, and its folder if that is a unit's folder of drop-ins and empty then."""
-    files.remove(path)
-    if os.path.dirname(path).endswith(".d"):
-        files.remove_empty(os.path.dirname(path))
-
-
-def _unwritten(path: str, exc: OSError) -> UnitError:
-    return UnitError(
-        f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
-    )
+        raise UnitError(
+            f"{path} cannot be written ({exc.strerror}); run with the rights of root (become: true)."
+        ) from exc

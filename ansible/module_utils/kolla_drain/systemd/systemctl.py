@@ -16,19 +16,12 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PATIENCE = 60.0
 
 # In the error of systemctl when nobody answered it, whatever it was asked.
-_SILENT = (
-    "Failed to connect to bus",
-    "Failed to get D-Bus connection",
-    "Failed to connect to system scope bus",
-    "System has not been booted",
-    "Transport endpoint is not connected",
-    "Connection reset by peer",
-    "Connection refused",
-    "Connection timed out",
-    "Connection terminated",
-    "Message recipient disconnected",
+_SILENT = re.compile(
+    "Failed to connect to (bus|system scope bus)|Failed to get D-Bus connection|System has not been booted|"
+    "Transport endpoint is not connected|Connection (reset by peer|refused|timed out|terminated)|"
+    "Message recipient disconnected"
 )
-_RIGHTS = ("authentication required", "Access denied", "Permission denied", "Operation not permitted")
+_RIGHTS = re.compile("authentication required|Access denied|Permission denied|Operation not permitted")
 
 _TIME_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _TIME_UNITS = {  # systemd.time(7)
@@ -39,55 +32,32 @@ _TIME_UNITS = {  # systemd.time(7)
 
 @dataclass(frozen=True)
 class Systemctl:
-    """``systemctl`` and ``systemd-run`` of this host. ``run`` is subprocess.run or its like."""
+    """``systemctl`` and its like of this host. ``run`` is subprocess.run or its like."""
 
     run: Run = subprocess.run
 
     def __call__(self, *words: str, timeout: float = PATIENCE) -> str:
         """Run ``systemctl`` with these words and return what it prints. Raises UnitError."""
-        return self._ask(("systemctl", "--no-pager", *words), timeout)
+        return self.ask(("systemctl", "--no-pager", *words), timeout)
 
-    def start_transient(
-        self, unit: str, properties: Sequence[str], command: Sequence[str], environment: Sequence[str] = ()
-    ) -> None:
-        """Start a unit that vanishes when it has ended; return once it reports that it is ready. Raises UnitError."""
-        settings = [
-            *(f"--property={setting}" for setting in properties),
-            *(f"--setenv={variable}" for variable in environment),
-        ]
-        self._ask(
-            (
-                "systemd-run",
-                "--quiet",
-                "--collect",
-                f"--unit={unit}",
-                "--service-type=notify",
-                *settings,
-                "--",
-                *command,
-            ),
-            PATIENCE,
-        )
-
-    def _ask(self, command: Sequence[str], timeout: float) -> str:
-        asked = " ".join(command[:1]) + " " + next((word for word in command[1:] if word[0] != "-"), "")
+    def ask(self, command: Sequence[str], timeout: float = PATIENCE) -> str:
+        """Run a command of systemd's other than ``systemctl``, in the same way. Raises UnitError."""
+        asked = " ".join([word for word in command if word[0] != "-"][:2])
         env = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"}
         try:
             answer = self.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=env)
         except subprocess.TimeoutExpired as exc:
-            raise SystemdSilent(no_answer(f"{asked.strip()} took longer than {timeout:g} s")) from exc
+            raise SystemdSilent(no_answer(f"{asked} took longer than {timeout:g} s")) from exc
         except OSError as exc:
             raise SystemdSilent(no_answer(f"{command[0]}: {exc.strerror}")) from exc
         if answer.returncode == 0:
             return answer.stdout
-        why = " ".join((answer.stderr.strip() or answer.stdout.strip()).split())[:300].rstrip(".")
-        why = why or f"exit code {answer.returncode}"
-        if any(words in why for words in _SILENT):
+        why = answer.stderr.strip() or answer.stdout.strip() or f"exit code {answer.returncode}"
+        why = " ".join(why.split())[:300].rstrip(".")
+        if _SILENT.search(why):
             raise SystemdSilent(no_answer(why))
-        hint = (
-            "; run with the rights of root (become: true)" if any(words in why for words in _RIGHTS) else ""
-        )
-        raise UnitError(f"systemd refused '{asked.strip()}' ({why}){hint}.")
+        hint = "; run with the rights of root (become: true)" if _RIGHTS.search(why) else ""
+        raise UnitError(f"systemd refused '{asked}' ({why}){hint}.")
 
 
 def no_answer(why: str) -> str:
@@ -98,17 +68,11 @@ def no_answer(why: str) -> str:
     )
 
 
-def parse_time_span(text: str) -> float | None:
-    """Return the seconds of a time span as ``systemctl show`` prints it, "1min 30s"; None is infinity.
-
-    Raises ValueError when it is none.
-    """
-    text = text.strip()
-    if text == "infinity":
-        return None
-    if text == "0":
+def time_span(text: str) -> float | None:
+    """Return the seconds of a time span as ``systemctl show`` prints it, "1min 30s"; None is infinity, or no span."""
+    if text.strip() == "0":
         return 0.0
     parts = _TIME_SPAN.findall(text)
     if not parts or _TIME_SPAN.sub("", text).strip() or any(unit not in _TIME_UNITS for _, unit in parts):
-        raise ValueError(f"{text!r} is no time span of systemd")
+        return None
     return sum(float(count) * _TIME_UNITS[unit] for count, unit in parts)

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..kolla import unit_name
 from .hold import DROP_IN
-from .systemctl import parse_time_span
+from .systemctl import time_span
 from .unit_file import grace
 
 # A command as ``systemctl show`` prints it.
 _COMMAND = re.compile(r"argv\[\]=(.*?) ;")
 
 PROPERTIES = (
-    "LoadState",
-    "LoadError",
-    "ActiveState",
-    "SubState",
-    "UnitFileState",
-    "FragmentPath",
-    "DropInPaths",
-    "TimeoutStopUSec",
-    "ExecStop",
-    "ExecStopPost",
-    "Restart",
-    "Result",
+    "LoadState,LoadError,ActiveState,SubState,UnitFileState,FragmentPath,DropInPaths,TimeoutStopUSec,ExecStop,"
+    "ExecStopPost,Restart,Result"
 )
 
 
@@ -73,15 +62,17 @@ class Unit:
         return self.sub == "exited"
 
 
-def unit_of(container: str, shown: Mapping[str, str]) -> Unit:
-    """Return the unit that has these properties. Raises KeyError without LoadState or ActiveState."""
+def unit_of(container: str, printed: str) -> Unit:
+    """Return the unit whose PROPERTIES were printed so. Raises KeyError without LoadState or ActiveState."""
+    shown: dict[str, str] = {}
+    for name, _, value in (line.partition("=") for line in printed.strip().splitlines()):
+        shown[name] = f"{shown.get(name, '')} {value}".strip()  # a line for each of several commands
     drop_ins = shown.get("DropInPaths", "").split()
     held = [place for place, path in enumerate(drop_ins, 1) if os.path.basename(path) == DROP_IN]
-    try:
-        limit = parse_time_span(shown.get("TimeoutStopUSec", "infinity"))
-    except ValueError:
-        limit = None
-    limits = [limit, *map(grace, _COMMAND.findall(shown.get("ExecStop", "")))]
+    limits = [
+        time_span(shown.get("TimeoutStopUSec", "")),
+        *map(grace, _COMMAND.findall(shown.get("ExecStop", ""))),
+    ]
     return Unit(
         name=unit_name(container),
         container=container,

@@ -18,7 +18,7 @@ from ..host.process import myself
 from ..kolla import unit_name
 from ..model import Container
 from .hold import DROP_IN, Holds
-from .systemctl import Systemctl, no_answer
+from .systemctl import PATIENCE, Systemctl, no_answer
 from .unit import PROPERTIES, Unit, unit_of
 from .watcher import watch
 
@@ -66,7 +66,7 @@ class Units:
         wanted = list(containers)
         if not self.booted or not wanted:
             return {}
-        printed = self.ctl("show", "--property", ",".join(PROPERTIES), "--", *map(unit_name, wanted))
+        printed = self.ctl("show", "--property", PROPERTIES, "--", *map(unit_name, wanted))
         blocks = printed.strip().split("\n\n")
         if len(blocks) != len(wanted) or not all("ActiveState=" in block for block in blocks):
             raise SystemdSilent(
@@ -74,12 +74,10 @@ class Units:
             )
         units = {}
         for container, block in zip(wanted, blocks):  # in the order of the question
-            shown: dict[str, str] = {}
-            for name, _, value in (line.partition("=") for line in block.strip().splitlines()):
-                shown[name] = f"{shown.get(name, '')} {value}".strip()  # a line for each of several commands
+            unit = unit_of(container, block)
             # One whose file is gone may still run, and end badly.
-            if shown["LoadState"] != "not-found" or shown["ActiveState"] != "inactive":
-                units[container] = unit_of(container, shown)
+            if unit.load != "not-found" or unit.state != "inactive":
+                units[container] = unit
         return units
 
     def of(self, container: str) -> Unit | None:
@@ -91,17 +89,12 @@ class Units:
         unit = self.of(container)
         if unit is None or unit.load == "not-found":
             return None
+        if unit.usable:
+            return unit
+        way = f"be loaded ({unit.error or unit.load}); see 'systemctl status {unit.name}' and put it right"
         if unit.load == "masked":
-            raise UnitError(
-                f"The unit {unit.name} is masked, so nobody may start {container}; run 'systemctl unmask {unit.name}' "
-                "if that is no longer meant."
-            )
-        if not unit.usable:
-            why = unit.error or unit.load
-            raise UnitError(
-                f"The unit {unit.name} cannot be loaded ({why}); see 'systemctl status {unit.name}' and put it right."
-            )
-        return unit
+            way = f"be started, because it is masked; run 'systemctl unmask {unit.name}' if that is no longer meant"
+        raise UnitError(f"The unit {unit.name} of {container} cannot {way}.")
 
     # --- a stop
 
@@ -117,12 +110,11 @@ class Units:
         names = tuple(unit.name for unit in units.values() if unit.usable and not unit.at_rest)
         if not names:
             return Hold(units)
-        owner = myself()
+        owner, hold = myself(), Hold(units, names)
         with _watching:
             if owner not in _watched:
                 watch(self.ctl, owner)
                 _watched.add(owner)
-        hold = Hold(units, names)
         try:
             self._holds.hold(names, owner)
             held = self.look(containers)
@@ -147,18 +139,19 @@ class Units:
                 )
 
     def _calm(self, units: Iterable[Unit]) -> None:
-        waiting = [unit.container for unit in units if unit.waiting]
+        waiting = [unit for unit in units if unit.waiting]
         deadline = self._clock() + SETTLE
         while waiting:
             # If it has started the container after all, a held unit only waits when it is stopped: the drain goes on.
-            self.ctl("stop", "--no-block", "--", *(unit_name(one) for one in waiting))
+            self.ctl("stop", "--no-block", "--", *(unit.name for unit in waiting))
             self._wait(_LOOK)
-            now = self.look(waiting)
-            waiting = [one for one in waiting if one in now and now[one].waiting]
+            waiting = [
+                unit for unit in self.look(unit.container for unit in waiting).values() if unit.waiting
+            ]
             if waiting and self._clock() > deadline:
                 raise UnitError(
-                    f"The unit {unit_name(waiting[0])} starts its container again and again, and could not be stopped; "
-                    f"see 'systemctl status {unit_name(waiting[0])}'."
+                    f"The unit {waiting[0].name} starts its container again and again, and could not be stopped; "
+                    f"see 'systemctl status {waiting[0].name}'."
                 )
 
     def lift(self, hold: Hold) -> str:
@@ -167,9 +160,9 @@ class Units:
             return ""
         try:
             self._holds.release(myself(), hold.names)
+            return ""
         except UnitError as exc:
             return f"{', '.join(hold.names)} could not be let go of, which is tried again at the end of this run: {exc}"
-        return ""
 
     def settle(self, unit: Unit, at_rest: Callable[[], bool]) -> Unit | None:
         """Wait until the unit of a stopped container is at rest, and not as failed; return it as it is then.
@@ -204,10 +197,14 @@ class Units:
 
     def attach(self, unit: Unit) -> Unit | None:
         """Start the unit of a running container, so that it owns it again; nothing happens to the container."""
+        self._begin(unit)
+        return self.of(unit.container)
+
+    def _begin(self, unit: Unit, timeout: float = PATIENCE) -> None:
+        # A unit that failed often, or was started often, refuses to start until its counter is reset.
         with contextlib.suppress(UnitError):
             self.ctl("reset-failed", "--", unit.name)
-        self.ctl("start", "--", unit.name)
-        return self.of(unit.container)
+        self.ctl("start", "--", unit.name, timeout=timeout)
 
     def start(
         self, unit: Unit, before: Container, look: Callable[[], Container | None], timeout: float
@@ -215,26 +212,22 @@ class Units:
         """Start a container through its unit; return it once the engine has started it. Raises UnitError."""
         if unit.finished:
             self._end(unit, before, look)
-        # A unit that failed often, or was started often, refuses to start until its counter is reset.
-        with contextlib.suppress(UnitError):
-            self.ctl("reset-failed", "--", unit.name)
         deadline = self._clock() + timeout
-        self.ctl("start", "--", unit.name, timeout=timeout)
+        self._begin(unit, timeout)
         while True:
             shown = self.of(before.name)
             # After its unit, because it may have been started and have ended in between.
             now = _look(before, look)
             if now is not None and (now.life != before.life or now.alive):
                 return now
+            why = ""
             if now is not None and (shown is None or shown.at_rest or shown.waiting):
-                why = shown.result if shown else "it is gone"
+                why = f"({shown.result if shown else 'it is gone'})"
+            elif self._clock() > deadline:
+                why = f"within {timeout:g} s"
+            if why:
                 raise UnitError(
-                    f"Its unit {unit.name} did not start it ({why}); see why with 'journalctl -u {unit.name}'."
-                )
-            if self._clock() > deadline:
-                raise UnitError(
-                    f"Its unit {unit.name} did not start it within {timeout:g} s; see why with 'journalctl -u "
-                    f"{unit.name}'."
+                    f"Its unit {unit.name} did not start it {why}; see why with 'journalctl -u {unit.name}'."
                 )
             self._wait(_LOOK)
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import KollaDrainError
-from ..host.process import lives, myself
+from ..host.process import lives
 from .hold import Holds
-from .orphaned_stop import OrphanedStops
 from .systemctl import Systemctl
 
 _LOOK = 0.2
@@ -28,37 +24,31 @@ _MODULE = __name__.split(".")[-3:]
 
 def watch(ctl: Systemctl, owner: str) -> None:
     """Start the watcher of process ``owner``; return once it is there. Raises UnitError."""
-    properties = (
-        f"Description=Lets go of the units that kolla-drain holds, when process {owner.split(' ')[0]} ends",
-        # It outlasts the beginning of a shutdown, which a held unit would hold up once the run is gone.
-        "DefaultDependencies=no",
-    )
     # The folder may be a zip that Ansible has made.
     folder = Path(__file__).absolute().parents[len(_MODULE) - 1]
-    command = (sys.executable, "-m", ".".join(_MODULE), owner)
-    unit = f"kolla-drain-hold-{owner.replace(' ', '-')}"
-    ctl.start_transient(unit, properties, command, environment=(f"PYTHONPATH={folder}",))
+    ctl.ask(
+        (
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            "--service-type=notify",
+            f"--unit=kolla-drain-hold-{owner.replace(' ', '-')}",
+            f"--property=Description=Lets go of kolla-drain's units when process {owner.split(' ')[0]} ends",
+            # It outlasts the beginning of a shutdown, which a held unit would hold up once the run is gone.
+            "--property=DefaultDependencies=no",
+            f"--setenv=PYTHONPATH={folder}",
+            "--",
+            *(sys.executable, "-m", ".".join(_MODULE), owner),
+        )
+    )
 
 
 def main(owner: str) -> int:
     """Run the watcher, which has loaded all of its code before it reports that it is ready. Return its exit code."""
     _notify("READY=1")
-    await_end(owner)
-    holds, stops, me = Holds(Systemctl()), OrphanedStops(Systemctl()), myself()
-    taken: Sequence[str] = ()
-    try:
-        taken = holds.take_over(owner, me, stops.under_way)
-    except KollaDrainError as exc:
-        print(f"Whether systemd was told to stop a unit is not known: {exc}", file=sys.stderr)
-    code = _let_go(holds, owner)
-    if taken:
-        stops.see_through(taken)
-        code = _let_go(holds, me)
-    return code
-
-
-def _let_go(holds: Holds, owner: str) -> int:
-    why = ""
+    while lives(owner):
+        time.sleep(_LOOK)
+    holds, why = Holds(Systemctl()), ""
     for pause in _TRIES:
         time.sleep(pause)
         try:
@@ -68,17 +58,6 @@ def _let_go(holds: Holds, owner: str) -> int:
             why = str(exc)
     print(f"The next stop on this host lets go of what is still held: {why}", file=sys.stderr)
     return 1
-
-
-def await_end(owner: str) -> None:
-    """Return when the process has ended."""
-    with contextlib.suppress(OSError, AttributeError):
-        fd = os.pidfd_open(int(owner.partition(" ")[0]))  # Linux 5.3
-        if lives(owner):
-            select.select([fd], [], [])
-        os.close(fd)
-    while lives(owner):
-        time.sleep(_LOOK)
 
 
 def _notify(state: str) -> None:

@@ -10,7 +10,7 @@ from ..errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from ..masking import masked
 from ..model import Container
 from .options import Options
-from .results import ActionResult, OneOff, OneOffEnd, absent_diff, action_result
+from .results import ActionResult, Details, absent_diff, action_result
 from .store import ensured
 
 # Seconds between looks at the container.
@@ -26,7 +26,7 @@ def run_once(
     if leftover is not None:
         _check_leftover(engine, maker, leftover)
     if options.check_mode:
-        planned = OneOff(spec.name, "", image_pulled=maker.image(spec.image) is None)
+        planned = Details(spec.name, "", image_pulled=maker.image(spec.image) is None)
         return action_result(True, absent_diff(spec), planned)
     pulled = ensured(options, maker, spec.image)
     if leftover is not None:
@@ -35,14 +35,18 @@ def run_once(
     warnings = list(maker.warnings)
     try:
         engine.start(container_id)
-        ended = _ended(engine, container_id, options.client_timeout)
-        end = OneOffEnd(ended.exit_code, *maker.output(container_id))
+        code = _ended(engine, container_id, options.client_timeout).exit_code
+        stdout, stderr = maker.output(container_id)
     finally:
         if options.remove_on_exit:
             warnings += _remove(engine, maker, spec.name, container_id)
-    result = action_result(True, absent_diff(spec), OneOff(spec.name, container_id, pulled, end))
+    done = Details(spec.name, container_id, image_pulled=pulled, rc=code, stdout=stdout, stderr=stderr)
+    result = action_result(True, absent_diff(spec), done)
     result.warnings = warnings
-    result.failure = _failure(spec, end) if end.code != 0 else ""
+    if code != 0:
+        lines = (stderr.strip() or stdout.strip()).splitlines()
+        last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
+        result.failure = f"{spec.name} ended with exit code {code}: {last}."
     return result
 
 
@@ -96,9 +100,3 @@ def _remove(engine: Engine, maker: Maker, name: str, container_id: str) -> list[
     except KollaDrainError as exc:
         return [f"{name} ended and could not be removed: {exc}"]
     return []
-
-
-def _failure(spec: ContainerSpec, end: OneOffEnd) -> str:
-    lines = (end.stderr.strip() or end.stdout.strip()).splitlines()
-    last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
-    return f"{spec.name} ended with exit code {end.code}: {last}."

@@ -14,14 +14,14 @@ from ..errors import KollaDrainError, Refused
 from ..evidence.reader import EvidenceReader
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import any_in_container
-from ..model import ContainerStatus, Verdict
+from ..model import ContainerStatus, EvidenceState, Reading, Verdict
 from ..systemd.units import SETTLE
 from . import options as intents
 from . import report
 from .options import Intent, Options
 from .results import ActionResult, ContainerResult, compose, in_order, side_by_side
 from .status import looked_at
-from .survey import Survey, Surveys, plain_signal, survey_all, unreadable
+from .survey import Survey, Surveys, plain_signal, survey_all
 from .units import ContainerUnits, remove_units
 
 # Seconds between looks at a unit that is about to start a container at rest; it decides within a moment.
@@ -39,18 +39,17 @@ def stop_and_remove(options: Options, engine: Engine) -> ActionResult:
     """Stop the containers and remove those that have stopped, with their units."""
     results = stop_each(options, engine, intents.STOP_AND_REMOVE)
     for result in results:
-        if result.container is None or result.failure:
+        container = result.container
+        if container is None or result.failure or not (options.check_mode or result.at_rest):
             continue
-        if options.check_mode:
+        try:
+            if not options.check_mode:
+                engine.remove(container.id)
+                result.removed = True
             result.changed, result.after = True, "removed"
-        elif result.at_rest:
-            try:
-                engine.remove(result.container.id)
-            except KollaDrainError as exc:
-                result.removed = False
-                result.failure = f"{result.name} was stopped but could not be removed: {exc}"
-            else:
-                result.changed, result.removed, result.after = True, True, "removed"
+        except KollaDrainError as exc:
+            result.removed = False
+            result.failure = f"{result.name} was stopped but could not be removed: {exc}"
     remove_units([result for result in results if not result.failure], check_mode=options.check_mode)
     return compose(results)
 
@@ -107,11 +106,16 @@ def _foresee(result: ContainerResult) -> None:
 
 def _refuse_by_preflight(surveys: Surveys) -> None:
     readings = surveys.readings()
-    faults = [
-        finding.text
-        for one in surveys.existing
-        for finding in (*one.findings, *unreadable(one, readings.get(one.container.id)))
-    ]
+    faults = []
+    for one in surveys.existing:
+        container = one.container
+        faults += [finding.text for finding in one.findings]
+        reading = readings.get(container.id, Reading(EvidenceState.UNAVAILABLE, one.missing))
+        why = reading.why if reading.state is EvidenceState.UNAVAILABLE else ""
+        if why and not container.at_rest:
+            faults.append(
+                f"{container.name}: its evidence cannot be read, so work in flight would go unseen: {why}."
+            )
     if faults:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise Refused(f"Preflight found {count}, and nothing was touched: {' '.join(faults)}")

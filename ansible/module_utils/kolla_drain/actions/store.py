@@ -36,18 +36,13 @@ def ensured(options: Options, maker: Maker, image: str) -> bool:
 # --- images
 
 
-def ensure_image(options: Options, engine: Engine) -> ActionResult:
-    """Pull the image only if the host has none of its name."""
-    return _pull(options, engine.maker(), only_absent=True)
+def pull(options: Options, engine: Engine) -> ActionResult:
+    """Pull the registry's current image, for ensure_image only if the host has none of its name.
 
-
-def pull_image(options: Options, engine: Engine) -> ActionResult:
-    """Pull the registry's current image; changed only if that is another one."""
-    return _pull(options, engine.maker(), only_absent=False)
-
-
-def _pull(options: Options, maker: Maker, *, only_absent: bool) -> ActionResult:
-    reference = _reference(options)
+    Changed only if the host has another image afterwards.
+    """
+    reference, maker = _reference(options), engine.maker()
+    only_absent = options.action == "ensure_image"
     before = after = maker.image(reference)
     if before is None and options.check_mode:
         return _image_result(reference, "absent", "pulled")

@@ -22,7 +22,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest
+from ..model import NO_PROFILE, Container, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
@@ -235,16 +235,3 @@ def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
         return {}
     with contextlib.closing(EvidenceReader(sources, lambda: None)) as reader:
         return reader.readings_once(sources)
-
-
-def unreadable(surveyed: Survey, reading: Reading | None) -> tuple[Finding, ...]:
-    """Return the finding for a running container whose evidence cannot be read."""
-    why = surveyed.missing
-    if reading is not None and reading.state is EvidenceState.UNAVAILABLE:
-        why = reading.why
-    if not why or surveyed.container.at_rest:
-        return ()
-    text = (
-        f"{surveyed.container.name}: its evidence cannot be read, so work in flight would go unseen: {why}."
-    )
-    return (Finding("evidence_unavailable", text),)

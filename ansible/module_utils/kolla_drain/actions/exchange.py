@@ -34,7 +34,7 @@ _AT_A_TIME = 8
 
 def recreate_or_restart(options: Options, engine: Engine) -> ActionResult:
     """Replace the container if it differs, else restart it, so that COPY_ALWAYS takes over its configuration."""
-    return ProvenExchange(options, engine).run(restart_equal=True)
+    return ProvenExchange(options, engine, restart_equal=True).run()
 
 
 def start_all(options: Options, engine: Engine) -> ActionResult:
@@ -55,19 +55,20 @@ def start_one(options: Options, engine: Engine) -> ActionResult:
     """See to it that the container is as wanted and runs, or run a one-off container to its end."""
     if not options.detach:
         return start(options, engine)
-    return ProvenExchange(options, engine).run(restart_equal=False)
+    return ProvenExchange(options, engine, restart_equal=False).run()
 
 
 class ProvenExchange:
     """One run's way from the container that exists to the one that is wanted, whose successor has to serve."""
 
-    def __init__(self, options: Options, engine: Engine) -> None:
+    def __init__(self, options: Options, engine: Engine, *, restart_equal: bool) -> None:
         self.options, self.engine, self.name = options, engine, options.name
+        self.restart_equal = restart_equal  # also one that is as wanted
         self.exchange = Exchange(self.name, engine)
         self.maker = engine.maker()
         self.bring_up = BringUp(options, engine)
 
-    def run(self, *, restart_equal: bool) -> ActionResult:
+    def run(self) -> ActionResult:
         """Put right what an interrupted run left, then do what is wanted; in check mode return what would be done."""
         lock = contextlib.nullcontext() if self.options.check_mode else Ledger().exchanging(self.name)
         with lock:
@@ -89,7 +90,7 @@ class ProvenExchange:
             if unproven is not None and container is not None:
                 result = self._resume(unproven, container)
             if result is None or (differences and not result.failure):
-                result = self._bring_about(container, spec, differences, left, restart_equal=restart_equal)
+                result = self._bring_about(container, spec, differences, left)
             note_unit(self.name, result, written)
             if spec is not None and not result.failure:  # an old container that was put back keeps its unit
                 note_unit(self.name, result, withdraw_unit(self.options))
@@ -101,15 +102,13 @@ class ProvenExchange:
         spec: ContainerSpec | None,
         differences: tuple[Difference, ...],
         left: str,
-        *,
-        restart_equal: bool,
     ) -> ActionResult:
         """Start, restart or replace the container. ``left`` is what an interrupted run left, in check mode."""
         copies_once = spec is not None and spec.environment.get(STRATEGY) == "COPY_ONCE"
-        replaces = bool(differences) or (restart_equal and copies_once)
-        if container is None or not (replaces or restart_equal or left):
+        replaces = bool(differences) or (self.restart_equal and copies_once)
+        if container is None or not (replaces or self.restart_equal or left):
             result = start(self.options, self.engine)
-            if self.options.check_mode and restart_equal:
+            if self.options.check_mode and self.restart_equal:
                 for created in result.containers:
                     created.would = "create"
             return result

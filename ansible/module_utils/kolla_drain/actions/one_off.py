@@ -39,7 +39,14 @@ def run_once(
         stdout, stderr = maker.output(container_id)
     finally:
         if options.remove_on_exit:
-            warnings += _remove(engine, maker, spec.name, container_id)
+            try:
+                now = engine.inspect(container_id)
+                if (
+                    now is not None and now.at_rest
+                ):  # the work of one that runs goes on, and a later run finds it
+                    maker.remove(container_id)
+            except KollaDrainError as exc:
+                warnings.append(f"{spec.name} ended and could not be removed: {exc}")
     done = Details(spec.name, container_id, image_pulled=pulled, rc=code, stdout=stdout, stderr=stderr)
     result = action_result(True, absent_diff(spec), done)
     result.warnings = warnings
@@ -86,17 +93,3 @@ def _ended(engine: Engine, container_id: str, silence: float) -> Container:
             if now.at_rest:
                 return now
         time.sleep(_LOOK_EVERY)
-
-
-def _remove(engine: Engine, maker: Maker, name: str, container_id: str) -> list[str]:
-    """Remove the container unless it still runs; return warnings.
-
-    The work of one that runs goes on, and a later run finds it.
-    """
-    try:
-        now = engine.inspect(container_id)
-        if now is not None and now.at_rest:
-            maker.remove(container_id)
-    except KollaDrainError as exc:
-        return [f"{name} ended and could not be removed: {exc}"]
-    return []

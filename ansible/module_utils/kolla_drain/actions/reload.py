@@ -66,25 +66,18 @@ def _reload_or_restart(options: Options, surveyed: Survey, result: ContainerResu
             f"{container.name} was not reloaded: {unhandled}; use reload_fallback=restart to have it restarted "
             "gracefully instead."
         )
-        return result
-    if options.check_mode:
+    elif options.check_mode:
         result.changed, result.after = True, "restarted" if restarts else f"reloaded with {signal}"
-        return result
-    if not restarts:
+    elif restarts:
+        restarted = restart_one(options, options.connect())
+        reload.restarted, reload.reason = not restarted.failure, unhandled
+        # It may have been removed meanwhile, and stays the container that was asked for.
+        restarted.id, restarted.container, restarted.after = container.id, container, "restarted"
+        restarted.survey, restarted.reading, restarted.reload = surveyed, result.reading, reload
+        return restarted
+    else:
         _signal_and_prove(options, options.connect(), surveyed, result, reload)
-        return result
-    restarted = restart_one(options, options.connect())
-    reload.restarted, reload.reason = not restarted.failure, unhandled
-    # It may have been removed meanwhile, and stays the container that was asked for.
-    return replace(
-        restarted,
-        id=container.id,
-        container=container,
-        after="restarted",
-        survey=surveyed,
-        reading=result.reading,
-        reload=reload,
-    )
+    return result
 
 
 def _refusal(surveyed: Survey) -> str:

@@ -41,9 +41,8 @@ def run_once(
         if options.remove_on_exit:
             try:
                 now = engine.inspect(container_id)
-                if (
-                    now is not None and now.at_rest
-                ):  # the work of one that runs goes on, and a later run finds it
+                # The work of one that runs goes on, and a later run finds it.
+                if now is not None and now.at_rest:
                     maker.remove(container_id)
             except KollaDrainError as exc:
                 warnings.append(f"{spec.name} ended and could not be removed: {exc}")

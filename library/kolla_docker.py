@@ -746,53 +746,32 @@ from ansible.module_utils.kolla_drain.model import OnTimeout, Quiesce, StopReque
 
 def argument_spec():
     """Return the module's options; a test holds that they agree with DOCUMENTATION."""
+    plain = {
+        "str": "stop_signal service image ipc_mode pid_mode cgroupns_mode user auth_registry auth_username",
+        "int": "client_timeout restart_retries",
+        "bool": "privileged tty detach remove_on_exit",
+        "dict": "common_options environment labels dimensions healthcheck",
+        "raw": "command",
+    }
+    lists = ("name", "volumes", "volumes_from", "tmpfs", "cap_add", "security_opt")
     return {
-        "action": {
-            "type": "str",
-            "required": True,
-            "choices": sorted(ACTIONS),
-        },
-        "name": {"type": "list", "elements": "str"},
+        **{name: {"type": kind} for kind, names in plain.items() for name in names.split()},
+        **{name: {"type": "list", "elements": "str"} for name in lists},
+        "action": {"type": "str", "required": True, "choices": sorted(ACTIONS)},
         "graceful_shutdown": {"type": "bool", "default": True},
         "graceful_shutdown_timeout": {"type": "int", "aliases": ["graceful_timeout"]},
         "on_timeout": {"type": "str", "choices": ["kill", "leave"], "default": "kill"},
         "quiesce": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
         "poll_interval": {"type": "float", "default": 2.0},
-        "stop_signal": {"type": "str"},
-        "service": {"type": "str"},
         "service_config": {"type": "list", "elements": "path"},
         "database": {"type": "dict", "options": DATABASE_OPTIONS},
         "preflight": {"type": "str", "choices": ["warn", "strict", "off"], "default": "warn"},
         "ignore_missing": {"type": "bool", "default": False},
-        "client_timeout": {"type": "int"},
         "container_engine": {"type": "str", "choices": ["docker", "podman"]},
-        "common_options": {"type": "dict"},
-        "image": {"type": "str"},
-        "command": {"type": "raw"},
-        "environment": {"type": "dict"},
-        "labels": {"type": "dict"},
-        "volumes": {"type": "list", "elements": "str"},
-        "volumes_from": {"type": "list", "elements": "str"},
-        "tmpfs": {"type": "list", "elements": "str"},
-        "dimensions": {"type": "dict"},
-        "healthcheck": {"type": "dict"},
-        "privileged": {"type": "bool"},
-        "cap_add": {"type": "list", "elements": "str"},
-        "security_opt": {"type": "list", "elements": "str"},
-        "ipc_mode": {"type": "str"},
-        "pid_mode": {"type": "str"},
-        "cgroupns_mode": {"type": "str"},
-        "tty": {"type": "bool"},
-        "user": {"type": "str"},
         "restart_policy": {
             "type": "str",
             "choices": ["no", "on-failure", "oneshot", "always", "unless-stopped"],
         },
-        "restart_retries": {"type": "int"},
-        "detach": {"type": "bool"},
-        "remove_on_exit": {"type": "bool"},
-        "auth_registry": {"type": "str"},
-        "auth_username": {"type": "str"},
         "auth_password": {"type": "str", "no_log": True},
         "ready_timeout": {"type": "float", "default": 120.0},
         "reload_fallback": {"type": "str", "choices": ["fail", "restart"], "default": "fail"},
@@ -853,6 +832,10 @@ def options_of(params, check_mode):
     """Return the core's options from the module's merged parameters. Raises Refused."""
     database = {key: value for key, value in (params["database"] or {}).items() if value is not None}
     timeout, client_timeout = params["graceful_shutdown_timeout"], params["client_timeout"]
+    username, password = params["auth_username"] or "", params["auth_password"] or ""
+    registry = params["auth_registry"] or ""
+    if bool(username) != bool(password):
+        raise Refused("auth_username and auth_password go together; give both, or none.")
     return Options(
         action=params["action"],
         names=tuple(params["name"] or ()),
@@ -863,32 +846,26 @@ def options_of(params, check_mode):
             poll_interval=params["poll_interval"],
             signal=params["stop_signal"] or "",
         ),
-        graceful_shutdown=params["graceful_shutdown"],
         evidence=EvidenceOptions(params["service"], tuple(params["service_config"] or ()), database),
-        preflight=params["preflight"],
-        ignore_missing=params["ignore_missing"],
         client_timeout=120 if client_timeout is None else client_timeout,
         check_mode=check_mode,
         image=params["image"] or "",
         container={name: params[name] for name in CONTAINER_OPTIONS},
-        login=login_of(params),
+        login=Login(username, password, registry) if username else None,
         detach=params["detach"] is not False,
         remove_on_exit=params["remove_on_exit"] is not False,
-        ready_timeout=params["ready_timeout"],
-        reload_fallback=params["reload_fallback"],
         container_engine=params["container_engine"] or "docker",
+        **{
+            name: params[name]
+            for name in (
+                "graceful_shutdown",
+                "preflight",
+                "ignore_missing",
+                "ready_timeout",
+                "reload_fallback",
+            )
+        },
     )
-
-
-def login_of(params):
-    """Return the login for the registry, None if none is given. Raises Refused for half of one."""
-    username, password = params["auth_username"] or "", params["auth_password"] or ""
-    registry = params["auth_registry"] or ""
-    if not username and not password:
-        return None
-    if not (username and password):
-        raise Refused("auth_username and auth_password go together; give both, or none.")
-    return Login(username, password, registry)
 
 
 def main():

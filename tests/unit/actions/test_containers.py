@@ -26,13 +26,11 @@ class Engine:
 
 
 def compared(monkeypatch: pytest.MonkeyPatch, written: Change, withdrawn: Change = NOTHING) -> dict[str, Any]:
-    equal = containers.Comparison(NAME, "1d", "running", (), ())
+    equal = containers.Details(NAME, "1d", "running", (), ())
     monkeypatch.setattr(containers, "spec_of", lambda _: ContainerSpec(NAME, "x", 180))
     monkeypatch.setattr(containers, "_compared", lambda *_: equal)
-    monkeypatch.setattr("kolla_drain.actions.units.write_unit", lambda options: _planned(options, written))
-    monkeypatch.setattr(
-        "kolla_drain.actions.units.withdraw_unit", lambda options: _planned(options, withdrawn)
-    )
+    monkeypatch.setattr(containers, "write_unit", lambda options: _planned(options, written))
+    monkeypatch.setattr(containers, "withdraw_unit", lambda options: _planned(options, withdrawn))
     engine: Any = Engine()
     result = containers.compare_container(Options("compare_container", (NAME,), StopRequest()), engine)
     return {**report.module_result(result), "diff": report.diffs(result)}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.actions import parallel, reload, survey
+from kolla_drain.actions import reload
 from kolla_drain.actions.options import Options
 from kolla_drain.actions.results import ContainerResult
 from kolla_drain.actions.survey import Survey, Surveys
@@ -43,7 +43,7 @@ def test_each_restart_instead_of_a_reload_has_an_engine_client_of_its_own(
     monkeypatch.setattr(reload.survey, "survey_all", lambda *_: surveys)
     monkeypatch.setattr(reload, "restart_one", restart_one)
     monkeypatch.setattr(reload, "read_process", lambda _: None)
-    monkeypatch.setattr(parallel, "connect", lambda *_: object())
+    monkeypatch.setattr(Options, "connect", lambda _: object())
     shared: Any = object()
     options = Options("reload_container", ("a", "b"), StopRequest(), reload_fallback="restart")
 
@@ -95,6 +95,6 @@ class FakeReader:
 def test_it_waits_for_empty_readings_running(
     monkeypatch: pytest.MonkeyPatch, readings: tuple[Reading, ...], is_empty: bool
 ) -> None:
-    monkeypatch.setattr(survey, "reader", lambda _, wake: FakeReader(readings, wake))
+    monkeypatch.setattr(reload, "EvidenceReader", lambda _, wake: FakeReader(readings, wake))
     source: Any = None
     assert reload.await_empty(source, 0.3, 0.01) == (is_empty, readings[-1])

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from kolla_drain.actions import report, run, survey
-from kolla_drain.actions.intent import STOP
-from kolla_drain.actions.options import EvidenceOptions, Options
+from kolla_drain.actions.options import STOP, EvidenceOptions, Options
 from kolla_drain.actions.results import ActionResult
 from kolla_drain.errors import Refused
 from kolla_drain.host.ledger import Ledger
@@ -21,7 +20,7 @@ from kolla_drain.model import Container, ContainerStatus, OnTimeout, Quiesce, St
 def test_the_result_of_a_stop_says_how_long_the_call_took(
     monkeypatch: pytest.MonkeyPatch, action: str, has_it: bool
 ) -> None:
-    monkeypatch.setattr(run, "connect", lambda *_: object())
+    monkeypatch.setattr(Options, "connect", lambda _: object())
     monkeypatch.setitem(
         run.ACTIONS, action, run.Action(lambda *_: ActionResult(False), stops=run.ACTIONS[action].stops)
     )

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.actions import parallel, report
+from kolla_drain.actions import exchange, report
 from kolla_drain.actions import run as actions
-from kolla_drain.actions import start as start_action
 from kolla_drain.actions.options import Options
 from kolla_drain.actions.results import ActionResult, ContainerResult, compose
 from kolla_drain.actions.status import kolla_names
@@ -57,9 +56,8 @@ def start(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Any], **more: A
             raise answer
         return compose([ContainerResult(name, changed=answer, warnings=[f"of {name}"])])
 
-    monkeypatch.setattr(parallel, "connect", lambda *_: object())
-    monkeypatch.setattr(actions, "connect", lambda *_: object())
-    monkeypatch.setattr(start_action, "start", start_one)
+    monkeypatch.setattr(Options, "connect", lambda _: object())
+    monkeypatch.setattr(exchange, "start_one", start_one)
     result = actions.run(Options("start_container", tuple(answers), StopRequest(), **more))
     return {**report.module_result(result), "warnings": result.warnings}
 

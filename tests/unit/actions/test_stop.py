@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kolla_drain.actions import parallel, stop
-from kolla_drain.actions.options import Options
+from kolla_drain.actions import stop
+from kolla_drain.actions.results import side_by_side
 from kolla_drain.actions.survey import Survey
 from kolla_drain.drain.plan import Plan
-from kolla_drain.engine.port import Engine
 from kolla_drain.errors import Refused
 from kolla_drain.host.ledger import Ledger
-from kolla_drain.model import NO_PROFILE, Container, ContainerStatus, StopRequest
+from kolla_drain.model import NO_PROFILE, Container, ContainerStatus
 
 CONTAINER = Container("1d" * 32, "cinder_volume", ContainerStatus.RUNNING, started_at="2026-11-21T10:00:00Z")
 PLAN = Plan("SIGTERM", 600.0, 0.0, 600.0, "")
@@ -39,14 +37,11 @@ def test_a_plain_stop_is_announced_before_the_engine_signals(tmp_path: Path) -> 
     assert entry.intent is not None
 
 
-def test_every_thread_has_an_engine_client_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "connect", lambda *_: object())
+def test_side_by_side_is_all_at_once_and_in_order() -> None:
     together = threading.Barrier(3, timeout=10)
 
-    def do(item: int, connect: Callable[[], Engine]) -> tuple[int, Engine]:
-        together.wait()  # all at once, so that no thread is used twice
-        return item, connect()
+    def do(item: int) -> int:
+        together.wait()
+        return -item
 
-    results = parallel.side_by_side(Options("stop_container", (), StopRequest()), do, (1, 2, 3))
-    assert [item for item, _ in results] == [1, 2, 3]
-    assert len({id(engine) for _, engine in results}) == 3
+    assert side_by_side(do, (1, 2, 3)) == [-1, -2, -3]

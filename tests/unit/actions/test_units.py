@@ -8,8 +8,9 @@ import pytest
 
 from kolla_drain.actions import report
 from kolla_drain.actions.options import Options
-from kolla_drain.actions.results import ContainerResult, PlainStop, compose
+from kolla_drain.actions.results import ContainerResult, compose
 from kolla_drain.actions.units import ContainerUnits, note_unit, withdraw_unit
+from kolla_drain.drain.result import StopResult
 from kolla_drain.errors import UnitError
 from kolla_drain.model import Container, ContainerStatus, StopRequest, Verdict
 from kolla_drain.systemd.install import Change
@@ -46,7 +47,7 @@ class FakeEngine:
 
 
 def settled(before, after, container=EXITED):
-    stop = PlainStop(Verdict.DRAINED, "exited by itself")
+    stop = StopResult(NAME, "c1", Verdict.DRAINED, "exited by itself")
     result = ContainerResult(NAME, "c1", EXITED, changed=True, stop=stop)
     units = ContainerUnits([NAME], FakeUnits(before, after))
     with units.held([]):

@@ -11,7 +11,7 @@ import pytest
 
 from kolla_drain.errors import EngineError, Refused
 from kolla_drain.model import Container, ContainerStatus
-from kolla_drain.start.exchange import LABEL, Bond, Swap
+from kolla_drain.start.exchange import LABEL, Exchange, Predecessor
 
 NAME = "cinder_volume"
 
@@ -82,32 +82,32 @@ class FakeEngine:
         self._change(lambda: self._set(container_id, status=ContainerStatus.EXITED))
 
 
-def renew(engine: FakeEngine, *, good: bool) -> None:
+def replace_container(engine: FakeEngine, *, good: bool) -> None:
     """A whole run as the action makes it: what was left is put right, then the container is replaced."""
-    swap = Swap(NAME, engine)
-    unproven = swap.resume()
+    exchange = Exchange(NAME, engine)
+    unproven = exchange.resume()
     if unproven is not None:
-        prove(engine, swap, unproven, good=good)
+        prove(engine, exchange, unproven, good=good)
         if engine.inspect(NAME).image == "new":
             return
     old = engine.inspect(NAME)
     assert old is not None
-    new = swap.prepare(old, engine.create)
+    new = exchange.prepare(old, engine.create)
     if old.alive:
         engine.stop(old.id)
-    swap.exchange(old, new)
-    prove(engine, swap, old, good=good)
+    exchange.give_name(old, new)
+    prove(engine, exchange, old, good=good)
 
 
-def prove(engine: FakeEngine, swap: Swap, old: Container, *, good: bool) -> None:
+def prove(engine: FakeEngine, exchange: Exchange, old: Container, *, good: bool) -> None:
     new = engine.inspect(NAME)
     if not new.alive:
         engine.start(new.id)
     if good:
-        swap.finish(old)
+        exchange.finish(old)
         return
     engine.stop(new.id)
-    swap.put_back(old)
+    exchange.put_back(old)
     engine.start(old.id)
 
 
@@ -129,7 +129,7 @@ def engine_with_old() -> FakeEngine:
 
 def steps(good: bool) -> int:
     engine = engine_with_old()
-    renew(engine, good=good)
+    replace_container(engine, good=good)
     return engine.changes
 
 
@@ -147,11 +147,11 @@ def test_killed_at_any_step_the_next_run_puts_it_right(good: bool, moment: float
     engine = engine_with_old()
     engine.die_at = moment
     with pytest.raises(Died):
-        renew(engine, good=good)
+        replace_container(engine, good=good)
     check(engine)
 
     engine.die_at = float("inf")
-    renew(engine, good=second_good)
+    replace_container(engine, good=second_good)
 
     settled(engine, good=second_good)
 
@@ -162,16 +162,16 @@ def test_killed_at_any_step_and_again_while_it_is_put_right(good: bool, moment: 
         engine = engine_with_old()
         engine.die_at = moment
         with pytest.raises(Died):
-            renew(engine, good=good)
+            replace_container(engine, good=good)
         engine.changes, engine.die_at = 0, number / 2 + 0.5
         try:
-            renew(engine, good=True)
+            replace_container(engine, good=True)
         except Died:
             check(engine)
         else:
             break
         engine.die_at = float("inf")
-        renew(engine, good=True)
+        replace_container(engine, good=True)
         settled(engine, good=True)
 
 
@@ -198,7 +198,7 @@ def test_what_is_not_ours_is_never_touched() -> None:
     engine = engine_with_old()
     stranger = engine.add(f"{NAME}.old", "exited")
     with pytest.raises(Refused, match=rf"{NAME}\.old"):
-        renew(engine, good=True)
+        replace_container(engine, good=True)
     assert engine.changes == 0
     assert engine.inspect(stranger.id) == stranger
 
@@ -207,10 +207,10 @@ def test_what_is_not_ours_is_never_touched() -> None:
 @pytest.mark.parametrize("status", ["exited", "running"])
 def test_a_stranger_or_one_that_runs_is_in_the_way(end: str, status: str) -> None:
     engine = engine_with_old()
-    labels = Bond("someone", "no", 0).label if status == "running" else {}
+    labels = Predecessor("someone", "no", 0).label if status == "running" else {}
     engine.add(f"{NAME}.{end}", status, labels=labels)
     with pytest.raises(Refused, match=rf"{NAME}\.{end}"):
-        renew(engine, good=True)
+        replace_container(engine, good=True)
     assert engine.changes == 0
 
 
@@ -218,28 +218,28 @@ def test_one_that_vanishes_at_its_exit_is_refused() -> None:
     engine = FakeEngine()
     engine.add(NAME, vanishes=True)
     with pytest.raises(Refused, match="--rm"):
-        renew(engine, good=True)
+        replace_container(engine, good=True)
 
 
 def test_left_behind_is_told_and_changes_nothing() -> None:
     engine = engine_with_old()
-    swap = Swap(NAME, engine)
-    assert swap.left_behind() == ""
+    exchange = Exchange(NAME, engine)
+    assert exchange.left_behind() == ""
     old = engine.inspect(NAME)
     assert old is not None
-    new = swap.prepare(old, engine.create)
-    assert f"{NAME}.new" in swap.left_behind()
+    new = exchange.prepare(old, engine.create)
+    assert f"{NAME}.new" in exchange.left_behind()
     engine.stop(old.id)
-    swap.exchange(old, new)
+    exchange.give_name(old, new)
     changes = engine.changes
-    assert f"{NAME}.old" in swap.left_behind()
+    assert f"{NAME}.old" in exchange.left_behind()
     assert engine.changes == changes
 
 
 def test_the_label_tells_the_policy() -> None:
     old = Container("abc", NAME, ContainerStatus.RUNNING, restart_policy="on-failure", restart_retries=10)
-    assert Bond.to(old).label == {LABEL: "abc on-failure 10"}
-    successor = replace(old, id="def", labels=Bond.to(old).label)
-    assert Bond.of(successor) == Bond("abc", "on-failure", 10)
-    assert Bond.of(old) is None
-    assert Bond.of(replace(old, labels={LABEL: "nonsense"})) is None
+    assert Predecessor.to(old).label == {LABEL: "abc on-failure 10"}
+    successor = replace(old, id="def", labels=Predecessor.to(old).label)
+    assert Predecessor.of(successor) == Predecessor("abc", "on-failure", 10)
+    assert Predecessor.of(old) is None
+    assert Predecessor.of(replace(old, labels={LABEL: "nonsense"})) is None

@@ -13,7 +13,7 @@ from ..start.readiness import Readiness, await_ready
 from ..systemd.units import Units
 from . import survey
 from .options import Options
-from .results import ContainerResult, Ready, UnitReport
+from .results import ContainerResult, UnitReport
 from .units import ContainerUnits
 
 
@@ -21,12 +21,8 @@ class BringUp:
     """Starts containers with the options of one call."""
 
     def __init__(self, options: Options, engine: Engine) -> None:
+        self._options = options
         self._engine = engine
-        self._evidence = options.evidence
-        self._check_mode = options.check_mode
-        self._client_timeout = options.client_timeout
-        self._ready_timeout = options.ready_timeout
-        self._poll_interval = min(options.request.poll_interval, options.ready_timeout / 10)
 
     def start_existing(self, container: Container) -> ContainerResult:
         """Start the container, or let a paused one run again; one that runs is left alone."""
@@ -35,11 +31,12 @@ class BringUp:
             self._attach_unit(container, result)
             return result
         result.changed, result.after = True, ContainerStatus.RUNNING.value
-        if not self._check_mode:
-            if container.status is ContainerStatus.PAUSED:
-                self._engine.unpause(container.id)
-            else:
-                self.run_again(container, result)
+        if self._options.check_mode:
+            return result
+        if container.status is ContainerStatus.PAUSED:
+            self._engine.unpause(container.id)
+        else:
+            self.run_again(container, result)
         return result
 
     def _attach_unit(self, container: Container, result: ContainerResult) -> None:
@@ -49,11 +46,10 @@ class BringUp:
         if unit is None:
             return
         result.unit = UnitReport(unit.name, unit)
-        if not unit.at_rest or not unit.usable or container.status is not ContainerStatus.RUNNING:
-            return
-        result.changed, result.after = True, "running under its unit"
-        if not self._check_mode:
-            result.unit = UnitReport(unit.name, units.attach(unit) or unit, before=unit.state)
+        if unit.at_rest and unit.usable and container.status is ContainerStatus.RUNNING:
+            result.changed, result.after = True, "running under its unit"
+            if not self._options.check_mode:
+                result.unit = UnitReport(unit.name, units.attach(unit) or unit, before=unit.state)
 
     def run_again(
         self,
@@ -87,7 +83,9 @@ class BringUp:
         before = engine.inspect(container_id)
         unit = units.startable(before.name) if before is not None else None
         if before is not None and unit is not None:
-            since = units.start(unit, before, lambda: engine.inspect(container_id), self._client_timeout)
+            since = units.start(
+                unit, before, lambda: engine.inspect(container_id), self._options.client_timeout
+            )
             return self.prove(container_id, expected, since=since)
         # It may have been started although no answer came; the proof tells.
         with contextlib.suppress(EngineUnreachable):
@@ -98,8 +96,8 @@ class BringUp:
         self, container_id: str, expected: frozenset[str] | None, since: Container | None = None
     ) -> Readiness:
         """Wait until a started container serves. Raises KollaDrainError."""
-        container = self._engine.inspect(container_id)
-        source = survey.evidence_for(self._evidence, container)[1] if container is not None else None
+        container, options = self._engine.inspect(container_id), self._options
+        source = survey.evidence_for(options.evidence, container)[1] if container is not None else None
 
         def read() -> Reading:
             assert source is not None
@@ -109,25 +107,25 @@ class BringUp:
             container_id,
             engine=self._engine,
             read=read if source is not None else None,
-            timeout=self._ready_timeout,
-            poll_interval=self._poll_interval,
+            timeout=options.ready_timeout,
+            poll_interval=min(options.request.poll_interval, options.ready_timeout / 10),
             clock=time.monotonic,
             wait=time.sleep,
             since=since,
             expected=expected,
         )
 
-    def note_gap(self, result: ContainerResult, finished_at: str, started: Container) -> None:
+    def note_gap(self, result: ContainerResult, old_id: str, new_id: str) -> None:
         """Put into the result the seconds from the old process's exit to the new one's start; warn when it was long."""
-        if not epoch(finished_at):
+        old, new = self._engine.inspect(old_id), self._engine.inspect(new_id)
+        if old is None or new is None or not epoch(old.finished_at):
             return
-        gap = max(0.0, round(epoch(started.started_at) - epoch(finished_at), 2))
-        result.gap = gap
-        config = survey.evidence_for(self._evidence, started)[0]
+        gap = result.gap = max(0.0, round(epoch(new.started_at) - epoch(old.finished_at), 2))
+        config = survey.evidence_for(self._options.evidence, new)[0]
         limit = config.service_down_time if config is not None else None
         if limit is not None and gap > limit:
             result.warnings.append(
-                f"{started.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s, so "
+                f"{new.name}: it was away for {gap:g} s, longer than its service_down_time of {limit:g} s, so "
                 "others took it for dead meanwhile."
             )
 
@@ -147,8 +145,8 @@ def note_readiness(
             f"{name}: the heartbeat of {', '.join(readiness.silent)} did not move, and was down before, too; see to it."
         )
     if readiness.ready or blind:
-        how = f"it {readiness.why}" if blind else readiness.how
-        result.ready = Ready(readiness.seconds, how)
+        result.ready_after = readiness.seconds
+        result.ready_by = f"it {readiness.why}" if blind else readiness.how
         if blind:
-            result.warnings.append(f"{name}: nothing proved that it serves: {how}.")
+            result.warnings.append(f"{name}: nothing proved that it serves: {result.ready_by}.")
     return readiness.ready or blind

@@ -14,26 +14,23 @@ from ..engine.resources import Maker
 from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked
-from ..model import NO_PROFILE, Container, ContainerStatus
-from ..start.exchange import Swap
+from ..model import Container, ContainerStatus
+from ..start.exchange import Exchange
 from ..systemd.install import UnitFiles
-from .intent import REMOVE
-from .options import Options
+from .options import REMOVE, Options
 from .results import (
     ActionResult,
-    Comparison,
     ContainerResult,
+    Details,
     Diff,
-    EnvironmentResult,
-    StateResult,
+    absent,
     absent_diff,
     action_result,
     compose,
     container_of,
     spec_diff,
 )
-from .survey import absent
-from .units import note_unit, planned_unit, remove_units, wanted_unit
+from .units import note_unit, remove_units, wanted_unit, withdraw_unit, write_unit
 
 
 def spec_of(options: Options) -> ContainerSpec:
@@ -41,9 +38,9 @@ def spec_of(options: Options) -> ContainerSpec:
     name = options.name
     if not options.image:
         raise Refused(f"No image is given for {name}; give image.")
-    service = options.evidence.service or evidence.service_of(name) or NO_PROFILE.name
-    profile = evidence.profile_for(service, options.container.get("environment") or {})
     described = options.container
+    service = options.evidence.service_of(name)
+    profile = evidence.profile_for(service, described.get("environment") or {})
     # Its unit starts it again, so the engine must not do so as well.
     if wanted_unit(options, UnitFiles()) is not None:
         check_restart(described)
@@ -73,33 +70,31 @@ def compare_container(options: Options, engine: Engine) -> ActionResult:
     """
     spec, name = spec_of(options), options.name
     container = engine.inspect(name)
-    if container is None:
-        compared = Comparison(name, "", "absent", notes=())
-        result = action_result(True, absent_diff(spec), compared)
-    else:
-        compared = _compared(engine, spec, container)
-        result = action_result(bool(compared.differences), spec_diff(name, compared.differences), compared)
-        for change in planned_unit(options):
-            note_unit(name, result, change)
-    return _with_leftovers(result, compared, Swap(name, engine).left_behind())
+    compared = (
+        Details(name, "", "absent", (), ()) if container is None else _compared(engine, spec, container)
+    )
+    differences = compared.differences or ()
+    diff = absent_diff(spec) if container is None else spec_diff(name, differences)
+    result = action_result(container is None or bool(differences), diff, compared)
+    if container is not None:
+        for step in (write_unit, withdraw_unit):
+            note_unit(name, result, step(replace(options, check_mode=True)))
+    left = Exchange(name, engine).left_behind()
+    if left:
+        leftover = Difference("exchange", left, "finished or undone")
+        result.changed = True
+        result.details = replace(compared, differences=(*differences, leftover))
+        result.diffs.append(Diff(f"{left}\n", "finished or undone\n"))
+    return result
 
 
-def _compared(engine: Engine, spec: ContainerSpec, container: Container) -> Comparison:
+def _compared(engine: Engine, spec: ContainerSpec, container: Container) -> Details:
     maker = engine.maker()
     found = maker.found(container.id)
     differs = compare.differences(spec, maker.image(spec.image), found)
     if container.status is ContainerStatus.RUNNING and STRATEGY in container.env:
         differs += compare.config_difference(maker.exit_code_within(container.id, CHECK_CONFIG))
-    return Comparison(spec.name, container.id, container.status.value, differs, show.notes(spec, found))
-
-
-def _with_leftovers(result: ActionResult, compared: Comparison, left: str) -> ActionResult:
-    if left:
-        result.changed = True
-        leftover = Difference("exchange", left, "finished or undone")
-        result.details = replace(compared, differences=(*compared.differences, leftover))
-        result.diffs.append(Diff(f"{left}\n", "finished or undone\n"))
-    return result
+    return Details(spec.name, container.id, container.status.value, differs, show.notes(spec, found))
 
 
 # --- the other actions
@@ -119,8 +114,7 @@ def remove_container(options: Options, engine: Engine) -> ActionResult:
     else:
         if not options.check_mode:
             engine.remove(container.id)
-        result = ContainerResult.of(container)
-        result.changed, result.after = True, "removed"
+        result = ContainerResult.of(container, changed=True, after="removed")
     remove_units([result], check_mode=options.check_mode)
     return compose([result])
 
@@ -128,11 +122,11 @@ def remove_container(options: Options, engine: Engine) -> ActionResult:
 def get_container_state(options: Options, engine: Engine) -> ActionResult:
     """Return the engine's own account of the container's state."""
     container = container_of(engine, options.name, "read")
-    return action_result(False, None, StateResult(container.name, engine.state(container.id)))
+    return ActionResult(False, details=Details(container.name, state=engine.state(container.id)))
 
 
 def get_container_env(options: Options, engine: Engine) -> ActionResult:
     """Return the container's variables; values of those that are named like a secret are masked."""
     container = container_of(engine, options.name, "read")
     variables = {key: masked(key, value) for key, value in container.env.items()}
-    return action_result(False, None, EnvironmentResult(container.name, variables))
+    return ActionResult(False, details=Details(container.name, env=variables))

@@ -11,7 +11,7 @@ from ..errors import EngineError, EngineUnreachable, KollaDrainError, Refused
 from ..masking import masked
 from ..model import Container
 from .options import Options
-from .results import ActionResult, OneOff, OneOffEnd, absent_diff, action_result
+from .results import ActionResult, Details, absent_diff, action_result
 from .store import ensured
 
 # Seconds between looks at the container.
@@ -27,7 +27,7 @@ def run_once(
     if leftover is not None:
         _check_leftover(engine, maker, leftover)
     if options.check_mode:
-        planned = OneOff(spec.name, "", image_pulled=maker.image(spec.image) is None)
+        planned = Details(spec.name, "", image_pulled=maker.image(spec.image) is None)
         return action_result(True, absent_diff(spec), planned)
     pulled = ensured(options, maker, spec.image)
     if leftover is not None:
@@ -36,14 +36,24 @@ def run_once(
     warnings = list(maker.warnings)
     try:
         engine.start(container_id)
-        ended = _ended(engine, container_id, options.client_timeout)
-        end = OneOffEnd(ended.exit_code, *maker.output(container_id))
+        code = _ended(engine, container_id, options.client_timeout).exit_code
+        stdout, stderr = maker.output(container_id)
     finally:
         if options.remove_on_exit:
-            warnings += _remove(engine, maker, spec.name, container_id)
-    result = action_result(True, absent_diff(spec), OneOff(spec.name, container_id, pulled, end))
+            try:
+                now = engine.inspect(container_id)
+                # The work of one that runs goes on, and a later run finds it.
+                if now is not None and now.at_rest:
+                    maker.remove(container_id)
+            except KollaDrainError as exc:
+                warnings.append(f"{spec.name} ended and could not be removed: {exc}")
+    done = Details(spec.name, container_id, image_pulled=pulled, rc=code, stdout=stdout, stderr=stderr)
+    result = action_result(True, absent_diff(spec), done)
     result.warnings = warnings
-    result.failure = _failure(spec, end) if end.code != 0 else ""
+    if code != 0:
+        lines = (stderr.strip() or stdout.strip()).splitlines()
+        last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
+        result.failure = f"{spec.name} ended with exit code {code}: {last}."
     return result
 
 
@@ -83,23 +93,3 @@ def _ended(engine: Engine, container_id: str, silence: float) -> Container:
             if now.at_rest:
                 return now
         time.sleep(_LOOK_EVERY)
-
-
-def _remove(engine: Engine, maker: Maker, name: str, container_id: str) -> list[str]:
-    """Remove the container unless it still runs; return warnings.
-
-    The work of one that runs goes on, and a later run finds it.
-    """
-    try:
-        now = engine.inspect(container_id)
-        if now is not None and now.at_rest:
-            maker.remove(container_id)
-    except KollaDrainError as exc:
-        return [f"{name} ended and could not be removed: {exc}"]
-    return []
-
-
-def _failure(spec: ContainerSpec, end: OneOffEnd) -> str:
-    lines = (end.stderr.strip() or end.stdout.strip()).splitlines()
-    last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
-    return f"{spec.name} ended with exit code {end.code}: {last}."

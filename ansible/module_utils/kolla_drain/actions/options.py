@@ -1,4 +1,4 @@
-"""Options of one call of the module, and the checks that need no engine."""
+"""Options and intent of one call of the module, and the checks that need no engine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,33 @@ from typing import Any
 
 from .. import evidence
 from ..container.spec import Login
+from ..engine.connect import connect
+from ..engine.port import Engine
 from ..errors import Refused
-from ..model import NO_PROFILE, Container, OnTimeout, Quiesce, StopRequest
+from ..model import NO_PROFILE, OnTimeout, Quiesce, StopRequest
 from ..signals import normalise
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")  # the Docker Engine's own rule
+
+
+@dataclass(frozen=True)
+class Intent:
+    """Why an action looks at containers or stops them: what is to become of them."""
+
+    verb: str  # completes "There is no container NAME to ..."
+    needs_restart: bool = False  # it is started again after the stop, so its unit must allow a start
+    absent_is_fine: bool = False  # a container that does not exist is as wanted
+    only_looks: bool = False  # nothing is stopped and nothing will be
+
+
+STOP = Intent("stop")
+STOP_AND_REMOVE = Intent("stop", absent_is_fine=True)
+RESTART = Intent("restart", needs_restart=True)
+REPLACE = Intent("replace", needs_restart=True)
+TAKE_BACK = Intent("take back")
+REMOVE = Intent("remove", absent_is_fine=True)
+RELOAD = Intent("reload")
+LOOK_INTO = Intent("look into", only_looks=True)
 
 
 @dataclass(frozen=True)
@@ -26,13 +48,15 @@ class EvidenceOptions:
     service_config: tuple[str, ...] = ()
     database: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def service_of(self, container: Container) -> str:
+    def service_of(self, container_name: str) -> str:
         """Return the service that runs in this container, ``none`` for one without evidence."""
-        return self.service or evidence.service_of(container.name) or NO_PROFILE.name
+        return self.service or evidence.service_of(container_name) or NO_PROFILE.name
 
-    def check(self, containers: Iterable[Container]) -> None:
-        """Raise Refused when the options cannot be meant for all of these containers."""
-        services = {container.name: self.service_of(container) for container in containers}
+    def check(self, names: Iterable[str]) -> None:
+        """Raise Refused when the options cannot be meant for all containers of these names."""
+        services = {name: self.service_of(name) for name in names}
+        known = ", ".join(sorted(evidence.SERVICES))
+        projects = sorted({service.partition("-")[0] for service in services.values()})
         for name, service in services.items():
             own = evidence.service_of(name)
             if self.service not in (None, "none", own) and own is not None and len(services) > 1:
@@ -41,27 +65,20 @@ class EvidenceOptions:
                     f"of {self.service} only."
                 )
             if service not in evidence.SERVICES and service != NO_PROFILE.name:
-                known = ", ".join(sorted(evidence.SERVICES))
                 raise Refused(f"service is {service}, which is unknown; give one of {known}, or none.")
-        for option, value in {"service_config": self.service_config, "database": self.database}.items():
-            if value:
-                self._check_source(option, services)
-
-    @staticmethod
-    def _check_source(option: str, services: Mapping[str, str]) -> None:
-        """Refuse an option that names evidence and does not fit every container."""
-        for name, service in services.items():
-            if service == NO_PROFILE.name:
+        sources = {"service_config": self.service_config, "database": self.database}
+        for option in (option for option, value in sources.items() if value):
+            for name, service in services.items():
+                if service == NO_PROFILE.name:
+                    raise Refused(
+                        f"{option} is given, but {name} has no service whose evidence could be read; give service, "
+                        f"one of {known}, or leave {option} out."
+                    )
+            if len(projects) > 1:
                 raise Refused(
-                    f"{option} is given, but {name} has no service whose evidence could be read; give service, "
-                    f"one of {', '.join(sorted(evidence.SERVICES))}, or leave {option} out."
+                    f"{option} is given for containers of {' and '.join(projects)}, which share none; stop them in "
+                    f"one call each, or leave {option} out."
                 )
-        projects = sorted({service.partition("-")[0] for service in services.values()})
-        if len(projects) > 1:
-            raise Refused(
-                f"{option} is given for containers of {' and '.join(projects)}, which share none; stop them in "
-                f"one call each, or leave {option} out."
-            )
 
 
 @dataclass(frozen=True)
@@ -91,6 +108,10 @@ class Options:
     def name(self) -> str:
         """The name of the one container or volume of an action that takes one."""
         return self.names[0]
+
+    def connect(self) -> Engine:
+        """Return a new client of the engine, which threads must not share. Raises EngineError."""
+        return connect(self.container_engine, self.client_timeout)
 
 
 # --- checks
@@ -132,8 +153,17 @@ def checked(options: Options) -> Options:
     for name, (value, least) in limits.items():
         if not (math.isfinite(value) and value >= least):
             raise Refused(f"{name} is {value:g}; it is seconds, at least {least:g}.")
-    if not options.graceful_shutdown:
-        _check_plain(request)
+    ruled_out = {
+        "on_timeout=leave": request.on_timeout is OnTimeout.LEAVE,
+        "quiesce=always": request.quiesce is Quiesce.ALWAYS,
+        "stop_signal": bool(request.signal),
+    }
+    for option, is_given in ruled_out.items():
+        if is_given and not options.graceful_shutdown:
+            raise Refused(
+                f"{option} cannot be combined with graceful_shutdown=false, which is the engine's plain stop; "
+                "leave one of the two out."
+            )
     return replace(options, request=replace(request, signal=_signal(request.signal)))
 
 
@@ -149,18 +179,3 @@ def _signal(name: str) -> str:
             f"stop_signal is {signal}, which no process can handle; give one that the service drains on."
         )
     return signal
-
-
-def _check_plain(request: StopRequest) -> None:
-    """Raise Refused for options that the engine's plain stop cannot honour."""
-    ruled_out = {
-        "on_timeout=leave": request.on_timeout is OnTimeout.LEAVE,
-        "quiesce=always": request.quiesce is Quiesce.ALWAYS,
-        "stop_signal": bool(request.signal),
-    }
-    for option, is_given in ruled_out.items():
-        if is_given:
-            raise Refused(
-                f"{option} cannot be combined with graceful_shutdown=false, which is the engine's plain stop; "
-                "leave one of the two out."
-            )

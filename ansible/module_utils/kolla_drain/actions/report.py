@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import singledispatch
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ..container.compare import Difference
 from ..drain.plan import Plan
-from ..drain.result import StopResult
+from ..drain.result import Event, StopResult
 from ..drain.verdict import count
 from ..model import Ending, EvidenceState, Finding, Heartbeat, Operation, Outcome, Reading, Verdict
-from .results import (
-    ActionResult,
-    Comparison,
-    ContainerResult,
-    EnvironmentResult,
-    Forecast,
-    ImageResult,
-    OneOff,
-    PlainStop,
-    Reload,
-    StateResult,
-    UnitReport,
-    VolumeResult,
-)
+from .results import ActionResult, ContainerResult, Details, UnitReport
 
-_LOST = (Verdict.KILLED, Verdict.CUT)
+# Which fields the result tells of, and under the same name.
+_SHOWN: dict[type, tuple[str, ...]] = {
+    Difference: ("setting", "old", "new"),
+    Event: ("at", "event"),
+    Finding: ("code", "text"),
+    Operation: ("kind", "id", "status", "since", "claimed"),
+    Plan: ("signal", "timeout", "quiesce", "drain", "reason"),
+    Heartbeat: tuple(part.name for part in fields(Heartbeat)),
+    Details: tuple(part.name for part in fields(Details)),
+}
+_PLAIN_STOP = ("verdict", "reason")
+_PLAIN_END = (*_PLAIN_STOP, "exit_code", "drained", "timeout")
+_STOP = (
+    *("name", "id", "changed", "failed", "verdict", "reason", "joined", "signal", "exit_code", "oom_killed"),
+    *("quiesced", "drained", "timeout", "standing", "evidence", "evidence_why", "timeline"),
+)
+_RELOAD = ("signal", "operations", "how", "reloaded", "restarted")
+_UNIT = ("state", "restart", "stop_timeout", "drop_ins", "held")
+_OUTCOME = (
+    *("ready_after", "ready_by", "gap", "image_pulled"),
+    *("differences", "would", "removed", "rolled_back", "resumed"),
+)
+# Seconds that are told to a tenth.
+_TENTHS = {"timeout", "quiesce", "drain", "quiesced", "drained", "age", "ready_after", "elapsed"}
+
+
+def _told(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return some attributes of a thing as plain data."""
+    return {key: _plain(getattr(thing, key), key) for key in keys or _SHOWN[type(thing)]}
+
+
+def _known(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the same without those that are None."""
+    return {key: value for key, value in _told(thing, keys).items() if value is not None}
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    if type(value) in _SHOWN:
+        return _told(value)
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return round(value, 1) if key in _TENTHS and value is not None else value
 
 
 # --- a whole call
@@ -37,20 +70,16 @@ def module_result(result: ActionResult) -> dict[str, Any]:
 
     With one container its keys stand at the top level too.
     """
-    told: dict[str, Any] = details(result.details) if result.details is not None else {}
-    entries = [container(one) for one in result.containers]
+    told = details(result.details) if result.details is not None else {}
+    entries = [container(entry) for entry in result.containers]
     if len(entries) == 1:
         told.update(entries[0])
     if result.details is None and "created" not in told:
         told["containers"] = entries
-    told.update(changed=result.changed, failed=bool(result.failure))
-    if result.failure:
-        told["msg"] = result.failure
-    if result.unit_written:
-        told["unit_written"] = True
-    if result.elapsed is not None:
-        told["elapsed"] = _tenth(result.elapsed)
-    return told
+    told.update(
+        _known(result, ("unit_written", "elapsed")), changed=result.changed, failed=bool(result.failure)
+    )
+    return {**told, "msg": result.failure} if result.failure else told
 
 
 def diffs(result: ActionResult) -> list[dict[str, str]]:
@@ -65,48 +94,10 @@ def diffs(result: ActionResult) -> list[dict[str, str]]:
     ]
 
 
-@singledispatch
-def details(about: object) -> dict[str, Any]:
+def details(about: Details) -> dict[str, Any]:
     """Return the keys of an action that is about one thing."""
-    raise TypeError(f"{type(about).__name__} is no part of a result")
-
-
-@details.register
-def _comparison(about: Comparison) -> dict[str, Any]:
-    told = {
-        "name": about.name,
-        "id": about.id,
-        "status": about.status,
-        "differences": differences(about.differences),
-    }
-    return told if about.notes is None else {**told, "notes": findings(about.notes)}
-
-
-@details.register
-def _one_off(about: OneOff) -> dict[str, Any]:
-    end = about.end
-    ended = {"rc": end.code, "stdout": end.stdout, "stderr": end.stderr} if end else {}
-    return {"name": about.name, "id": about.id, "image_pulled": about.image_pulled, **ended}
-
-
-@details.register
-def _image(about: ImageResult) -> dict[str, Any]:
-    return {"image": about.reference, "image_id": about.id}
-
-
-@details.register
-def _volume(about: VolumeResult) -> dict[str, Any]:
-    return {"name": about.name}
-
-
-@details.register
-def _state(about: StateResult) -> dict[str, Any]:
-    return {"name": about.name, "state": dict(about.state)}
-
-
-@details.register
-def _environment(about: EnvironmentResult) -> dict[str, Any]:
-    return {"name": about.name, "env": dict(about.variables)}
+    # A container that ended without ever having been started has no exit code, and a result all the same.
+    return {**_known(about), **({"rc": about.rc} if about.stdout is not None else {})}
 
 
 # --- one container
@@ -114,86 +105,68 @@ def _environment(about: EnvironmentResult) -> dict[str, Any]:
 
 def container(result: ContainerResult) -> dict[str, Any]:
     """Return one container's entry."""
-    told: dict[str, Any] = {}
-    for part in (_forecast(result.forecast), _reload(result.reload), _stop(result)):
-        told.update(part)
-    told.update(
-        name=result.name, id=result.id, changed=result.changed, failed=bool(result.failure), **_start(result)
-    )
+    told = _looked(result)
+    if result.stop is not None:
+        told.update(_stop(result, result.stop))
+    told.update(name=result.name, id=result.id, changed=result.changed, failed=bool(result.failure))
+    if result.heartbeats:
+        told["heartbeat"] = heartbeat(result.heartbeats)
+    if result.image_pulled is not None:
+        told["created"] = True
     if result.reload and result.reload.reason:
         told["reason"] = result.reload.reason
     if result.unit is not None:
         told["unit"] = unit(result.unit)
-    if result.differences is not None:
-        told["differences"] = differences(result.differences)
-    if result.would:
-        told["would"] = result.would
-    for key in ("removed", "rolled_back"):
-        if getattr(result, key) is not None:
-            told[key] = getattr(result, key)
-    if result.resumed:
-        told["resumed"] = True
-    return told
+    return {**told, **_known(result, _OUTCOME)}
 
 
-def _stop(result: ContainerResult) -> dict[str, Any]:
-    if isinstance(result.stop, StopResult):
-        return {**stop_result(result.stop), "notes": findings(result.notes)}
-    return _plain_stop(result.stop) if result.stop else {}
-
-
-def _plain_stop(stop: PlainStop) -> dict[str, Any]:
-    told = {"verdict": stop.verdict.value if stop.verdict else None, "reason": stop.reason}
-    if stop.end is None:
-        return told
-    end = stop.end
-    return {**told, "exit_code": end.exit_code, "drained": _tenth(end.drained), "timeout": end.timeout}
-
-
-def _forecast(forecast: Forecast | None) -> dict[str, Any]:
-    if forecast is None:
-        return {}
-    return {
-        "status": forecast.status.value,
-        "draining": forecast.draining,
-        "service": forecast.service,
-        "plan": plan(forecast.plan) if forecast.plan else {},
-        "preflight": findings(forecast.findings),
-        "notes": findings(forecast.notes),
-        **reading(forecast.reading, forecast.missing),
-        **({"verdict": forecast.verdict.value} if forecast.verdict else {}),
-    }
-
-
-def _reload(reload: Reload | None) -> dict[str, Any]:
-    if reload is None:
+def _looked(result: ContainerResult) -> dict[str, Any]:
+    """Return what was seen of a container, with what would be done or with its reload."""
+    survey, reload = result.survey, result.reload
+    if survey is None:
         return {}
     told = {
-        "service": reload.service,
-        "status": reload.status.value,
-        "signal": reload.signal,
-        "reloaded": reload.reloaded,
-        "restarted": reload.restarted,
-        **reading(reload.reading, reload.missing),
+        "status": survey.container.status.value,
+        "service": survey.profile.name,
+        **reading(result.reading, survey.missing),
     }
-    if reload.operations is not None:
-        told["operations"] = [operation(op) for op in reload.operations]
-    if reload.how:
-        told["would" if reload.planned else "how"] = reload.how
-    return told
+    if reload is not None:
+        return {**told, **_known(reload, _RELOAD)}
+    told.update(
+        draining=survey.draining,
+        plan={} if survey.container.at_rest else _told(survey.plan),
+        preflight=_plain(survey.findings),
+        notes=_plain(survey.notes),
+    )
+    return {**told, "verdict": result.foreseen.value} if result.foreseen else told
 
 
-def _start(result: ContainerResult) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    if result.heartbeats:
-        told["heartbeat"] = heartbeat(result.heartbeats)
-    if result.ready is not None:
-        told.update(ready_after=_tenth(result.ready.seconds), ready_by=result.ready.how)
-    if result.gap is not None:
-        told["gap"] = result.gap
-    if result.image_pulled is not None:
-        told.update(created=True, image_pulled=result.image_pulled)
-    return told
+def _stop(result: ContainerResult, stop: StopResult) -> dict[str, Any]:
+    if result.plain:
+        return _told(stop, _PLAIN_STOP if stop.drained is None else _PLAIN_END)
+    return {**stop_result(stop), "notes": _plain(result.notes)}
+
+
+def stop_result(result: StopResult) -> dict[str, Any]:
+    """Return what a graceful stop came to; durations in seconds, to a tenth."""
+    return {
+        **_told(result, _STOP),
+        "service": result.profile.name,
+        "plan": _told(result.plan) if result.plan else {},
+        "operations": [_ending(ending, ending.operation.key in result.dead) for ending in result.endings],
+        "heartbeat": heartbeat(result.heartbeats, result.heartbeat_note),
+        "preflight": _plain(result.findings),
+    }
+
+
+def _ending(ending: Ending, dead: bool) -> dict[str, Any]:
+    return {
+        **_told(ending.operation),
+        "outcome": ending.outcome.value,
+        "last_status": ending.status,
+        "fate": ending.fate,
+        "dead": dead,
+    }
 
 
 def unit(report: UnitReport) -> dict[str, Any]:
@@ -202,79 +175,10 @@ def unit(report: UnitReport) -> dict[str, Any]:
     if report.unknown:
         told.update(state="unknown", why=report.unknown)
     if report.unit is not None:
-        told.update(
-            state=report.unit.state,
-            enabled=report.unit.enabled or report.unit.load,
-            restart=report.unit.restart,
-            stop_timeout=report.unit.stop_timeout,
-            drop_ins=list(report.unit.drop_ins),
-            held=report.unit.held,
-        )
+        told.update(_told(report.unit, _UNIT), enabled=report.unit.enabled or report.unit.load)
     if report.before:
         told["before"] = report.before
     return {**told, "removed": True} if report.removed else told
-
-
-def differences(found: Sequence[Difference]) -> list[dict[str, Any]]:
-    """Return the settings that differ, with their old and new values."""
-    return [{"setting": part.setting, "old": part.old, "new": part.new} for part in found]
-
-
-def stop_result(result: StopResult) -> dict[str, Any]:
-    """Return what a graceful stop came to; durations in seconds, to a tenth."""
-    return {
-        "name": result.name,
-        "id": result.id,
-        "changed": result.changed,
-        "failed": result.failed,
-        "service": result.profile.name,
-        "verdict": result.verdict.value if result.verdict else None,
-        "reason": result.reason,
-        "joined": result.joined,
-        "signal": result.signal,
-        "exit_code": result.exit_code,
-        "oom_killed": result.oom_killed,
-        "quiesced": _tenth(result.quiesced),
-        "drained": _tenth(result.drained),
-        "timeout": _tenth(result.timeout),
-        "plan": plan(result.plan) if result.plan else {},
-        "operations": [_ending(ending, ending.operation.key in result.dead) for ending in result.endings],
-        "standing": [operation(op) for op in result.standing],
-        "heartbeat": heartbeat(result.heartbeats, result.heartbeat_note),
-        "evidence": result.evidence.value,
-        "evidence_why": result.evidence_why,
-        "preflight": findings(result.findings),
-        "timeline": [{"at": event.at, "event": event.event} for event in result.timeline],
-    }
-
-
-# --- parts
-
-
-def plan(chosen: Plan) -> dict[str, Any]:
-    """Return how the budget is divided, in seconds."""
-    return {
-        "signal": chosen.signal,
-        "timeout": _tenth(chosen.timeout),
-        "quiesce": _tenth(chosen.quiesce),
-        "drain": _tenth(chosen.drain),
-        "reason": chosen.reason,
-    }
-
-
-def operation(op: Operation) -> dict[str, Any]:
-    """Return an operation in flight."""
-    return {"kind": op.kind, "id": op.id, "status": op.status, "since": op.since, "claimed": op.claimed}
-
-
-def _ending(ending: Ending, dead: bool) -> dict[str, Any]:
-    return {
-        **operation(ending.operation),
-        "outcome": ending.outcome.value,
-        "last_status": ending.status,
-        "fate": ending.fate,
-        "dead": dead,
-    }
 
 
 def heartbeat(rows: Sequence[Heartbeat], note: str = "") -> dict[str, Any]:
@@ -285,37 +189,18 @@ def heartbeat(rows: Sequence[Heartbeat], note: str = "") -> dict[str, Any]:
         "up": all(row.up for row in rows),
         "disabled": any(row.disabled for row in rows),
         "note": note,
-        "rows": [
-            {
-                "service": row.service,
-                "host": row.host,
-                "age": _tenth(row.age),
-                "report_count": row.report_count,
-                "up": row.up,
-                "disabled": row.disabled,
-                "disabled_reason": row.disabled_reason,
-                "cluster": row.cluster,
-            }
-            for row in rows
-        ],
+        "rows": [_told(row) for row in rows],
     }
-
-
-def findings(found: Iterable[Finding]) -> list[dict[str, str]]:
-    """Return findings of preflight, or notes."""
-    return [{"code": finding.code, "text": finding.text} for finding in found]
 
 
 def reading(seen: Reading | None, missing: str = "") -> dict[str, Any]:
     """Return what is in flight now; ``missing`` says why there is no reading."""
-    if seen is None:
-        state = EvidenceState.UNAVAILABLE if missing else EvidenceState.NONE
-        seen = Reading(state, missing)
+    seen = seen or Reading(EvidenceState.UNAVAILABLE if missing else EvidenceState.NONE, missing)
     return {
         "evidence": seen.state.value,
         "evidence_why": seen.why,
-        "operations": [operation(op) for op in seen.working],
-        "standing": [operation(op) for op in seen.operations if op.informs],
+        "operations": _plain(seen.working),
+        "standing": [_told(op) for op in seen.operations if op.informs],
         "heartbeat": heartbeat(seen.heartbeats),
     }
 
@@ -330,7 +215,7 @@ def warnings(result: StopResult) -> list[str]:
     could_tell = result.evidence is not EvidenceState.NONE and result.profile.sees_work
     unread = result.evidence is EvidenceState.UNAVAILABLE
     unverified = result.verdict is Verdict.UNVERIFIED and (could_tell or unread)
-    if result.verdict is not None and (result.verdict in _LOST or unverified):
+    if result.verdict is not None and (result.verdict in (Verdict.KILLED, Verdict.CUT) or unverified):
         sentences.append(f"{result.name}: {result.verdict.value}: {result.reason}.")
     for ending in result.endings:
         if ending.outcome is not Outcome.FINISHED and not result.failed:
@@ -353,7 +238,3 @@ def failure(result: StopResult) -> str:
         f"{result.name} was left running{work}: {result.reason}. {state}; run this again to wait on, with a longer "
         "graceful_shutdown_timeout if it needs more, or with on_timeout=kill to end it."
     )
-
-
-def _tenth(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 1)

@@ -1,23 +1,30 @@
 """Typed results: of one container (ContainerResult) and of a whole call (ActionResult).
 
-The actions fill them in, and report.py alone turns them into the module's dictionaries.
+The actions fill them in, and report.py alone turns them into the module's dictionaries. Both take a field of the name
+of a result's key as that key; None is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Union
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from ..container import show
 from ..container.compare import Difference
 from ..container.spec import ContainerSpec
-from ..drain.plan import Plan
 from ..drain.result import StopResult
 from ..engine.port import Engine
 from ..errors import Refused
-from ..model import Container, ContainerStatus, EvidenceState, Finding, Heartbeat, Operation, Reading, Verdict
+from ..model import Container, EvidenceState, Finding, Heartbeat, Operation, Reading, Verdict
+from ..start.exchange import Exchange
 from ..systemd.unit import Unit
+from .options import Intent, Options
+from .survey import Survey, Surveys
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -48,49 +55,11 @@ def absent_diff(spec: ContainerSpec) -> Diff:
 # --- one container
 
 
-@dataclass(frozen=True)
-class PlainStop:
-    """A stop that verified nothing: the engine's own, or that of a container which does not exist."""
-
-    verdict: Verdict | None  # None: the stop failed
-    reason: str
-    end: PlainEnd | None = None
-
-
-@dataclass(frozen=True)
-class PlainEnd:
-    """How the engine's plain stop ended a container. Seconds."""
-
-    exit_code: int | None
-    drained: float
-    timeout: float
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a stop would do now, and what is in flight."""
-
-    status: ContainerStatus
-    service: str
-    plan: Plan | None  # None: the container is at rest
-    draining: str = ""
-    findings: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = ()
-    reading: Reading | None = None
-    missing: str = ""  # why there is no reading
-    verdict: Verdict | None = None
-
-
-@dataclass(frozen=True)
+@dataclass
 class Reload:
     """A reload, as far as it came."""
 
-    status: ContainerStatus
-    service: str
-    reading: Reading | None
-    missing: str = ""  # why there is no reading
-    how: str = ""  # reload or restart
-    planned: bool = False  # check mode: ``how`` is what would be done
+    how: str | None = None  # reload or restart; None: neither was done
     signal: str = ""  # the one that was sent
     operations: tuple[Operation, ...] | None = None  # in flight at the signal; None: those of the reading
     reloaded: bool = False
@@ -109,14 +78,6 @@ class UnitReport:
     removed: bool = False
 
 
-@dataclass(frozen=True)
-class Ready:
-    """How a started container was seen to serve."""
-
-    seconds: float
-    how: str
-
-
 @dataclass
 class ContainerResult:
     """One container's part of the result."""
@@ -128,125 +89,67 @@ class ContainerResult:
     failure: str = ""  # the sentence for the user; empty: all is well
     warnings: list[str] = field(default_factory=list)
     after: str = ""  # what became of it, for the diff; empty: nothing
-    stop: StopResult | PlainStop | None = None
-    notes: tuple[Finding, ...] = ()
-    forecast: Forecast | None = None
+    stop: StopResult | None = None
+    plain: bool = False  # the stop is the engine's own or that of a missing container, and verified nothing
+    notes: tuple[Finding, ...] = ()  # beside the stop
+    survey: Survey | None = None  # of a container that was only looked at, or reloaded
+    reading: Reading | None = None  # with the survey
+    foreseen: Verdict | None = None  # of a stop in check mode
     reload: Reload | None = None
     unit: UnitReport | None = None
-    ready: Ready | None = None
     heartbeats: tuple[Heartbeat, ...] = ()  # since the start
+    ready_after: float | None = None  # seconds
+    ready_by: str | None = None
     gap: float | None = None  # seconds between the old process and the new one
     image_pulled: bool | None = None  # None: the container was not created
     differences: tuple[Difference, ...] | None = None
-    would: str = ""
+    would: str | None = None
     removed: bool | None = None
     rolled_back: bool | None = None
-    resumed: bool = False
+    resumed: bool | None = None
 
     @classmethod
-    def of(cls, container: Container) -> ContainerResult:
-        """Return the result of a container with which nothing was done yet."""
-        return cls(container.name, container.id, container)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The verdict of the stop, or the one that a plan foresees."""
-        if self.stop is not None:
-            return self.stop.verdict
-        return self.forecast.verdict if self.forecast else None
+    def of(cls, container: Container, **more: Any) -> ContainerResult:
+        """Return the result of a container that exists."""
+        return cls(container.name, container.id, container, **more)
 
     @property
     def at_rest(self) -> bool:
-        """Whether the container has stopped, however it did."""
-        return not self.failure and self.verdict not in (None, Verdict.ABSENT, Verdict.LEFT_RUNNING)
-
-    @property
-    def reason(self) -> str:
-        """The reason of the stop's verdict."""
-        return self.stop.reason if self.stop is not None else ""
+        """Whether the container was stopped or found at rest, however it ended."""
+        verdict = self.stop.verdict if self.stop else None
+        return not self.failure and verdict not in (None, Verdict.ABSENT, Verdict.LEFT_RUNNING)
 
     @property
     def evidence_was_read(self) -> bool:
         """Whether the stop was not without evidence that it should have had."""
-        return not (isinstance(self.stop, StopResult) and self.stop.evidence is EvidenceState.UNAVAILABLE)
+        return self.stop is None or self.stop.evidence is not EvidenceState.UNAVAILABLE
 
     @property
     def serving(self) -> frozenset[str] | None:
         """The hosts whose heartbeat was up before the stop; None where that is not known."""
-        return self.stop.serving if isinstance(self.stop, StopResult) else None
-
-    def add_reason(self, clause: str) -> None:
-        """Add a clause to the reason of the stop's verdict."""
-        if self.stop is not None:
-            reason = f"{self.stop.reason}, {clause}" if self.stop.reason else clause
-            self.stop = replace(self.stop, reason=reason)
+        return self.stop.serving if self.stop else None
 
 
 # --- a whole call
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A container, or its image, beside what is wanted."""
+class Details:
+    """The result of an action that is about one thing and stops nothing."""
 
-    name: str
-    id: str
-    status: str
-    differences: tuple[Difference, ...] = ()
-    notes: tuple[Finding, ...] | None = None  # None: the image alone was compared
-
-
-@dataclass(frozen=True)
-class OneOff:
-    """A container that is run to its end."""
-
-    name: str
-    id: str
-    image_pulled: bool
-    end: OneOffEnd | None = None  # None in check mode
-
-
-@dataclass(frozen=True)
-class OneOffEnd:
-    """How it ended, and what it wrote."""
-
-    code: int | None  # None: it was never started
-    stdout: str
-    stderr: str
-
-
-@dataclass(frozen=True)
-class ImageResult:
-    """An image on the host; an empty id: the host does not have it."""
-
-    reference: str
-    id: str
-
-
-@dataclass(frozen=True)
-class VolumeResult:
-    """A volume of the engine."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class StateResult:
-    """The container's state in the engine's own words."""
-
-    name: str
-    state: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class EnvironmentResult:
-    """The container's variables, with secrets masked."""
-
-    name: str
-    variables: Mapping[str, str]
-
-
-Details = Union[Comparison, OneOff, ImageResult, VolumeResult, StateResult, EnvironmentResult]
+    name: str | None = None
+    id: str | None = None
+    status: str | None = None  # absent, or the container's in the engine
+    differences: tuple[Difference, ...] | None = None
+    notes: tuple[Finding, ...] | None = None
+    image: str | None = None
+    image_id: str | None = None  # empty: the host does not have it
+    image_pulled: bool | None = None
+    rc: int | None = None  # of a container that ran to its end; None: it was never started
+    stdout: str | None = None
+    stderr: str | None = None
+    state: Mapping[str, object] | None = None
+    env: Mapping[str, str] | None = None
 
 
 @dataclass
@@ -259,28 +162,25 @@ class ActionResult:
     failure: str = ""
     warnings: list[str] = field(default_factory=list)
     diffs: list[Diff] = field(default_factory=list)
-    unit_written: bool = False
+    unit_written: bool | None = None
     elapsed: float | None = None  # seconds of the whole call
 
 
-def action_result(changed: bool, diff: Diff | None, details: Details) -> ActionResult:
-    """Return the result of an action on one thing that is no stop; the diff counts only if it changed."""
-    return ActionResult(changed, details=details, diffs=[diff] if changed and diff else [])
+def action_result(changed: bool, diff: Diff, details: Details) -> ActionResult:
+    """Return the result of an action that stops nothing; the diff counts only if it changed something."""
+    return ActionResult(changed, details=details, diffs=[diff] if changed else [])
 
 
-def compose(results: Sequence[ContainerResult]) -> ActionResult:
+def compose(results: Iterable[ContainerResult]) -> ActionResult:
     """Put the results of all containers together."""
-    return ActionResult(
-        changed=any(result.changed for result in results),
-        containers=list(results),
-        failure=" ".join(result.failure for result in results if result.failure),
-        warnings=[text for result in results for text in result.warnings],
-        diffs=[
-            difference(result.container.name, result.container.status.value, result.after)
-            for result in results
-            if result.container and result.after
-        ],
-    )
+    return together([_alone(result) for result in results])
+
+
+def _alone(result: ContainerResult) -> ActionResult:
+    container, diffs = result.container, []
+    if container is not None and result.after:
+        diffs = [difference(container.name, container.status.value, result.after)]
+    return ActionResult(result.changed, [result], None, result.failure, result.warnings, diffs)
 
 
 def together(results: Sequence[ActionResult]) -> ActionResult:
@@ -294,7 +194,43 @@ def together(results: Sequence[ActionResult]) -> ActionResult:
     )
 
 
+def side_by_side(do: Callable[[Item], Result], items: Sequence[Item], at_a_time: int = 0) -> list[Result]:
+    """Call ``do`` for every item in a thread of its own; results are in the order of the items.
+
+    ``at_a_time`` limits the threads; 0 is no limit. A thread that needs the engine connects a client of its own.
+    """
+    with ThreadPoolExecutor(max_workers=at_a_time or len(items) or 1) as pool:
+        return list(pool.map(do, items))
+
+
 # --- containers that do not exist
+
+
+def in_order(
+    surveys: Surveys, options: Options, engine: Engine, results: Iterable[ContainerResult], intent: Intent
+) -> list[ContainerResult]:
+    """Return the results in the order of the names, with those of the containers that do not exist."""
+    by_id = {result.id: result for result in results}
+    absent_is_fine = options.ignore_missing or intent.absent_is_fine
+    return [
+        by_id[container.id] if container else absent(engine, name, intent.verb, is_fine=absent_is_fine)
+        for name, container in surveys.containers.items()
+    ]
+
+
+def absent(engine: Engine, name: str, verb: str, *, is_fine: bool) -> ContainerResult:
+    """Return the result of a container that does not exist: an error, unless that is fine."""
+    left = Exchange(name, engine).left_behind()
+    but = f", but {left}: action=start_container puts it right." if left else ""
+    stop = StopResult(name, "", Verdict.ABSENT if is_fine else None, "the engine has no such container")
+    result = ContainerResult(name, stop=stop, plain=True)
+    if not is_fine:
+        result.failure = (
+            f"There is no container {name} to {verb}{but}" if but else missing(engine, name, verb)
+        )
+    elif but:
+        result.warnings = [f"There is no container {name}{but}"]
+    return result
 
 
 def container_of(engine: Engine, name: str, verb: str) -> Container:

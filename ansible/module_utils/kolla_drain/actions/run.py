@@ -10,15 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..engine.connect import connect
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
-from . import containers, recreate, reload, restart, start, status, stop, store
+from . import containers, exchange, reload, start, status, stop, store
 from .leftovers import unpause_leftovers
 from .options import Options, check_names, checked
 from .results import ActionResult
-
-__all__ = ["ACTIONS", "Action", "Options", "run"]
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,17 @@ ACTIONS = {
     "compare_image": Action(store.compare_image),
     "create_volume": Action(store.create_volume),
     "drain_status": Action(status.status, takes_many=True, nameless=True),
-    "ensure_image": Action(store.ensure_image, nameless=True),
+    "ensure_image": Action(store.pull, nameless=True),
     "get_container_env": Action(containers.get_container_env),
     "get_container_state": Action(containers.get_container_state),
-    "pull_image": Action(store.pull_image, nameless=True),
-    "recreate_or_restart_container": Action(recreate.recreate_or_restart, stops=True),
+    "pull_image": Action(store.pull, nameless=True),
+    "recreate_or_restart_container": Action(exchange.recreate_or_restart, stops=True),
     "reload_container": Action(reload.reload_container, takes_many=True),
     "remove_container": Action(containers.remove_container),
     "remove_image": Action(store.remove_image, nameless=True),
     "remove_volume": Action(store.remove_volume),
-    "restart_container": Action(restart.restart, stops=True),
-    "start_container": Action(start.start_all, takes_many=True),
+    "restart_container": Action(start.restart, stops=True),
+    "start_container": Action(exchange.start_all, takes_many=True),
     "stop_and_remove_container": Action(stop.stop_and_remove, takes_many=True, stops=True),
     "stop_container": Action(stop.stop, takes_many=True, stops=True),
 }
@@ -62,9 +59,13 @@ def run(options: Options) -> ActionResult:
     if options.names or not action.nameless:
         check_names(options, [name for name, other in ACTIONS.items() if other.takes_many])
     options = checked(options)
-    engine = connect(options.container_engine, options.client_timeout)
-    if options.image and options.names:
-        _check_described(options, engine)
+    engine = options.connect()
+    described = engine.inspect(options.name) if options.image and options.names else None
+    if described is not None and described.name != options.name:  # its successor is to have its name
+        raise Refused(
+            f"{options.name} is the id of {described.name}, and {options.action} with an image takes a name: give "
+            f"{described.name}."
+        )
     unpaused: list[str] = []
     if not options.check_mode:
         with contextlib.suppress(KollaDrainError):  # a stop reports a container that is still paused
@@ -76,13 +77,3 @@ def run(options: Options) -> ActionResult:
     if action.stops:
         result.elapsed = time.monotonic() - begun
     return result
-
-
-def _check_described(options: Options, engine: Engine) -> None:
-    """Raise Refused for the id of a described container, because its successor is to have its name."""
-    container = engine.inspect(options.name)
-    if container is not None and container.name != options.name:
-        raise Refused(
-            f"{options.name} is the id of {container.name}, and {options.action} with an image takes a name: give "
-            f"{container.name}."
-        )

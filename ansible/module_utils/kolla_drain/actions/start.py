@@ -1,52 +1,69 @@
-"""The action start_container: one container, created or replaced if need be, or several that exist."""
+"""Start a container: as it is, after a graceful stop, or created for that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
+from ..container.spec import ContainerSpec
 from ..engine.port import Engine
-from ..errors import KollaDrainError
-from ..host.ledger import Ledger
-from ..start.exchange import Swap
-from . import create
-from .options import Options
-from .parallel import side_by_side
-from .recreate import Renewal, differs_from_wanted, plan
-from .results import ActionResult, ContainerResult, compose, together
-from .units import note_unit, withdraw_unit, write_unit
-
-# A host has many containers, and each of them has to prove that it serves.
-_AT_A_TIME = 8
+from ..errors import EngineError, Refused
+from .bring_up import BringUp
+from .containers import spec_of
+from .one_off import run_once
+from .options import RESTART, Options
+from .results import ActionResult, ContainerResult, absent_diff, compose
+from .stop import stop_each
+from .store import ensured
+from .units import note_unit, write_unit
 
 
-def start_all(options: Options, engine: Engine) -> ActionResult:
-    """Start the container, or several side by side; one that fails does not stop the others."""
-    if len(options.names) == 1:
-        return start(options, engine)
+def restart(options: Options, engine: Engine) -> ActionResult:
+    """Stop the container gracefully and start the same container again."""
+    return compose([restart_one(options, engine)])
 
-    def start_one(name: str, connect: Callable[[], Engine]) -> ActionResult:
-        try:
-            return start(replace(options, names=(name,)), connect())
-        except KollaDrainError as exc:
-            return compose([ContainerResult(name, failure=str(exc))])
 
-    return together(side_by_side(options, start_one, options.names, at_a_time=_AT_A_TIME))
+def restart_one(options: Options, engine: Engine) -> ContainerResult:
+    """Restart the one container that the options name."""
+    (result,) = stop_each(options, engine, RESTART)
+    container = result.container
+    if container is None or result.failure:
+        return result
+    result.changed, result.after = True, "restarted"
+    if options.check_mode:
+        return result
+    bring_up, was_read = BringUp(options, engine), result.evidence_was_read
+    if bring_up.run_again(container, result, evidence_was_read=was_read, expected=result.serving):
+        bring_up.note_gap(result, container.id, container.id)
+    return result
 
 
 def start(options: Options, engine: Engine) -> ActionResult:
-    """See to it that the container is as wanted and runs, or run a one-off container to its end."""
-    if not options.detach:
-        return create.start(options, engine)
-    name = options.name
+    """See to it that the container exists and runs; one that differs from the options is left as it is."""
+    container = engine.inspect(options.name)
+    if options.image or not options.detach:
+        spec = spec_of(options)
+        if not options.detach:
+            return run_once(options, engine, spec, container)
+        if container is None:
+            return _create_and_start(options, engine, spec)
+    if container is None:
+        raise Refused(f"There is no container {options.name} to start; give image, and it is created.")
+    return compose([BringUp(options, engine).start_existing(container)])
+
+
+def _create_and_start(options: Options, engine: Engine, spec: ContainerSpec) -> ActionResult:
+    maker = engine.maker()
+    created = ContainerResult(spec.name, changed=True)
+    if options.check_mode:
+        created.image_pulled = maker.image(spec.image) is None
+    else:
+        created.image_pulled = ensured(options, maker, spec.image)
+        created.id = maker.create(spec, spec.name)
+        created.warnings += maker.warnings
+    written = write_unit(options)
     if not options.check_mode:
-        with Ledger().exchanging(name):
-            return Renewal(options, engine).run(restart_equal=False)
-    if Swap(name, engine).left_behind() or (options.image and differs_from_wanted(options, engine)):
-        return plan(options, engine)
-    result = create.start(options, engine)
-    if options.image:
-        if engine.inspect(name) is not None:
-            note_unit(name, result, write_unit(options))
-        note_unit(name, result, withdraw_unit(options))
-    return result
+        container = engine.inspect(created.id)
+        if container is None:
+            raise EngineError(f"{spec.name} was created and is gone; somebody else removed it.")
+        BringUp(options, engine).run_again(container, created)
+    result = compose([created])
+    result.diffs = [absent_diff(spec)]
+    return note_unit(spec.name, result, written)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..container.spec import ONE_OFF_LABEL, OWN_LABELS
-from ..drain.plan import Plan
 from ..engine.port import Engine
 from ..host.ledger import Ledger
 from ..kolla import KOLLA_LABEL, UNIT, UNITS
-from ..model import Container, ContainerStatus, Reading, Verdict
-from .intent import LOOK_INTO
-from .options import Options
-from .results import ActionResult, ContainerResult, Forecast, compose
-from .survey import Survey, Surveys, survey_all
+from .options import LOOK_INTO, Options
+from .results import ActionResult, ContainerResult, compose, in_order
+from .survey import Surveys, survey_all
 from .units import ContainerUnits
 
 # Ends of the names that an exchange leaves beside the container that has the name.
@@ -24,59 +20,25 @@ _LEFT_ASIDE = (".new", ".old", ".failed")
 
 def status(options: Options, engine: Engine) -> ActionResult:
     """Return the plan for each container, or for all of Kolla's when none is named; nothing is touched."""
-    if not options.names:
-        options = replace(options, names=kolla_names(engine))
+    options = replace(options, names=options.names or kolla_names(engine))
     surveys = survey_all(options, engine, Ledger(), LOOK_INTO)
-    planned = [replace(result, changed=False, after="") for result in forecasts(options, surveys)]
-    for result in planned:
-        if result.forecast is not None:  # no stop was asked for, so there is no verdict
-            result.forecast = replace(result.forecast, verdict=None)
-    results = surveys.in_order(options, engine, planned, LOOK_INTO)
+    results = in_order(surveys, options, engine, looked_at(surveys), LOOK_INTO)
     ContainerUnits(surveys.names).report(results)
     return compose(results)
 
 
-def forecasts(options: Options, surveys: Surveys) -> Sequence[ContainerResult]:
-    """Read the evidence once and return what a stop would do with each container that exists."""
+def looked_at(surveys: Surveys) -> list[ContainerResult]:
+    """Read the evidence once; return what is known of each container that exists."""
     readings = surveys.readings()
-    return [_forecast(options, one, readings.get(one.container.id)) for one in surveys.existing]
-
-
-def _forecast(options: Options, surveyed: Survey, reading: Reading | None) -> ContainerResult:
-    container, at_rest = surveyed.container, surveyed.container.at_rest
-    plan = surveyed.plan if options.graceful_shutdown else _plain_plan(container, options.request.timeout)
-    return ContainerResult(
-        container.name,
-        container.id,
-        container,
-        changed=not at_rest,
-        warnings=[finding.text for finding in surveyed.findings],
-        after="" if at_rest else ContainerStatus.EXITED.value,
-        forecast=Forecast(
-            status=container.status,
-            service=surveyed.profile.name,
-            plan=None if at_rest else plan,
-            draining=surveyed.draining,
-            findings=surveyed.findings,
-            notes=surveyed.notes,
-            reading=reading,
-            missing=surveyed.missing,
-            verdict=Verdict.ALREADY_STOPPED if at_rest else None,
-        ),
-    )
-
-
-def _plain_plan(container: Container, timeout: float) -> Plan:
-    why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {timeout:g} s whatever is in flight"
-    return Plan(plain_signal(container), timeout, 0.0, timeout, why)
-
-
-def plain_signal(container: Container) -> str:
-    """Return the signal that the engine's plain stop sends."""
-    return container.stop_signal or "SIGTERM"
-
-
-# --- all of Kolla's containers
+    return [
+        ContainerResult.of(
+            one.container,
+            warnings=[finding.text for finding in one.findings],
+            survey=one,
+            reading=readings.get(one.container.id),
+        )
+        for one in surveys.existing
+    ]
 
 
 def kolla_names(engine: Engine, units: str = UNITS) -> tuple[str, ...]:
@@ -84,25 +46,20 @@ def kolla_names(engine: Engine, units: str = UNITS) -> tuple[str, ...]:
 
     Containers that run once, and those that an exchange put aside, are left out.
     """
-    owned = _owned(units)
+    try:
+        owned = {match[1] for match in map(UNIT.match, os.listdir(units)) if match}
+    except OSError:  # no systemd here
+        owned = set()
     return tuple(
         sorted(
             name
             for name, labels in engine.everything().items()
-            if (name in owned or _ours(labels))
+            if (
+                name in owned
+                or KOLLA_LABEL in labels
+                or any(label.startswith(OWN_LABELS) for label in labels)
+            )
             and ONE_OFF_LABEL not in labels
             and not name.endswith(_LEFT_ASIDE)
         )
     )
-
-
-def _ours(labels: Mapping[str, str]) -> bool:
-    return KOLLA_LABEL in labels or any(label.startswith(OWN_LABELS) for label in labels)
-
-
-def _owned(units: str) -> set[str]:
-    try:
-        files = os.listdir(units)
-    except OSError:  # no systemd here
-        return set()
-    return {match.group(1) for match in map(UNIT.match, files) if match}

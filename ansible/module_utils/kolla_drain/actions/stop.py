@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from ..drain.loop import stop_all
 from ..drain.result import StopResult
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
+from ..evidence.reader import EvidenceReader
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import any_in_container
-from ..model import ContainerStatus, StopRequest, Verdict
+from ..model import ContainerStatus, EvidenceState, Reading, Verdict
 from ..systemd.units import SETTLE
-from . import intent as intents
+from . import options as intents
 from . import report
-from .intent import Intent
-from .options import Options
-from .parallel import side_by_side
-from .results import ActionResult, ContainerResult, PlainEnd, PlainStop, compose
-from .status import forecasts, plain_signal
-from .survey import Survey, Surveys, reader, survey_all, unreadable
+from .options import Intent, Options
+from .results import ActionResult, ContainerResult, compose, in_order, side_by_side
+from .status import looked_at
+from .survey import Survey, Surveys, plain_signal, survey_all
 from .units import ContainerUnits, remove_units
 
 # Seconds between looks at a unit that is about to start a container at rest; it decides within a moment.
@@ -41,18 +39,17 @@ def stop_and_remove(options: Options, engine: Engine) -> ActionResult:
     """Stop the containers and remove those that have stopped, with their units."""
     results = stop_each(options, engine, intents.STOP_AND_REMOVE)
     for result in results:
-        if result.container is None or result.failure:
+        container = result.container
+        if container is None or result.failure or not (options.check_mode or result.at_rest):
             continue
-        if options.check_mode:
+        try:
+            if not options.check_mode:
+                engine.remove(container.id)
+                result.removed = True
             result.changed, result.after = True, "removed"
-        elif result.at_rest:
-            try:
-                engine.remove(result.container.id)
-            except KollaDrainError as exc:
-                result.removed = False
-                result.failure = f"{result.name} was stopped but could not be removed: {exc}"
-            else:
-                result.changed, result.removed, result.after = True, True, "removed"
+        except KollaDrainError as exc:
+            result.removed = False
+            result.failure = f"{result.name} was stopped but could not be removed: {exc}"
     remove_units([result for result in results if not result.failure], check_mode=options.check_mode)
     return compose(results)
 
@@ -70,8 +67,10 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
     if intent.needs_restart:
         units.refuse_unstartable()
     if options.check_mode:
-        planned = surveys.in_order(options, engine, forecasts(options, surveys), intent)
-        units.plan(planned)
+        planned = in_order(surveys, options, engine, looked_at(surveys), intent)
+        units.report(planned)
+        for result in planned:
+            _foresee(result)
         return planned
     with contextlib.suppress(KollaDrainError):  # a record that cannot be tidied up does not fail a stop
         # A container that this engine does not know may be another engine's.
@@ -79,72 +78,78 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
             lambda container_id: engine.inspect(container_id) is not None or any_in_container(container_id)
         )
     with units.held(surveys.at_rest) as to_look_again:
-        if to_look_again:
-            surveys = _decided(lambda: survey_all(options, engine, ledger, intent), units)
+        until = boot_clock() + SETTLE
+        while to_look_again:  # until no unit is about to start its container
+            surveys = survey_all(options, engine, ledger, intent)
+            to_look_again = units.undecided(surveys.at_rest) and boot_clock() < until
+            if to_look_again:
+                time.sleep(LOOK_AGAIN)
         if options.graceful_shutdown:
-            stopped = _drain(options.request, engine, ledger, surveys)
+            stopped = _drain(options, engine, ledger, surveys)
         else:
-            stopped = _plain_stops(options, ledger, surveys)
-        results = surveys.in_order(options, engine, stopped, intent)
+            stopped = side_by_side(lambda one: _plain_stop(options, ledger, one), surveys.existing)
+        results = in_order(surveys, options, engine, stopped, intent)
         units.settle(results, engine)
-    units.warn(results)
     return results
 
 
-def _decided(look: Callable[[], Surveys], units: ContainerUnits) -> Surveys:
-    """Look until no unit is about to start its container, for SETTLE seconds at the most."""
-    until = boot_clock() + SETTLE
-    while True:
-        surveys = look()
-        if not units.undecided(surveys.at_rest) or boot_clock() >= until:
-            return surveys
-        time.sleep(LOOK_AGAIN)
+def _foresee(result: ContainerResult) -> None:
+    """Put into a result what a stop would change: a container that runs, or a unit that is not at rest."""
+    container, unit = result.container, result.unit.unit if result.unit else None
+    if container is not None and container.at_rest:
+        result.foreseen = Verdict.ALREADY_STOPPED
+    elif container is not None:
+        result.changed, result.after = True, ContainerStatus.EXITED.value
+    if unit is not None and not unit.at_rest and not result.failure:
+        result.changed = True
 
 
 def _refuse_by_preflight(surveys: Surveys) -> None:
     readings = surveys.readings()
-    faults = [
-        finding.text
-        for one in surveys.existing
-        for finding in (*one.findings, *unreadable(one, readings.get(one.container.id)))
-    ]
+    faults = []
+    for one in surveys.existing:
+        container = one.container
+        faults += [finding.text for finding in one.findings]
+        reading = readings.get(container.id, Reading(EvidenceState.UNAVAILABLE, one.missing))
+        why = reading.why if reading.state is EvidenceState.UNAVAILABLE else ""
+        if why and not container.at_rest:
+            faults.append(
+                f"{container.name}: its evidence cannot be read, so work in flight would go unseen: {why}."
+            )
     if faults:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise Refused(f"Preflight found {count}, and nothing was touched: {' '.join(faults)}")
 
 
-# --- the drain
-
-
-def _drain(request: StopRequest, engine: Engine, ledger: Ledger, surveys: Surveys) -> list[ContainerResult]:
+def _drain(options: Options, engine: Engine, ledger: Ledger, surveys: Surveys) -> list[ContainerResult]:
     woken = threading.Event()
-    evidence = reader(surveys.sources, woken.set)
-    watcher = engine.watch([one.container.id for one in surveys.existing], woken.set)
 
     def wait(seconds: float) -> None:
         woken.wait(seconds)
         woken.clear()
 
-    try:
-        results = stop_all(
-            [one.target(request) for one in surveys.existing],
-            engine=engine,
-            evidence=evidence,
-            ledger=ledger,
-            clock=boot_clock,
-            wait=wait,
-        )
-    finally:
-        watcher.close()
-        evidence.close()
+    with contextlib.closing(EvidenceReader(surveys.sources, woken.set)) as evidence:
+        with contextlib.closing(engine.watch([one.container.id for one in surveys.existing], woken.set)):
+            results = stop_all(
+                [one.target(options.request) for one in surveys.existing],
+                engine=engine,
+                evidence=evidence,
+                ledger=ledger,
+                clock=boot_clock,
+                wait=wait,
+            )
     return [_drained(one, result) for one, result in zip(surveys.existing, results)]
 
 
 def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
-    result = replace(ContainerResult.of(surveyed.container), changed=stopped.changed, stop=stopped)
-    result.notes = surveyed.notes
-    result.warnings = [finding.text for finding in surveyed.findings] + report.warnings(stopped)
-    result.failure = report.failure(stopped) if stopped.failed else ""
+    result = ContainerResult.of(
+        surveyed.container,
+        changed=stopped.changed,
+        stop=stopped,
+        notes=surveyed.notes,
+        warnings=[finding.text for finding in surveyed.findings] + report.warnings(stopped),
+        failure=report.failure(stopped) if stopped.failed else "",
+    )
     if result.at_rest and stopped.changed:
         result.after = ContainerStatus.EXITED.value
     return result
@@ -153,30 +158,24 @@ def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
 # --- the engine's plain stop
 
 
-def _plain_stops(options: Options, ledger: Ledger, surveys: Surveys) -> list[ContainerResult]:
-    def stop_one(one: Survey, connect: Callable[[], Engine]) -> ContainerResult:
-        return _plain_stop(one, connect, ledger, options.request.timeout)
-
-    return side_by_side(options, stop_one, surveys.existing)
-
-
-def _plain_stop(
-    surveyed: Survey, connect: Callable[[], Engine], ledger: Ledger, timeout: float
-) -> ContainerResult:
+def _plain_stop(options: Options, ledger: Ledger, surveyed: Survey) -> ContainerResult:
     """Stop with the engine's own stop, which reads no evidence. It, too, signals once."""
-    container, result = surveyed.container, ContainerResult.of(surveyed.container)
-    if container.at_rest:
-        result.stop = PlainStop(Verdict.ALREADY_STOPPED, f"the container is {container.status.value}")
-        return result
+    container, timeout = surveyed.container, options.request.timeout
+    result = ContainerResult.of(container, plain=True)
+    stopped = StopResult(container.name, container.id, None, "")
     begun = time.monotonic()
+    if container.at_rest:
+        reason = f"the container is {container.status.value}"
+        result.stop = replace(stopped, verdict=Verdict.ALREADY_STOPPED, reason=reason)
+        return result
     try:
-        engine = connect()
+        engine = options.connect()
         _announce(ledger, surveyed, timeout)
         result.changed = True
         engine.stop(container.id, int(timeout))
         after = engine.inspect(container.id)
     except KollaDrainError as exc:
-        result.stop = PlainStop(None, str(exc))
+        result.stop = replace(stopped, reason=str(exc))
         result.failure = f"{container.name} could not be stopped: {exc}"
         return result
     with contextlib.suppress(KollaDrainError):  # its process life is over, so a later run sweeps the entry
@@ -184,8 +183,14 @@ def _plain_stop(
     code = after.exit_code if after else None
     killed = code == _KILLED and after is not None and not after.oom_killed
     reason = f"the engine's plain stop, exit code {code}; graceful_shutdown is off, so nothing was verified"
-    end = PlainEnd(code, time.monotonic() - begun, timeout)
-    result.stop = PlainStop(Verdict.KILLED if killed else Verdict.UNVERIFIED, reason, end)
+    result.stop = replace(
+        stopped,
+        verdict=Verdict.KILLED if killed else Verdict.UNVERIFIED,
+        reason=reason,
+        exit_code=code,
+        drained=time.monotonic() - begun,
+        timeout=timeout,
+    )
     result.warnings = [f"{container.name}: {reason}."] if killed else []
     result.after = ContainerStatus.EXITED.value
     return result

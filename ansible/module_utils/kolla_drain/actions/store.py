@@ -8,15 +8,7 @@ from ..engine.port import Engine
 from ..engine.resources import Maker
 from ..errors import Refused
 from .options import Options
-from .results import (
-    ActionResult,
-    Comparison,
-    ImageResult,
-    VolumeResult,
-    action_result,
-    difference,
-    spec_diff,
-)
+from .results import ActionResult, Details, action_result, difference, spec_diff
 
 
 def compare_image(options: Options, engine: Engine) -> ActionResult:
@@ -27,10 +19,10 @@ def compare_image(options: Options, engine: Engine) -> ActionResult:
     container = engine.inspect(name)
     if container is None:
         diff = difference(name, "absent", f"image: {options.image}")
-        return action_result(True, diff, Comparison(name, "", "absent"))
+        return action_result(True, diff, Details(name, "", "absent", ()))
     maker = engine.maker()
     differs = compare.image_difference(options.image, maker.image(options.image), maker.found(container.id))
-    compared = Comparison(name, container.id, container.status.value, differs)
+    compared = Details(name, container.id, container.status.value, differs)
     return action_result(bool(differs), spec_diff(name, differs), compared)
 
 
@@ -45,20 +37,14 @@ def ensured(options: Options, maker: Maker, image: str) -> bool:
 # --- images
 
 
-def ensure_image(options: Options, engine: Engine) -> ActionResult:
-    """Pull the image only if the host has none of its name."""
-    return _pull(options, engine.maker(), only_absent=True)
+def pull(options: Options, engine: Engine) -> ActionResult:
+    """Pull the registry's current image, for ensure_image only if the host has none of its name.
 
-
-def pull_image(options: Options, engine: Engine) -> ActionResult:
-    """Pull the registry's current image; changed only if that is another one."""
-    return _pull(options, engine.maker(), only_absent=False)
-
-
-def _pull(options: Options, maker: Maker, *, only_absent: bool) -> ActionResult:
-    reference = _reference(options)
-    before = maker.image(reference)
-    after = before
+    Changed only if the host has another image afterwards.
+    """
+    reference, maker = _reference(options), engine.maker()
+    only_absent = options.action == "ensure_image"
+    before = after = maker.image(reference)
     if before is None and options.check_mode:
         return _image_result(reference, "absent", "pulled")
     if not options.check_mode and (before is None or not only_absent):
@@ -75,10 +61,9 @@ def remove_image(options: Options, engine: Engine) -> ActionResult:
     """Remove the image; one that containers are made of is left."""
     reference, maker = _reference(options), engine.maker()
     before = maker.image(reference)
-    if before is None:
-        return _image_result(reference, "absent", "absent")
-    maker.remove_image(reference, only_check=options.check_mode)
-    return _image_result(reference, before.id, "absent")
+    if before is not None:
+        maker.remove_image(reference, only_check=options.check_mode)
+    return _image_result(reference, before.id if before else "absent", "absent")
 
 
 def _reference(options: Options) -> str:
@@ -90,7 +75,7 @@ def _reference(options: Options) -> str:
 def _image_result(reference: str, before: str, after: str) -> ActionResult:
     image_id = after if after.startswith("sha256:") else ""
     diff = difference(reference, before, after)
-    return action_result(before != after, diff, ImageResult(reference, image_id))
+    return action_result(before != after, diff, Details(image=reference, image_id=image_id))
 
 
 # --- volumes
@@ -102,13 +87,13 @@ def create_volume(options: Options, engine: Engine) -> ActionResult:
     exists = maker.has_volume(name)
     if not exists and not options.check_mode:
         maker.create_volume(name)
-    return action_result(not exists, difference(name, "absent", "created"), VolumeResult(name))
+    return action_result(not exists, difference(name, "absent", "created"), Details(name))
 
 
 def remove_volume(options: Options, engine: Engine) -> ActionResult:
     """Remove a volume and its contents; one that containers use is left."""
     name, maker = options.name, engine.maker()
-    if not maker.has_volume(name):
-        return action_result(False, None, VolumeResult(name))
-    maker.remove_volume(name, only_check=options.check_mode)
-    return action_result(True, difference(name, "there", "absent"), VolumeResult(name))
+    exists = maker.has_volume(name)
+    if exists:
+        maker.remove_volume(name, only_check=options.check_mode)
+    return action_result(exists, difference(name, "there", "absent"), Details(name))

@@ -5,9 +5,10 @@ Nothing is touched here, and every fault of the input is found here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import evidence, kolla
@@ -21,15 +22,12 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..model import NO_PROFILE, Container, EvidenceState, Finding, Profile, Reading, StopRequest, Verdict
+from ..model import NO_PROFILE, Container, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
-from ..start.exchange import Swap
 from ..systemd.units import Units
-from .intent import Intent
-from .options import EvidenceOptions, Options
-from .results import ContainerResult, PlainStop, missing
+from .options import EvidenceOptions, Intent, Options
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class Surveys:
     @property
     def names(self) -> list[str]:
         """The containers' own names, in the order asked for; a container may have been asked for by its id."""
-        return [name if container is None else container.name for name, container in self.containers.items()]
+        return [container.name if container else name for name, container in self.containers.items()]
 
     @property
     def at_rest(self) -> list[str]:
         """The names of those that do not run, or do not exist."""
-        found = zip(self.names, self.containers.values())
-        return [name for name, container in found if container is None or container.at_rest]
+        pairs = zip(self.names, self.containers.values())
+        return [name for name, container in pairs if container is None or container.at_rest]
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -79,51 +77,32 @@ class Surveys:
         """Read what is in flight now, by container id; containers without evidence are left out."""
         return read(self.sources)
 
-    def in_order(
-        self, options: Options, engine: Engine, results: Iterable[ContainerResult], intent: Intent
-    ) -> list[ContainerResult]:
-        """Return the results in the order of the names, with those of the containers that do not exist."""
-        absent_is_fine = options.ignore_missing or intent.absent_is_fine
-        by_id = {result.id: result for result in results}
-        return [
-            by_id[container.id] if container else absent(engine, name, intent.verb, is_fine=absent_is_fine)
-            for name, container in self.containers.items()
-        ]
-
 
 def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent) -> Surveys:
     """Survey every container of a call. Raises Refused."""
     containers = {name: engine.inspect(name) for name in options.names}
+    by_id: dict[str, str] = {}
+    for name, container in containers.items():
+        if (
+            container is not None and by_id.setdefault(container.id, name) != name
+        ):  # it would be stopped twice
+            raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
     existing = [container for container in containers.values() if container is not None]
-    _refuse_aliases(containers)
-    options.evidence.check(existing)
+    options.evidence.check(container.name for container in existing)
     surveys = []
     for container in existing:
         try:
             surveys.append(survey(options, engine, ledger, container))
         except KollaDrainError as exc:
-            raise refused(container, exc, intent) from exc
+            state = "cannot be looked into" if intent.only_looks else "was not touched"
+            raise Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.", code=exc.code) from exc
     return Surveys(containers, tuple(surveys))
-
-
-def _refuse_aliases(containers: Mapping[str, Container | None]) -> None:
-    """Refuse one container under two names, such as its name and its id, which would be stopped twice."""
-    by_id: dict[str, str] = {}
-    for name, container in containers.items():
-        if container is not None and by_id.setdefault(container.id, name) != name:
-            raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
-
-
-def refused(container: Container, exc: KollaDrainError, intent: Intent) -> Refused:
-    """Wrap an error with the container's name and the fact that nothing was touched."""
-    state = "cannot be looked into" if intent.only_looks else "was not touched"
-    return Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.", code=exc.code)
 
 
 def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
     """Gather what is known of one container. Raises KollaDrainError for unusable input."""
     config, source, missing = evidence_for(options.evidence, container)
-    profile = evidence.profile_for(options.evidence.service_of(container), container.env)
+    profile = evidence.profile_for(options.evidence.service_of(container.name), container.env)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, unclear = _draining(engine, ledger, container)
@@ -141,7 +120,16 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
             draining=draining,
         )
         findings, notes = checks.check(facts), checks.inform(facts) + unclear
+    if not options.graceful_shutdown:
+        limit = options.request.timeout
+        why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {limit:g} s whatever is in flight"
+        plan = Plan(plain_signal(container), limit, 0.0, limit, why)
     return Survey(container, profile, plan, config, source, missing, findings, notes, draining)
+
+
+def plain_signal(container: Container) -> str:
+    """Return the signal that the engine's plain stop sends."""
+    return container.stop_signal or "SIGTERM"
 
 
 def _unit(container: Container) -> checks.UnitFacts | None:
@@ -169,42 +157,27 @@ def evidence_for(
 ) -> tuple[ServiceConfig | None, Source | None, str]:
     """Return the service's configuration and the source of its evidence, or why there is none.
 
-    Raises KollaDrainError.
+    Raises KollaDrainError, ConfigError for an unusable configuration.
     """
-    service = options.service_of(container)
-    config, missing, source = None, "", None
-    if service != NO_PROFILE.name:
-        evidence.evidence_of(service)  # an unknown one is an error, with or without a configuration
-        config, missing = _configuration(options.service_config, container, service)
-    if config is not None:
-        source, missing = _source(options, service, config)
-    return config, source, missing
-
-
-def _configuration(
-    files: Sequence[str], container: Container, service: str
-) -> tuple[ServiceConfig | None, str]:
-    """Return the service's configuration, or why there is none. Raises ConfigError for an unusable file."""
+    service = options.service_of(container.name)
+    if service == NO_PROFILE.name:
+        return None, None, ""
+    rows, files = evidence.evidence_of(service), options.service_config
     if not files:
-        files = kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_"))
+        files = tuple(kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_")))
         if not any(os.path.exists(path) for path in files):
             where = " or ".join(files)
-            return (
-                None,
-                f"its configuration {where} is not on this host; give service_config, or service=none",
-            )
-    return load(files, service), ""
-
-
-def _source(options: EvidenceOptions, service: str, config: ServiceConfig) -> tuple[Source | None, str]:
-    parts = dict(options.database)
-    url = parts.pop("url", None)
+            why = f"its configuration {where} is not on this host; give service_config, or service=none"
+            return None, None, why
+    config = load(files, service)
+    database = dict(options.database)
+    url = database.pop("url", None)
     inherited = None if url else config.database or _conductors_database(config)
-    if not (url or inherited or parts.get("host") or parts.get("unix_socket")):
-        return None, "its configuration names no [database] connection; give database"
+    if not (url or inherited or database.get("host") or database.get("unix_socket")):
+        return config, None, "its configuration names no [database] connection; give database"
     connection.client()  # a missing library is reported now, not after the signal
-    target = make_target(url or inherited, inherited=bool(inherited), **parts)
-    return Source(evidence.evidence_of(service), config, target), ""
+    target = make_target(url or inherited, inherited=bool(inherited), **database)
+    return config, Source(rows, config, target), ""
 
 
 def _conductors_database(config: ServiceConfig) -> str | None:
@@ -244,59 +217,21 @@ def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str
     others = [signal for signal in had.signals if signal in counted]
     if others:
         return f"by somebody else, who sent {others[0]}", ()
-    return "", tuple(_unclear(container, at) for at in had.unnamed[-1:])
-
-
-def _unclear(container: Container, at: float) -> Finding:
-    return Finding(
-        "signal_without_name",
-        f"{container.name} was sent a signal {time.time() - at:.0f} s ago, and the engine does not keep which; it is "
-        "not taken for a stop.",
+    if not had.unnamed:
+        return "", ()
+    text = (
+        f"{container.name} was sent a signal {time.time() - had.unnamed[-1]:.0f} s ago, and the engine does not keep "
+        "which; it is not taken for a stop."
     )
+    return "", (Finding("signal_without_name", text),)
 
 
 # --- reading
-
-
-def reader(sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> EvidenceReader:
-    """Return what reads these sources; the caller closes it."""
-    return EvidenceReader(sources, wake)
 
 
 def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
     """Read each source once, by its key."""
     if not sources:
         return {}
-    evidence_reader = reader(sources)
-    try:
-        return evidence_reader.readings_once(sources)
-    finally:
-        evidence_reader.close()
-
-
-def unreadable(surveyed: Survey, reading: Reading | None) -> tuple[Finding, ...]:
-    """Return the finding for a running container whose evidence cannot be read."""
-    why = surveyed.missing
-    if reading is not None and reading.state is EvidenceState.UNAVAILABLE:
-        why = reading.why
-    if not why or surveyed.container.at_rest:
-        return ()
-    text = (
-        f"{surveyed.container.name}: its evidence cannot be read, so work in flight would go unseen: {why}."
-    )
-    return (Finding("evidence_unavailable", text),)
-
-
-# --- a container that does not exist
-
-
-def absent(engine: Engine, name: str, verb: str, *, is_fine: bool) -> ContainerResult:
-    """Return the result of a container that does not exist: an error, unless that is fine."""
-    left = Swap(name, engine).left_behind()
-    hint = f"{left}: action=start_container puts it right" if left else ""
-    reason = "the engine has no such container"
-    if is_fine:
-        warnings = [f"There is no container {name}, but {hint}."] if hint else []
-        return ContainerResult(name, warnings=warnings, stop=PlainStop(Verdict.ABSENT, reason))
-    failure = f"There is no container {name} to {verb}, but {hint}." if hint else missing(engine, name, verb)
-    return ContainerResult(name, failure=failure, stop=PlainStop(None, reason))
+    with contextlib.closing(EvidenceReader(sources, lambda: None)) as reader:
+        return reader.readings_once(sources)

@@ -25,7 +25,7 @@ class ContainerUnits:
         self._names = list(names)
         self._units = units or Units()
         self._hold = Hold()
-        self._not_released = ""  # why the units could not be released
+        self._results: Sequence[ContainerResult] = ()
 
     def refuse_unstartable(self) -> None:
         """Raise Refused for a container that could not be started again."""
@@ -45,7 +45,9 @@ class ContainerUnits:
         try:
             yield self._hold.calmed or any(unit_name(name) in self._hold.names for name in at_rest)
         finally:
-            self._not_released = self._units.lift(self._hold)
+            why_not_released = self._units.lift(self._hold)
+        if why_not_released and self._results:
+            self._results[0].warnings.append(why_not_released)
 
     def undecided(self, at_rest: Collection[str]) -> bool:
         """Whether the unit of one of these containers still starts it, or has not seen its end yet."""
@@ -59,15 +61,11 @@ class ContainerUnits:
         except UnitError as exc:
             raise Refused(f"Nothing was done with {names}: {exc}") from exc
 
-    def warn(self, results: Sequence[ContainerResult]) -> None:
-        """Warn about units that could not be released."""
-        if self._not_released and results:
-            results[0].warnings.append(self._not_released)
-
     # --- after a stop
 
     def settle(self, results: Sequence[ContainerResult], engine: Engine) -> None:
         """Bring the units of stopped containers to rest, and see that those of the others run on."""
+        self._results = results
         for name, result in zip(self._names, results):
             unit = self._hold.units.get(name)
             if unit is None:
@@ -83,19 +81,22 @@ class ContainerUnits:
             result.unit = UnitReport(unit.name, seen, before=unit.state)
 
     def _settled(self, name: str, unit: Unit, result: ContainerResult, engine: Engine) -> Unit | None:
-        found_at_rest = result.container is None or result.verdict is Verdict.ALREADY_STOPPED
+        found_at_rest = result.container is None or (
+            result.stop is not None and result.stop.verdict is Verdict.ALREADY_STOPPED
+        )
         if found_at_rest and unit.at_rest:
             return unit  # it may have failed, which its operator is to see
         if found_at_rest:
             result.changed = True
-            result.add_reason("and its unit was brought to rest")
+            if result.stop is not None:
+                reason = f"{result.stop.reason}, and its unit was brought to rest"
+                result.stop = replace(result.stop, reason=reason)
         if found_at_rest or result.at_rest:
             return self._brought_to_rest(name, unit, result, engine)
         now = self._units.of(name)
         if now is not None and now.at_rest and not unit.at_rest and now.usable and not _at_rest(engine, name):
-            return self._units.attach(
-                now
-            )  # its client ended, with the engine for example; the container runs on
+            # Its client ended, with the engine for example, and the container runs on.
+            return self._units.attach(now)
         return now
 
     def _brought_to_rest(self, name: str, unit: Unit, result: ContainerResult, engine: Engine) -> Unit | None:
@@ -129,14 +130,6 @@ class ContainerUnits:
                 before = result.unit.before if result.unit else ""
                 result.unit = UnitReport(units[name].name, units[name], before=before)
 
-    def plan(self, results: Sequence[ContainerResult]) -> None:
-        """Do the same for a planned stop, which brings a unit to rest that is not at rest."""
-        self.report(results)
-        for result in results:
-            unit = result.unit.unit if result.unit else None
-            if unit is not None and not unit.at_rest and not result.failure:
-                result.changed = True
-
 
 # --- files
 
@@ -148,13 +141,8 @@ def wanted_unit(options: Options, files: UnitFiles) -> Definition | None:
     """
     if not files.booted or not options.detach:
         return None
-    return definition(
-        options.name,
-        options.container_engine,
-        options.container,
-        options.request.timeout,
-        options.client_timeout,
-    )
+    timeout, window = options.request.timeout, options.client_timeout
+    return definition(options.name, options.container_engine, options.container, timeout, window)
 
 
 def write_unit(options: Options, files: UnitFiles | None = None) -> Change:
@@ -177,12 +165,6 @@ def withdraw_unit(options: Options, files: UnitFiles | None = None) -> Change:
         return Change(note=f"The unit of {options.name}, which is to have none, could not be removed: {exc}")
 
 
-def planned_unit(options: Options) -> tuple[Change, Change]:
-    """Return what writing and withdrawing the unit would change; nothing is touched."""
-    planned = replace(options, check_mode=True)
-    return write_unit(planned), withdraw_unit(planned)
-
-
 def note_unit(name: str, result: ActionResult, change: Change) -> ActionResult:
     """Put into a result that a container's unit was written or removed."""
     if change.note:
@@ -190,7 +172,7 @@ def note_unit(name: str, result: ActionResult, change: Change) -> ActionResult:
     if change.changed:
         result.changed = True
         result.diffs.append(Diff(change.before, change.after, unit_name(name)))
-        result.unit_written = result.unit_written or bool(change.after)
+        result.unit_written = True if change.after else result.unit_written
         if not change.after:
             for container in result.containers:
                 container.unit = _removed(container.unit, name)

@@ -1,6 +1,6 @@
 """The exchange of a container for its successor under one name, which can be undone, and resumed after a kill.
 
-The successor is prepared as ``NAME.new`` while the old one serves. Once that has been drained the two swap names:
+The successor is prepared as ``NAME.new`` while the old one serves. Once that has been drained the two exchange names:
 the old one waits as ``NAME.old``, without a restart policy, until its successor has proved itself. A successor that
 fails is put aside as ``NAME.failed``, so that its log can be read. Every step is one call to the engine. At whatever
 step a run dies, the names and one label of the successor tell the next run where it was: no record beside the
@@ -22,7 +22,7 @@ LABEL = "kolla-drain.replaces"
 
 
 @dataclass(frozen=True)
-class Bond:
+class Predecessor:
     """What a successor's label says of the container that it replaces."""
 
     id: str
@@ -30,16 +30,16 @@ class Bond:
     retries: int
 
     @classmethod
-    def of(cls, successor: Container | None) -> Bond | None:
-        """The bond of a successor; None for a container that replaces none."""
+    def of(cls, successor: Container | None) -> Predecessor | None:
+        """The predecessor of this container; None for one that replaces none."""
         parts = (successor.labels.get(LABEL, "") if successor else "").split(" ")
         if len(parts) != 3 or not parts[2].isdigit():
             return None
         return cls(parts[0], parts[1], int(parts[2]))
 
     @classmethod
-    def to(cls, old: Container) -> Bond:
-        """The bond that a successor of this container is to have."""
+    def to(cls, old: Container) -> Predecessor:
+        """What the successor of this container is to say of it."""
         return cls(old.id, old.restart_policy or "no", old.restart_retries)
 
     @property
@@ -48,7 +48,7 @@ class Bond:
         return {LABEL: f"{self.id} {self.policy} {self.retries}"}
 
 
-class Swap:
+class Exchange:
     """One name's exchange. Calls raise EngineError, and Refused where a container that is not ours is in the way.
 
     One run at a time: the caller holds the lock of the name.
@@ -64,9 +64,9 @@ class Swap:
     def left_behind(self) -> str:
         """What an interrupted run left, as a clause; empty when it left nothing. Changes nothing."""
         new, old = self._engine.inspect(self.new_name), self._engine.inspect(self.old_name)
-        if old is not None and self._bond_to(old) is not None:
+        if old is not None and self._as_predecessor(old) is not None:
             return f"an interrupted exchange left {self.old_name}"
-        if Bond.of(new) is not None:
+        if Predecessor.of(new) is not None:
             return f"an interrupted exchange left {self.new_name}"
         return ""
 
@@ -77,36 +77,36 @@ class Swap:
         in every other case nothing is left of that run afterwards, and the name is the old one's.
         """
         old = self._engine.inspect(self.old_name)
-        bond = self._bond_to(old) if old is not None else None
-        if old is not None and bond is None:
+        predecessor = self._as_predecessor(old) if old is not None else None
+        if old is not None and predecessor is None:
             raise self._in_the_way(self.old_name)
-        if old is not None and bond is not None:
+        if old is not None and predecessor is not None:
             named = self._engine.inspect(self.name)
             if named is not None:
-                if Bond.of(named) != bond:
+                if Predecessor.of(named) != predecessor:
                     raise self._in_the_way(self.old_name)
                 return old
-            self._restore(old, bond)
+            self._restore(old, predecessor)
         self._discard_prepared()
         return None
 
-    def _bond_to(self, old: Container) -> Bond | None:
-        """The bond that any of its possible successors has to this container."""
+    def _as_predecessor(self, old: Container) -> Predecessor | None:
+        """What any of its possible successors says of this container."""
         for name in (self.name, self.new_name, self.failed_name):
-            bond = Bond.of(self._engine.inspect(name))
-            if bond is not None and bond.id == old.id:
-                return bond
+            predecessor = Predecessor.of(self._engine.inspect(name))
+            if predecessor is not None and predecessor.id == old.id:
+                return predecessor
         return None
 
-    def _restore(self, old: Container, bond: Bond) -> None:
-        self._engine.set_restart_policy(old.id, bond.policy, bond.retries)
+    def _restore(self, old: Container, predecessor: Predecessor) -> None:
+        self._engine.set_restart_policy(old.id, predecessor.policy, predecessor.retries)
         self._engine.rename(old.id, self.name)
 
     def _discard_prepared(self) -> None:
         new = self._engine.inspect(self.new_name)
         if new is None:
             return
-        if Bond.of(new) is None or not new.at_rest:
+        if Predecessor.of(new) is None or not new.at_rest:
             raise self._in_the_way(self.new_name)
         self._engine.remove(new.id)
 
@@ -127,7 +127,7 @@ class Swap:
                 "failed; stop it with action=stop_container, then start the new one with action=start_container."
             )
         self._clear_failed()
-        new = self._engine.inspect(make(self.new_name, Bond.to(old).label))
+        new = self._engine.inspect(make(self.new_name, Predecessor.to(old).label))
         if new is None:
             raise Refused(
                 f"{self.new_name} was removed while it was being prepared; see who did, then run this again."
@@ -138,11 +138,11 @@ class Swap:
         failed = self._engine.inspect(self.failed_name)
         if failed is None:
             return
-        if Bond.of(failed) is None or not failed.at_rest:
+        if Predecessor.of(failed) is None or not failed.at_rest:
             raise self._in_the_way(self.failed_name)
         self._engine.remove(failed.id)
 
-    def exchange(self, old: Container, new: Container) -> None:
+    def give_name(self, old: Container, new: Container) -> None:
         """Give the successor the name. The old one, which has been drained, must not come back by itself."""
         self._engine.rename(old.id, self.old_name)
         self._engine.set_restart_policy(old.id, "no")
@@ -157,11 +157,11 @@ class Swap:
     def put_back(self, old: Container) -> None:
         """Give the old container its name and restart policy back; its successor, which has stopped, goes aside."""
         failed = self._engine.inspect(self.name)
-        bond = Bond.of(failed)
-        if failed is not None and bond is not None and bond.id == old.id:
+        predecessor = Predecessor.of(failed)
+        if failed is not None and predecessor is not None and predecessor.id == old.id:
             self._engine.rename(failed.id, self.failed_name)
             self._engine.set_restart_policy(failed.id, "no")
-            self._restore(old, bond)
+            self._restore(old, predecessor)
 
     def discard(self, new: Container) -> None:
         """Remove a successor that is not needed, and that never ran; what stays is the next run's to remove."""

@@ -129,6 +129,18 @@ def test_an_equal_site_is_left_alone(site: Site) -> None:
     assert set(re.findall(r"changed=(\d+)", site.output)) == {"0"}
 
 
+def test_a_unit_that_differs_is_written_anew_and_restarts_nothing(site: Site) -> None:
+    site.answers["compare_container"] = {"changed": True, "differences": [], "status": "running"}
+    site.answers["start_container"] = {"changed": True, "differences": [], "unit_written": True}
+
+    site.play("upgrade.yml", "--tags", "cinder-volume")
+
+    assert site.code == 0
+    assert site.did(*DOES, "disabled", "enabled") == []
+    assert [one["what"] for one in site.calls].count("start_container") > 0
+    assert "its unit was written anew, it runs on" in site.output
+
+
 def test_a_newer_configuration_restarts_an_equal_container(site: Site) -> None:
     site.answers["compare_container"] = {"changed": False, "differences": []}
     site.answers["timeouts cinder-backup storage2"] = {"findings": [], "newer": True}

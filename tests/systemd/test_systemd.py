@@ -257,7 +257,8 @@ def test_another_time_out_restarts_nothing(host: ManagedHost) -> None:
     before = life(host, NAME)
     client = host.sh(f"systemctl show -p MainPID {UNIT}")
     longer = host.spec(NAME, graceful_shutdown_timeout=600)
-    assert not host.run("compare_container", NAME, **longer)["changed"]
+    compared = host.run("compare_container", NAME, **longer)
+    assert (compared["changed"], compared["unit_written"], compared["differences"]) == (True, True, [])
     result = host.run("start_container", NAME, **longer)
     assert (result["changed"], result["unit_written"]) == (True, True)
     assert host.unit(NAME)["TimeoutStopUSec"] == "10min 30s"

@@ -126,6 +126,8 @@ CREATE = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": 
     ("intent", "now", "compared", "times", "expected"),
     [
         ("upgrade", answer(), {}, {}, ["equal, stays untouched", "  in flight: nothing"]),
+        ("upgrade", answer(), {"changed": True, "differences": []}, {},
+         ["equal but for its systemd unit, which is written anew; it runs on", "  in flight: nothing"]),
         ("upgrade", answer(), {"differences": DIFFERENCES}, {},
          ["to be replaced, because it differs in image (a:1 -> a:2), volumes", "  in flight: nothing"]),
         ("upgrade", answer(operations=[CREATE]), {}, {"newer": True},

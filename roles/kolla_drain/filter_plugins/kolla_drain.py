@@ -55,6 +55,8 @@ def _what(intent: str, answer: Answer, compared: Answer, times: Answer) -> str:
         return f"to be started, it is {_status(answer)}"
     if times.get("newer"):
         return "to be restarted, its configuration is newer than its process"
+    if compared.get("changed"):
+        return "equal but for its systemd unit, which is written anew; it runs on"
     return "equal, stays untouched"
 
 

@@ -32,6 +32,7 @@ BEFORE, STOPPING, AWAY, STARTING = (
     "after the start",
 )
 PHASES = (BEFORE, STOPPING, AWAY, STARTING)
+ENOUGH = 40  # stops of a cell; with fewer nothing is claimed
 
 
 HEADS = (
@@ -108,6 +109,9 @@ def _percent(part: float) -> str:
 
 def verdict(one: Sum, other: Sum) -> str:
     """Say whether the first way loses something at fewer stops than the other, as far as the interval shows it."""
+    if min(len(one.stops), len(other.stops)) < ENOUGH:
+        stops = f"{len(one.stops)} and {len(other.stops)} stops"
+        return f"Between {SHORT[one.way]} and {SHORT[other.way]} nothing is claimed: {stops} are too few ({ENOUGH})."
     low, high = difference(one.lossy, len(one.stops), other.lossy, len(other.stops))
     span = f"difference {100 * low:+.0f} to {100 * high:+.0f} percentage points"
     names = f"{SHORT[one.way]} and {SHORT[other.way]}"
@@ -123,11 +127,23 @@ def page(data: dict[str, Any]) -> str:
     rounds = data["rounds"]
     found = sums(rounds)
     text = pages.NOTE.format(command=COMMAND) + pages.title("Ways to stop a service")
-    text += _about(data, rounds) + _method(data)
+    text += _about(data, rounds) + _incomplete(found) + _method(data)
     for stream in dict.fromkeys(one.stream for one in found):
         text += _section([one for one in found if one.stream == stream])
     text += _what_was_lost(found)
     return text.rstrip() + "\n"
+
+
+def _incomplete(cells: Sequence[Sum]) -> str:
+    """Say so where the run has not come to its end."""
+    short = [one for one in cells if len(one.stops) < ENOUGH]
+    if not short:
+        return ""
+    stops = ", ".join(sorted({str(len(one.stops)) for one in short}, key=int))
+    return (
+        f".. warning:: This run is not complete: {len(short)} of {len(cells)} cells have {stops} stops instead of "
+        f"{ENOUGH}. The figures show what was seen and support no claim. ``{COMMAND} --continue`` completes it.\n\n"
+    )
 
 
 def _about(data: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The engine's daemon goes away in the middle of a drain and comes back (E9)."""
+"""The engine's daemon goes away in the middle of a drain and comes back."""
 
 from __future__ import annotations
 

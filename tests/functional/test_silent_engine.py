@@ -1,4 +1,4 @@
-"""The engine hangs in the middle of a call, or its answer is lost: one signal all the same, and an end (E7, E8)."""
+"""The engine hangs in the middle of a call, or its answer is lost: one signal all the same, and an end."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def unnoticed(result: dict[str, Any], workload: Workload) -> float:
 
 
 def test_killed_at_the_deadline(stop: Any, workloads: Workloads) -> None:
-    """One that ignores the signal, one that drains for long, and a PID 1 that never gets it (S1)."""
+    """One that ignores the signal, one that drains for long, and a PID 1 that never gets it."""
     made = [
         workloads.start("--ignore", "SIGTERM"),
         workloads.start("--drain", "600"),
@@ -274,7 +274,7 @@ def test_a_restart_policy_does_not_bring_it_back(stop: Any, workloads: Workloads
 
 
 def test_another_stop_signal_under_restart_always_ends_stopped(stop: Any, workloads: Workloads) -> None:
-    """The engine starts it again after a signal that is not its StopSignal (E2), and that is ended as well."""
+    """The engine starts it again after a signal that is not its StopSignal, and that is ended as well."""
     workload = workloads.start(stop_signal="SIGQUIT", restart="always")
     result = stop(workload, stop_signal="SIGTERM", graceful_shutdown_timeout=60)
     assert not result.get("failed"), result["msg"]

@@ -201,3 +201,15 @@ def test_a_difference_is_claimed_only_where_the_interval_shows_it(ours: int, the
 
     assert claim in page
     assert f"{ours} of 40" in page
+
+
+def test_an_incomplete_run_says_so_and_claims_nothing() -> None:
+    page = _page(0, 10, stops=10)
+
+    assert "This run is not complete: 2 of 2 cells have 10 stops instead of 40." in page
+    assert "nothing is claimed: 10 and 10 stops are too few" in page
+    assert "fewer stops than" not in page
+
+
+def test_a_complete_run_has_no_warning() -> None:
+    assert "warning" not in _page(2, 15)

@@ -32,6 +32,25 @@ BEFORE, STOPPING, AWAY, STARTING = (
     "after the start",
 )
 PHASES = (BEFORE, STOPPING, AWAY, STARTING)
+# What the code of cinder-volume 29.0.0 and oslo.messaging 18.3.1 does with a request in each of these parts.
+REASONS = """The API writes a status such as ``creating`` into the database before it sends the message. A reading that
+shows no such status therefore means that nothing is in flight in the service or on its way to it. What a quiet moment
+cannot save is a request that is sent after the signal and before the exit:
+
+* oslo.messaging acknowledges a message as soon as a listener takes it, and RabbitMQ does not deliver it again.
+  cinder-volume stops its listeners one after the other, and takes messages until the last one has stopped.
+* On native threads the process then exits without waiting for what it has taken. The longer the exit lasts, the more
+  requests are lost.
+* On eventlet the process waits for what it has taken, but a message that arrives while its listener closes may be
+  acknowledged and never be run.
+
+Such a volume or snapshot keeps its status (``creating``, ``deleting``, ``extending``). A request that is sent after
+the exit waits in the queue for the service that is started again.
+
+With operations as short as in this run a signal at any moment seldom meets one. What a stop does to an operation of
+minutes is on the page :doc:`matrix`.
+
+"""
 ENOUGH = 40  # stops of a cell; with fewer nothing is claimed
 
 
@@ -130,6 +149,7 @@ def page(data: dict[str, Any]) -> str:
     text += _about(data, rounds) + _incomplete(found) + _method(data)
     for stream in dict.fromkeys(one.stream for one in found):
         text += _section([one for one in found if one.stream == stream])
+    text += pages.title("What a quiet moment cannot save", "-") + REASONS
     text += _what_was_lost(found)
     return text.rstrip() + "\n"
 
@@ -154,8 +174,9 @@ def _about(data: dict[str, Any], rounds: Sequence[dict[str, Any]]) -> str:
     loads = sorted(one["load"] for one in rounds)
     return (
         f"Measured {' to '.join(dict.fromkeys((days[0], days[-1])))} at commit {', '.join(commits)}; "
-        f"{pages.spelled(data['versions'])}; {data['machine']}, load average {loads[0]:.0f} to {loads[-1]:.0f}; "
-        f"seeds {min(one['seed'] for one in rounds)} to {max(one['seed'] for one in rounds)}.\n\n"
+        f"{pages.spelled(data['versions'])}; {data['machine']}, load average {loads[0]:.0f} to {loads[-1]:.0f}, "
+        f"other programs included; seeds {min(one['seed'] for one in rounds)} to "
+        f"{max(one['seed'] for one in rounds)}.\n\n"
     )
 
 
@@ -205,6 +226,7 @@ def _section(cells: Sequence[Sum]) -> str:
         for one in cells
         if one.quota
     ] + [f"{SHORT[one.way]}: {one.broken} rounds ended early.\n" for one in cells if one.broken]
+    notes += [f"{SHORT[way]}: not measured.\n" for way in WORDS if way not in {one.way for one in cells}]
     return text + "\n" + "".join(f"* {note}" for note in notes) + "\n"
 
 

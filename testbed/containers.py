@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import random
 import re
 import socket
 import struct
@@ -19,7 +20,7 @@ from docker.models.containers import Container
 from docker.types import Ulimit
 
 from testbed.errors import Collision, TestbedError
-from testbed.paths import LABEL, SPEC_LABEL
+from testbed.paths import LABEL, NOVA_STATE_FILE, SPEC_LABEL, STATE_FILE
 
 FIRST_PORT = 23400
 # NOTE: Erlang and MariaDB make tables as long as the limit of open files, and the engine's may be a billion.
@@ -215,11 +216,25 @@ def engine_time(text: str) -> datetime:
 
 
 def free_ports() -> Iterator[int]:
-    """Yield free ports, from FIRST_PORT up."""
-    for port in range(FIRST_PORT, 32000):
-        if _is_free(port):
+    """Yield free ports in random order, without those of a stack.
+
+    A server that is being restarted does not hold its port for a moment: the next one in order would be taken then.
+    """
+    kept = _kept_ports()
+    for port in random.sample(range(FIRST_PORT, 32000), 32000 - FIRST_PORT):
+        if port not in kept and _is_free(port):
             yield port
     raise TestbedError(f"No free port between {FIRST_PORT} and 32000.")
+
+
+def _kept_ports() -> set[int]:
+    """Return the ports of the stacks that are up."""
+    kept = set()
+    for file in (STATE_FILE, NOVA_STATE_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            endpoints = json.loads(file.read_text()).get("endpoints") or {}
+            kept |= {port for name, port in endpoints.items() if name.endswith("_port")}
+    return kept
 
 
 def _is_free(port: int) -> bool:

@@ -78,11 +78,7 @@ class NovaState:
 
 
 def _fresh_endpoints() -> NovaEndpoints:
-    cinder = state.load()  # whose services may not listen yet
-    taken = (
-        {port for name, port in vars(cinder.endpoints).items() if name.endswith("_port")} if cinder else set()
-    )
-    ports = (port for port in containers.free_ports() if port not in taken)
+    ports = containers.free_ports()
     return NovaEndpoints(
         api_port=next(ports),
         placement_port=next(ports),

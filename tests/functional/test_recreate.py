@@ -403,6 +403,6 @@ def test_evidence_that_could_not_be_read_before_is_not_held_against_the_new_one(
         graceful_shutdown_timeout=3,
     )
     assert not result.get("failed"), result
-    assert any("not proved" in text for text in result["warnings"])
+    assert any("nothing proved that it serves" in text for text in result["warnings"])
     assert "p4ss" not in str(result)
     assert service.workload.id != old

@@ -342,7 +342,7 @@ MUTANTS = (
         "return Killer.ANOTHER if self._killed_by_another else Killer.NOBODY",
         "return Killer.NOBODY",
         "a container that another run killed is called cut or drained",
-        PROMISE + "side_by_side",
+        "tests/unit/drain/test_settle.py::test_who_ended_it",
     ),
     Mutant(
         "cut is drained",

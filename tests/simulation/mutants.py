@@ -391,7 +391,7 @@ MUTANTS = (
         "        self._freshness.blind(now)\n",
         "",
         "an outage makes slow work dead, and nobody waits for it",
-        "a_slow_operation_is_not_called_dead_because_nobody_could_read_its_row",
+        "tests/unit/drain/test_history.py::test_a_row_that_nobody_could_read_did_not_stand_still",
     ),
     Mutant(
         "the dead are waited for",
@@ -416,7 +416,7 @@ MUTANTS = (
         "        self._signal.new_life()\n",
         "",
         "what was started again is never signalled, and killed at the deadline",
-        "two_runs_that_see_a_new_life_signal_it_once",
+        "what_the_engine_starts_again_is_signalled_in_its_new_life",
     ),
     Mutant(
         "the last look has no bound",

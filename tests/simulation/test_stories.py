@@ -645,6 +645,20 @@ def test_two_runs_that_see_a_new_life_signal_it_once(turns):
         assert len(only(world).lives) > 1
 
 
+def test_what_the_engine_starts_again_is_signalled_in_its_new_life():
+    """Restarted by policy, as the signal is not its StopSignal; that one ends it for good."""
+    service = Service(
+        profile=AT_ONCE, request=asked(40.0, signal="SIGTERM"), stop_signal="SIGQUIT", restarts_in=0.0
+    )
+    world, result = stop(service)
+    assert [[signal.name for signal in life.signals] for life in only(world).lives] == [
+        ["SIGTERM"],
+        ["SIGQUIT"],
+    ]
+    assert [life.kills for life in only(world).lives] == [[], []]
+    assert result.verdict is Verdict.DRAINED
+
+
 def test_a_longer_deadline_is_kept_by_both():
     service = Service(jobs=(Job(takes=50.0),), profile=AT_ONCE, request=asked(20.0))
     with World(Scene(services=(service,))) as world:

@@ -102,6 +102,14 @@ def test_a_dead_operation_is_not_waited_for_and_told_once():
     assert len([line for line in heard.timeline if "is dead" in line]) == 1
 
 
+def test_a_row_that_nobody_could_read_did_not_stand_still():
+    heard = Heard(replace(CINDER, refreshes_workers=True))
+    heard.hears(OPERATION, at=100.0)
+    heard.goes_blind(at=150.0)
+    history = heard.hears(OPERATION, at=200.0)
+    assert (history.dead, history.waiting_for) == (frozenset(), (OPERATION,))
+
+
 # --- times
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kolla_drain.actions import run as actions
 from kolla_drain.actions.leftovers import unpause_leftovers
-from kolla_drain.model import Container, ContainerStatus
+from kolla_drain.actions.options import Options
+from kolla_drain.actions.results import ActionResult
+from kolla_drain.model import Container, ContainerStatus, StopRequest
 
 ID = "d1ce" * 16
 PAUSED = Container(ID, "cinder_volume", ContainerStatus.PAUSED, pid=4711, started_at="1")
@@ -85,3 +88,22 @@ def test_a_run_that_lives_is_left_alone(folder: Path) -> None:
 
 def test_without_a_ledger_there_is_nothing_to_do(tmp_path: Path) -> None:
     assert unpause_leftovers(Engine(PAUSED), str(tmp_path / "none"), dead) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("action", sorted(actions.ACTIONS))
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_what_only_reads_unpauses_nothing(
+    action: str, check_mode: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = action.startswith(("compare_", "get_")) or action == "drain_status"
+    asked: list[object] = []
+    monkeypatch.setattr(actions, "unpause_leftovers", lambda engine: asked.append(engine) or ["c"])
+    monkeypatch.setattr(actions.Options, "connect", lambda _: "engine")
+    monkeypatch.setitem(
+        actions.ACTIONS, action, replace(actions.ACTIONS[action], do=lambda *_: ActionResult(False))
+    )
+
+    result = actions.run(Options(action, ("c",), StopRequest(), check_mode=check_mode))
+
+    assert bool(asked) is (not reads and not check_mode)
+    assert bool(result.warnings) is bool(asked)

@@ -26,16 +26,17 @@ class Action:
     takes_many: bool = False  # several names at once
     nameless: bool = False  # may be without a name
     stops: bool = False
+    only_reads: bool = False
 
 
 ACTIONS = {
-    "compare_container": Action(containers.compare_container),
-    "compare_image": Action(store.compare_image),
+    "compare_container": Action(containers.compare_container, only_reads=True),
+    "compare_image": Action(store.compare_image, only_reads=True),
     "create_volume": Action(store.create_volume),
-    "drain_status": Action(status.status, takes_many=True, nameless=True),
+    "drain_status": Action(status.status, takes_many=True, nameless=True, only_reads=True),
     "ensure_image": Action(store.pull, nameless=True),
-    "get_container_env": Action(containers.get_container_env),
-    "get_container_state": Action(containers.get_container_state),
+    "get_container_env": Action(containers.get_container_env, only_reads=True),
+    "get_container_state": Action(containers.get_container_state, only_reads=True),
     "pull_image": Action(store.pull, nameless=True),
     "recreate_or_restart_container": Action(exchange.recreate_or_restart, stops=True),
     "reload_container": Action(reload.reload_container, takes_many=True),
@@ -67,7 +68,7 @@ def run(options: Options) -> ActionResult:
             f"{described.name}."
         )
     unpaused: list[str] = []
-    if not options.check_mode:
+    if not (options.check_mode or action.only_reads):
         with contextlib.suppress(KollaDrainError):  # a stop reports a container that is still paused
             unpaused = unpause_leftovers(engine)
     result = action.do(options, engine)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ..drain.loop import stop_all
 from ..drain.result import StopResult
+from ..drain.verdict import KILLED_CODE
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
 from ..evidence.reader import EvidenceReader
@@ -26,8 +27,6 @@ from .units import ContainerUnits, remove_units
 
 # Seconds between looks at a unit that is about to start a container at rest; it decides within a moment.
 LOOK_AGAIN = 0.2
-
-_KILLED = 128 + 9  # exit code of a process that SIGKILL ended
 
 
 def stop(options: Options, engine: Engine) -> ActionResult:
@@ -181,7 +180,7 @@ def _plain_stop(options: Options, ledger: Ledger, surveyed: Survey) -> Container
     with contextlib.suppress(KollaDrainError):  # its process life is over, so a later run sweeps the entry
         ledger.forget(container.id, container.life)
     code = after.exit_code if after else None
-    killed = code == _KILLED and after is not None and not after.oom_killed
+    killed = code == KILLED_CODE and after is not None and not after.oom_killed
     reason = f"the engine's plain stop, exit code {code}; graceful_shutdown is off, so nothing was verified"
     result.stop = replace(
         stopped,

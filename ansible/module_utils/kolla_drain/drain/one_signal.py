@@ -175,5 +175,6 @@ class OneSignal:
 
     def _cancel_is_on_its_way(self, entry: Entry) -> bool:
         """Return whether an earlier call to cancel may still come, and then reach the life that the restart begins."""
-        waits = entry.intent is not None and entry.signalled is None
-        return waits and entry.intent is not None and self._context.clock() - entry.intent < DOUBT
+        if entry.intent is None or entry.signalled is not None:
+            return False
+        return self._context.clock() - entry.intent < DOUBT

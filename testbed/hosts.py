@@ -294,8 +294,10 @@ class Hosts(Mapping[str, Host]):
             return image_store.find(self.client, name)
 
     def _create(self, name: str, image: str, network: Network) -> Container:
+        # A run that was cut off may have left the folder of a host that is gone.
         sockets = self.folder / self._full(name)
-        sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(sockets, ignore_errors=True)
+        sockets.mkdir(mode=0o700, parents=True)
         api = self.client.api
         settings = api.create_host_config(
             binds=[f"{sockets}:/run/testbed", *self.mounts],

@@ -33,21 +33,22 @@ class Service:
         return {**common, "poll_interval": 0.5, **self.options, **options}
 
     @property
-    def is_read(self) -> bool:
-        """Whether a run has read its rows twice: each reading ends with a ROLLBACK, and one may be the plan's."""
+    def readings(self) -> int:
+        """How many readings of its rows have ended; each ends with a ROLLBACK."""
         rows = self.database.execute(
             "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE %s AND argument = 'ROLLBACK'",
             (f"{self.user}[%",),
         )
-        return bool(rows[0][0] >= 2)
+        return int(rows[0][0])
 
     def go(self) -> None:
         """Let its operations begin; they are in its rows from the start."""
         (self.workload.folder / "go").touch()
 
     def wait_read(self) -> None:
-        """Until a run has read its rows; then let the operations begin."""
-        wait_until(lambda: self.is_read, 180, f"a run that reads {self.host}", interval=0.05)
+        """Until a run has read its rows from now on, and not only for its plan; then let the operations begin."""
+        wanted = self.readings + 2
+        wait_until(lambda: self.readings >= wanted, 180, f"a run that reads {self.host}", interval=0.05)
         self.go()
 
     def volume_status(self) -> list[str]:
@@ -75,7 +76,7 @@ class Services:
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
-        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")  # where is_read looks
+        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")  # where readings looks
         self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
         right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
         row = f"{host}@lvm" if binary == "cinder-volume" else host

@@ -1,13 +1,14 @@
 """Faults that are put into the core by hand, one at a time, to see that a test finds each of them.
 
 The table is data: a file of the core, a text that occurs in it once, the text in its place, what that breaks, and the
-test that is run first because it is the most likely to fail. ``tools/mutants`` runs them all; it tells of a fault that
-no test finds, and ends with an error then.
+test that fails then. ``tools/mutants`` runs that test on each fault, and ends with an error where it passes.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+STORIES = "tests/simulation/test_stories.py"
 
 
 class Mutant(NamedTuple):
@@ -18,7 +19,12 @@ class Mutant(NamedTuple):
     old: str
     new: str
     breaks: str  # a clause
-    test: str  # of test_stories, or a file or test with its path
+    test: str  # a story without its test_, or a test with its path
+
+    @property
+    def path(self) -> str:
+        """The test as pytest takes it."""
+        return self.test if self.test.startswith("tests/") else f"{STORIES}::test_{self.test}"
 
     def put_into(self, source: str) -> str:
         """The source with the fault in it. Raises ValueError where its place is not there, or there twice."""
@@ -27,12 +33,9 @@ class Mutant(NamedTuple):
         return source.replace(self.old, self.new)
 
 
-PROMISE = "tests/simulation/test_promises.py::test_"
-POLICY, HISTORY, LEDGER = (
-    "tests/unit/drain/test_policy.py",
-    "tests/unit/drain/test_history.py",
-    "tests/unit/host/test_ledger.py",
-)
+POLICY = "tests/unit/drain/test_policy.py::test_"
+HISTORY = "tests/unit/drain/test_history.py::test_"
+LEDGER = "tests/unit/host/test_ledger.py::test_"
 
 MUTANTS = (
     # --- policy
@@ -42,7 +45,7 @@ MUTANTS = (
         "late = elapsed >= plan.timeout\n",
         "late = elapsed >= plan.timeout - 5.0\n",
         "SIGKILL goes out 5 s before the deadline",
-        PROMISE + "one_run",
+        "at_the_deadline_and_not_before",
     ),
     Mutant(
         "the deadline comes late",
@@ -50,7 +53,7 @@ MUTANTS = (
         "late = elapsed >= plan.timeout\n",
         "late = elapsed >= plan.timeout + 60.0\n",
         "a run takes a minute more than it may",
-        PROMISE + "one_run",
+        "at_the_deadline_and_not_before",
     ),
     Mutant(
         "a fault that passes is less patient",
@@ -58,7 +61,7 @@ MUTANTS = (
         "    if not profile.keeps_work:\n",
         "    if not profile.keeps_work and not (seen.reading and seen.reading.passing):\n",
         "work that nobody sees is dropped after PATIENCE where the database only restarts",
-        PROMISE + "an_outage_that_passes_costs_no_work_that_a_lasting_one_would_not",
+        "unseen_work_of_a_service_that_drops_it_is_waited_for",
     ),
     Mutant(
         "a fault that lasts is less patient",
@@ -66,7 +69,7 @@ MUTANTS = (
         "    if not profile.keeps_work:\n",
         "    if not profile.keeps_work and (seen.reading is None or seen.reading.passing):\n",
         "a wrong password drops work that nobody sees",
-        PROMISE + "a_database_that_never_answers",
+        "a_password_that_is_wrong_holds_what_would_drop_its_work_until_an_exit_needs_the_rest",
     ),
     Mutant(
         "no reading at all is less patient",
@@ -163,7 +166,7 @@ MUTANTS = (
         "drain = min(profile.exit_seconds, timeout / 2)",
         "drain = min(profile.exit_seconds, timeout)",
         "a short budget has no quiesce",
-        POLICY,
+        POLICY + "budget",
     ),
     # --- one signal
     Mutant(
@@ -172,7 +175,7 @@ MUTANTS = (
         "intended = context.ledger.intend(replace(entry, signal=context.plan.signal))",
         "intended = replace(entry, signal=context.plan.signal)",
         "a run that dies in the middle of the signal leaves no trace of it, and the next one sends a second",
-        PROMISE + "killed_at_any_step_and_run_again",
+        "a_signal_that_a_run_had_just_sent_as_it_died_is_not_sent_again",
     ),
     Mutant(
         "the engine's events do not count",
@@ -318,7 +321,7 @@ MUTANTS = (
         "return None if answer.reading.passing else self.judge(verified=False)",
         "return None if answer.reading.passing else self.judge(verified=True)",
         "a stop is called drained although nothing could be read after it",
-        PROMISE + "one_run",
+        "what_nobody_could_look_at_after_the_exit_is_not_verified",
     ),
     Mutant(
         "our SIGKILL was the cause",
@@ -367,7 +370,7 @@ MUTANTS = (
         "self._operations(working, late=moment is not Moment.BEFORE_SIGNAL)",
         "self._operations(working, late=False)",
         "a request that still waits in the queue is called interrupted",
-        HISTORY,
+        HISTORY + "what_is_first_seen_after_the_signal_may_still_be_queued",
     ),
     Mutant(
         "every error is an end of its own",
@@ -391,7 +394,7 @@ MUTANTS = (
         "        self._freshness.blind(now)\n",
         "",
         "an outage makes slow work dead, and nobody waits for it",
-        "tests/unit/drain/test_history.py::test_a_row_that_nobody_could_read_did_not_stand_still",
+        HISTORY + "a_row_that_nobody_could_read_did_not_stand_still",
     ),
     Mutant(
         "the dead are waited for",
@@ -457,7 +460,7 @@ MUTANTS = (
         "return replace(old, deadline=max(old.deadline, longer), owners=owners), True",
         "return replace(old, deadline=longer, owners=owners), True",
         "a run that joins cuts the budget of the first one",
-        LEDGER,
+        LEDGER + "a_second_joins_with_the_deadline_of_the_first",
     ),
     Mutant(
         "a new budget forgets the signal",
@@ -481,7 +484,7 @@ MUTANTS = (
         "if entry is not None and entry.life == life:",
         "if entry is not None:",
         "the end of one life makes the ledger forget the signal of the next",
-        LEDGER,
+        LEDGER + "the_entry_of_a_later_life_stays",
     ),
     Mutant(
         "a signal in a later life",
@@ -489,6 +492,6 @@ MUTANTS = (
         'return replace(self, started_at=started_at, intent=None, intent_wall=None, signalled=None, sender="")',
         "return replace(self, started_at=started_at)",
         "what was started again counts as signalled, and is killed at the deadline",
-        LEDGER,
+        LEDGER + "another_life_has_had_no_signal",
     ),
 )

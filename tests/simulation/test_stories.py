@@ -333,8 +333,9 @@ def test_of_a_signal_that_was_not_ours_a_look_after_it_will_do():
     assert result.verdict is Verdict.DRAINED
 
 
-def test_what_nobody_could_look_at_after_the_exit_is_not_verified():
-    _, result = stop(Service(profile=AT_ONCE, exits_in=3.0), outages=((2.0, 1e6, True),))
+@pytest.mark.parametrize("passing", [True, False])
+def test_what_nobody_could_look_at_after_the_exit_is_not_verified(passing):
+    _, result = stop(Service(profile=AT_ONCE, exits_in=3.0), outages=((2.0, 1e6, passing),))
     assert result.verdict is Verdict.UNVERIFIED
     assert "could not be read after the exit" in result.reason
 
@@ -496,6 +497,19 @@ def test_a_signal_that_a_run_was_about_to_send_as_it_died_is_sent_by_the_next():
         sent_at = only(world).life.signals[0].at - second.begun
         assert sent_at == pytest.approx(one_signal.DOUBT, abs=1.1)
         assert second.results[0].verdict is Verdict.DRAINED
+
+
+def test_a_signal_that_a_run_had_just_sent_as_it_died_is_not_sent_again():
+    """The engine has forgotten its event by then, so only the intent in the ledger tells of the signal."""
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=20.0),))
+    with World(Scene(services=(service,), memory=0.0)) as world:
+        first = Run(dies_at_step=steps_until(world, "signal") + 1)
+        world.stop(first)
+        assert first.died
+        assert len(only(world).life.signals) == 1
+        second = world.stop(Run(starts_at=world.age + 5.0))
+        promises.hold(world, first, second)
+        assert len(only(world).life.signals) == 1
 
 
 def steps_until(world, call):

@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from testbed.mariadb import MariaDB
+from testbed.waiting import wait_until
 from tests.support.checks import operations_of, signalled_once, untouched
 from tests.support.cinder_services import DOWN_TIME, LONGER, PASSWORD, Service, Services
 from tests.support.module_run import ModuleRun
@@ -299,6 +300,44 @@ def test_the_database_goes_away_and_comes_back(
         assert any("cannot be read" in event for event in events)
         assert any("can be read again" in event for event in events)
         signalled_once(service.workload)
+
+
+@pytest.fixture
+def proxied(cinder_database: MariaDB) -> Iterator[Callable[[bool], None]]:
+    """The database ``front``, which shows what ``cinder`` has and can be told to answer as a proxy without a server."""
+    server = cinder_database
+    server.execute("CREATE DATABASE front")
+    try:
+        server.execute("CREATE TABLE front.fault (there INT)")
+        server.execute("INSERT INTO front.fault VALUES (0)")
+        server.execute(
+            "CREATE FUNCTION front.answers() RETURNS INT READS SQL DATA BEGIN IF (SELECT there FROM front.fault) = 1"
+            " THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 9001, MESSAGE_TEXT = 'Max connect timeout reached';"
+            " END IF; RETURN 1; END"
+        )
+        for (table,) in server.execute("SHOW TABLES FROM cinder"):
+            only = " WHERE front.answers() = 1" if table == "services" else ""
+            server.execute(f"CREATE VIEW front.`{table}` AS SELECT * FROM cinder.`{table}`{only}")
+        yield lambda fault: server.execute("UPDATE front.fault SET there = %s", (int(fault),)) and None
+    finally:
+        server.execute("DROP DATABASE front")
+
+
+def test_an_error_of_the_proxy_is_waited_for(
+    start_module: Any, services: Services, proxied: Callable[[bool], None]
+) -> None:
+    service = services.start("volume_create:10", url=lambda right: f"{right.removesuffix('/cinder')}/front")
+    service.database.execute(f"GRANT SELECT ON front.* TO `{service.user}`@`%`")
+    proxied(True)
+    run = start_module(service.args())
+    wait_until(lambda: service.asked("START TRANSACTION%") >= 3, 180, "a run that has met the error")
+    service.go()
+    proxied(False)
+    result = run.result()
+    assert result["verdict"] == "drained", result["reason"]
+    assert "error 9001" in result["evidence_why"]
+    assert position(service.workload, "done") < position(service.workload, "signal")
+    assert operations_of(result) == {"finished": ["volume_create"]}
 
 
 def test_the_database_stays_away(start_module: Any, services: Services, interrupted: MariaDB) -> None:

@@ -32,14 +32,18 @@ class Service:
         common = {"action": "stop_container", "name": self.workload.name, "graceful_shutdown_timeout": 60}
         return {**common, "poll_interval": 0.5, **self.options, **options}
 
-    @property
-    def readings(self) -> int:
-        """How many readings of its rows have ended; each ends with a ROLLBACK."""
+    def asked(self, statement: str) -> int:
+        """How often a run has sent a statement that is LIKE this one."""
         rows = self.database.execute(
-            "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE %s AND argument = 'ROLLBACK'",
-            (f"{self.user}[%",),
+            "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE %s AND argument LIKE %s",
+            (f"{self.user}[%", statement),
         )
         return int(rows[0][0])
+
+    @property
+    def readings(self) -> int:
+        """How many readings of its rows have ended."""
+        return self.asked("ROLLBACK")
 
     def go(self) -> None:
         """Let its operations begin; they are in its rows from the start."""
@@ -76,7 +80,7 @@ class Services:
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
-        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")  # where readings looks
+        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")  # where asked() looks
         self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
         right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
         row = f"{host}@lvm" if binary == "cinder-volume" else host

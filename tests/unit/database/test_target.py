@@ -179,8 +179,18 @@ WHERE = DatabaseTarget(host="h", user="u", password=SECRET, name="d")
         (pymysql.err.OperationalError(1143, "SELECT command denied for column 'host'"), "host", False),
         (pymysql.err.OperationalError(2003, "Can't connect to MySQL server"), "cannot be reached", True),
         (pymysql.err.OperationalError(3159, "Connections using insecure transport"), "TLS only", False),
-        (pymysql.err.OperationalError(9999, f"something with {SECRET}"), "error 9999", False),
-        (pymysql.err.OperationalError(2026, "SSL connection error"), "no TLS connection", False),
+        (pymysql.err.OperationalError(9999, f"something with {SECRET}"), "error 9999", True),
+        (
+            # ProxySQL, while the cluster's writer changes.
+            pymysql.err.OperationalError(9001, "Max connect timeout reached while reaching hostgroup 10"),
+            "error 9001: Max connect timeout reached",
+            True,
+        ),
+        (pymysql.err.OperationalError(9006, "ProxySQL Error: connection is locked"), "error 9006", True),
+        (pymysql.err.OperationalError(1290, "running with the --read-only option"), "error 1290", True),
+        (pymysql.err.OperationalError(1193, "Unknown system variable 'x'"), "error 1193", False),
+        (pymysql.err.OperationalError(2026, "SSL connection error"), "no TLS connection", True),
+        (ssl.SSLError("EOF occurred in violation of protocol"), "no TLS connection", True),
         (
             pymysql.err.OperationalError(2026, "the server doesn't support it"),
             "does not offer TLS",

@@ -1,6 +1,8 @@
 """Turns the errors of PyMySQL, sockets and TLS into sentences for users.
 
-Each error also counts as passing or not: a passing one may go away by itself, so it is worth reading again.
+Each error also counts as passing or not: a passing one may go away by itself, so it is worth reading again. An error
+that is not known here is passing: it may be a proxy's or that of a server that is failing over, and a signal that is
+sent because of it could cut work that nobody sees.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ _LACKS = (
     "the database {{where}} lacks a {} that the service's evidence needs, "
     "perhaps because it is of another release: {{detail}}"
 )
+_REFUSED = "the database {where} refused with error {number}: {detail}"
 # By error number, on which MariaDB and MySQL agree: the sentence, and whether the fault is passing. ``detail`` is the
 # server's own message.
 _BY_NUMBER: dict[int, tuple[str, bool]] = {
@@ -41,7 +44,7 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
     3024: ("the database {where} timed out answering within {timeout:g} s", True),
     2006: ("the connection to the database {where} was lost", True),
     2013: ("the connection to the database {where} was lost", True),
-    2026: ("no TLS connection to the database {where}: {detail}", False),
+    2026: ("no TLS connection to the database {where}: {detail}", True),
     3159: (
         "the database {where} accepts connections with TLS only: give the TLS options of the database",
         False,
@@ -52,6 +55,12 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1146: (_LACKS.format("table"), False),
     1054: (_LACKS.format("column"), False),
     1792: ("the database {where} refused to write in a read-only transaction", False),
+    # What this server does not know or allow, such as the variables of another product.
+    1064: (_REFUSED, False),
+    1193: (_REFUSED, False),
+    1227: (_REFUSED, False),
+    1231: (_REFUSED, False),
+    1235: (_REFUSED, False),
 }
 
 
@@ -63,19 +72,21 @@ def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
     detail = str(exc.args[1]) if len(exc.args) > 1 else ""
     if number == 2003:
         return _unreachable(getattr(exc, "original_exception", exc), where)
-    text, passing = _BY_NUMBER.get(
-        number, (f"the database {{where}} refused with error {number}: {{detail}}", False)
-    )
+    text, passing = _BY_NUMBER.get(number, (_REFUSED, True))
     if number == 2013 and "timed out" in detail:
         text = "the database {where} timed out after {timeout:g} s"
     elif number == 2026 and "support" in detail:
-        text = "no TLS connection to the database {where}: the server does not offer TLS"
+        text, passing = "no TLS connection to the database {where}: the server does not offer TLS", False
     elif number == 0:
-        # An error of PyMySQL or Python itself. It counts as passing so that this connection is not used again.
-        text, passing = "the database {where} cannot be read ({detail})", True
+        # An error of PyMySQL or Python itself.
+        text = "the database {where} cannot be read ({detail})"
         detail = f"{type(exc).__name__}: {exc}"
     sentence = text.format(
-        where=where.where, user=where.user, timeout=where.read_timeout, detail=_plain(detail, where)
+        where=where.where,
+        number=number,
+        user=where.user,
+        timeout=where.read_timeout,
+        detail=_plain(detail, where),
     )
     return EvidenceUnavailable(sentence, passing=passing)
 
@@ -88,8 +99,8 @@ def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavail
             f"no TLS connection to the database {where.where}: its certificate is not trusted ({reason})"
         )
     if isinstance(cause, ssl.SSLError):
-        reason = str(cause.reason or type(cause).__name__).replace("_", " ").lower()
-        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {reason}")
+        reason = str(getattr(cause, "reason", None) or type(cause).__name__).replace("_", " ").lower()
+        return EvidenceUnavailable(f"no TLS connection to the database {where.where}: {reason}", passing=True)
     why = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     # The text is checked too because a socket's time-out is not a TimeoutError before Python 3.10.
     if isinstance(cause, TimeoutError) or "timed out" in why:

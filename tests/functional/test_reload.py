@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,20 @@ def test_one_that_handles_it(run_module: Any, workloads: Workloads) -> None:
     result = run_module(args(workload))
     assert (result["changed"], result["reloaded"], result["restarted"]) == (True, True, False), result
     assert result["signal"] == "SIGHUP"
-    assert workload.sent == workload.received == ["SIGHUP"]
+    assert workload.received == ["SIGHUP"]
+    assert workload.sent == [], "the engine would take it for a stop"
     assert workload.state["StartedAt"] == started
+
+
+def test_it_is_started_again_after_a_crash_all_the_same(run_module: Any, workloads: Workloads) -> None:
+    workload = workloads.start(restart="always")
+    started = workload.state["StartedAt"]
+    result = run_module(args(workload))
+    assert result["reloaded"], result
+    os.kill(workload.state["Pid"], signal.SIGKILL)
+    wait_until(
+        lambda: workload.status == "running" and workload.state["StartedAt"] != started, 180, "its next life"
+    )
 
 
 def test_one_that_would_die_of_it(run_module: Any, workloads: Workloads) -> None:
@@ -157,7 +171,7 @@ def test_the_heartbeat_moves_afterwards(rows: Rows, run_module: Any) -> None:
     assert [op["kind"] for op in result["operations"]] == ["volume_create"], (
         "work goes on over it, and is told"
     )
-    assert workload.sent == ["SIGHUP"]
+    assert workload.received == ["SIGHUP"]
 
 
 def test_where_it_drops_work_it_waits_for_that(rows: Rows, run_module: Any) -> None:

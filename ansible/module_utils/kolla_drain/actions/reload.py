@@ -8,6 +8,7 @@ when nothing is in flight.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ from ..host.ledger import Ledger
 from ..model import ContainerStatus, EvidenceState, Reading
 from ..preflight import checks
 from ..preflight.process import read_process
+from ..signals import number
 from . import survey
 from .bring_up import BringUp, note_readiness
 from .options import RELOAD, Options
@@ -54,7 +56,8 @@ def _reload_or_restart(options: Options, surveyed: Survey, result: ContainerResu
     if refusal:
         result.failure = f"{container.name} was not reloaded: {refusal}"
         return result
-    unhandled = surveyed.profile.no_reload or checks.unhandled(container, signal, read_process(container))
+    process = read_process(container)
+    unhandled = surveyed.profile.no_reload or checks.unhandled(container, signal, process)
     restarts = bool(unhandled) and options.reload_fallback == "restart"
     how = "restart" if restarts else "reload"
     if options.check_mode:
@@ -76,7 +79,8 @@ def _reload_or_restart(options: Options, surveyed: Survey, result: ContainerResu
         restarted.survey, restarted.reading, restarted.reload = surveyed, result.reading, reload
         return restarted
     else:
-        _signal_and_prove(options, options.connect(), surveyed, result, reload)
+        assert process is not None  # or the signal would count as unhandled
+        _signal_and_prove(options, process.pid, surveyed, result, reload)
     return result
 
 
@@ -88,8 +92,14 @@ def _refusal(surveyed: Survey) -> str:
 
 
 def _signal_and_prove(
-    options: Options, engine: Engine, surveyed: Survey, result: ContainerResult, reload: Reload
+    options: Options, pid: int, surveyed: Survey, result: ContainerResult, reload: Reload
 ) -> None:
+    """Signal the process itself.
+
+    Docker takes any signal that it sends for a stop by an operator, and then starts the container neither after a
+    crash nor when the engine starts (https://github.com/moby/moby/issues/41302).
+    """
+    engine = options.connect()
     before, signal, reading = surveyed.container, surveyed.profile.reload_signal, result.reading
     in_flight = reading.working if reading is not None else ()
     if not surveyed.profile.reload_keeps_work:
@@ -99,7 +109,11 @@ def _signal_and_prove(
             result.failure = f"{before.name} was not reloaded: {why}"
             return
         in_flight = ()
-    engine.signal(before.id, signal)
+    try:
+        os.kill(pid, number(signal))
+    except ProcessLookupError:
+        result.failure = f"{before.name} was not reloaded: its process has just ended."
+        return
     reload.signal, reload.operations = signal, in_flight
     result.changed, result.after = True, f"reloaded with {signal}"
     was_read = reading is not None and reading.state is EvidenceState.OK

@@ -141,7 +141,7 @@ def _port() -> int:
 @pytest.fixture(scope="session")
 def cinder_database() -> Iterator[mariadb.MariaDB]:
     """A MariaDB with Cinder's schema in the database ``cinder``; tests tell their rows apart by host."""
-    server = mariadb.start(f"functional_{os.getpid()}", _port())
+    server = mariadb.start(f"functional_{os.getpid()}", _port(), tls=True)
     try:
         server.load_schema("cinder")
         yield server

@@ -373,6 +373,22 @@ def test_what_is_in_flight_is_told_and_nothing_changed(run_module: Any, services
     assert PASSWORD not in str(result)
 
 
+def test_its_database_and_its_host_are_looked_up_as_its_process_sees_them(
+    run_module: Any, services: Services
+) -> None:
+    """The certificate of the site's own authority is in the container alone, and so is the host's old name."""
+    authority, bundle = services.database.ca_file, "/etc/ssl/certs/ca-certificates.crt"
+    service = services.start(
+        "volume_create:600",
+        url=lambda right: f"{right}?ssl_ca={bundle}",
+        named=False,
+        volumes=[f"{authority}:{bundle}:ro"],
+    )
+    result = run_module(service.args(action="drain_status"))
+    assert result["evidence"] == "ok", result["evidence_why"]
+    assert [one["kind"] for one in result["operations"]] == ["volume_create"]
+
+
 def test_the_services_own_timeout_not_below_ours_is_found(run_module: Any, services: Services) -> None:
     service = services.start()
     with untouched(service.workload):

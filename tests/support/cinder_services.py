@@ -75,8 +75,14 @@ class Services:
         behaviour: tuple[str, ...] = (),
         binary: str = "cinder-volume",
         url: Callable[[str], str] = str,
+        named: bool = True,
+        **options: Any,
     ) -> Service:
-        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL."""
+        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL.
+
+        Not ``named``, its configuration does not say on which host it is, and its container has the host's name.
+        ``options`` are the container's.
+        """
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
@@ -86,7 +92,7 @@ class Services:
         row = f"{host}@lvm" if binary == "cinder-volume" else host
         config = self.folder / f"{host}.conf"
         config.write_text(
-            f"[DEFAULT]\nhost = {host}\nenabled_backends = lvm\nreport_interval = 1\n"
+            f"[DEFAULT]\n{f'host = {host}' if named else ''}\nenabled_backends = lvm\nreport_interval = 1\n"
             f"service_down_time = {DOWN_TIME}\n[lvm]\nvolume_backend_name = lvm\n"
             f"[database]\nconnection = {url(right)}\n"
         )
@@ -105,5 +111,9 @@ class Services:
             "/record/go",
             *behaviour,
         ]
-        options = {"service": binary, "service_config": [str(config)]}
-        return Service(self.workloads.start(*arguments), host, options, self.database, user)
+        if not named:
+            options["hostname"] = host
+        workload = self.workloads.start(*arguments, **options)
+        return Service(
+            workload, host, {"service": binary, "service_config": [str(config)]}, self.database, user
+        )

@@ -83,6 +83,9 @@ class Container:
     restart_policy: str = ""
     restart_retries: int = 0  # of the restart policy on-failure; 0 is without limit
     image: str = ""
+    hostname: str = (
+        ""  # as its processes see it, which is frozen when it is created; empty where it is the host's
+    )
     health: str = ""  # of its healthcheck: starting, healthy or unhealthy; empty where it has none
     vanishes: bool = False  # the engine removes it at its exit (docker run --rm)
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -119,6 +119,33 @@ def test_a_ca_given_for_this_host_takes_the_place_of_the_containers(tmp_path):
         _open(made)
 
 
+def test_files_are_found_as_the_container_sees_them(tmp_path):
+    (tmp_path / "etc" / "pki").mkdir(parents=True)
+    (tmp_path / "etc" / "pki" / "bundle.pem").write_text("of the container")
+    (tmp_path / "etc" / "ca.pem").symlink_to("/etc/../../etc/pki/bundle.pem")
+    made = target(
+        "mysql+pymysql://u:p@h/d?ssl_ca=/etc/ca.pem&ssl_key=/etc/key.pem",
+        inherited=True, root=str(tmp_path), ssl_key="/here/key.pem",
+    )  # fmt: skip
+    assert made.ssl_ca == f"{tmp_path}/etc/pki/bundle.pem"
+    assert made.ssl_key == "/here/key.pem"
+    assert made.inherited == {"ssl_ca"}
+
+
+def test_a_socket_of_the_container_is_named_as_its_configuration_names_it(tmp_path):
+    made = target("mysql+pymysql://u:p@/d?unix_socket=/run/db.sock", inherited=True, root=str(tmp_path))
+    assert made.unix_socket == f"{tmp_path}/run/db.sock"
+    assert made.where == "d on /run/db.sock"
+
+
+def test_links_in_a_circle_end(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("/a")
+    made = target("mysql+pymysql://u:p@h/d?ssl_ca=/a", inherited=True, root=str(tmp_path))
+    with pytest.raises(EvidenceUnavailable, match=r"ssl_ca /[ab], which is a path inside its container"):
+        _open(made)
+
+
 def test_a_broken_ca_file(tmp_path):
     ca = tmp_path / "ca.pem"
     ca.write_text("no certificate")

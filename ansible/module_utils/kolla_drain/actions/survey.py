@@ -169,14 +169,16 @@ def evidence_for(
             where = " or ".join(files)
             why = f"its configuration {where} is not on this host; give service_config, or service=none"
             return None, None, why
-    config = load(files, service)
+    config = load(files, service, container.hostname or None)
     database = dict(options.database)
     url = database.pop("url", None)
     inherited = None if url else config.database or _conductors_database(config)
     if not (url or inherited or database.get("host") or database.get("unix_socket")):
         return config, None, "its configuration names no [database] connection; give database"
     connection.client()  # a missing library is reported now, not after the signal
-    target = make_target(url or inherited, inherited=bool(inherited), **database)
+    # What the service's own URL names are paths that its process sees.
+    root = f"/proc/{container.pid}/root" if inherited and read_process(container) is not None else ""
+    target = make_target(url or inherited, inherited=bool(inherited), root=root, **database)
     return config, Source(rows, config, target), ""
 
 

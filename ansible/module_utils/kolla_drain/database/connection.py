@@ -35,6 +35,7 @@ class Database:
     def __init__(self, where: DatabaseTarget) -> None:
         self._target = where
         self._connection: Any = None
+        self._context: ssl.SSLContext | None = None
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Query]:
@@ -72,7 +73,11 @@ class Database:
 
     def _connect(self) -> None:
         pymysql = client()
-        where, context = self._target, _tls(self._target)
+        where = self._target
+        if (
+            self._context is None
+        ):  # kept, because a container's files cannot be seen any more when it has exited
+            self._context = _tls(where)
         try:
             self._connection = pymysql.connect(
                 host=where.host,
@@ -88,7 +93,7 @@ class Database:
                 write_timeout=where.read_timeout,
                 autocommit=True,
                 cursorclass=pymysql.cursors.DictCursor,
-                ssl=context,
+                ssl=self._context,
             )
         except Exception as exc:  # noqa: BLE001 - unavailable() handles every error, OSError and PyMySQL's bugs included
             raise unavailable(exc, where) from None
@@ -157,9 +162,10 @@ def _tls(where: DatabaseTarget) -> ssl.SSLContext | None:
         path = getattr(where, option)
         if path and not os.access(path, os.R_OK):
             raise EvidenceUnavailable(
-                f"the service's configuration names {option} {path}, which is a path inside its container and not on "
-                f"this host: give the TLS options of the database {where.where} with this host's paths"
-                if where.inherited
+                f"the service's configuration names {option} {path.removeprefix(where.root)}, which is a path inside "
+                f"its container and cannot be read there: give the TLS options of the database {where.where} with "
+                "this host's paths"
+                if option in where.inherited
                 else f"{option} {path} for the database {where.where} cannot be read on this host"
             )
     try:

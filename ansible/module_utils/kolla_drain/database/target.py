@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from ..errors import ConfigError
+from .inside import inside
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,22 @@ class DatabaseTarget:
     password: str = field(default="", repr=False)
     name: str = ""
     unix_socket: str = ""
-    ssl_ca: str = ""  # this and the next two are files on this host, unless inherited
+    ssl_ca: str = ""
     ssl_cert: str = ""
     ssl_key: str = field(default="", repr=False)
     # Whether to check certificate and host name; None: yes if a CA is given, else TLS is optional.
     ssl_verify: bool | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 5.0  # for each answer of the server
-    inherited: bool = (
-        False  # the TLS files come from the service's own configuration: paths inside its container
-    )
+    # Which of the files above come from the service's own configuration: paths inside its container, whose root this
+    # host sees at ``root``, empty where it sees none.
+    inherited: frozenset[str] = frozenset()
+    root: str = ""
 
     @property
     def where(self) -> str:
         """The database as messages name it, without secrets."""
-        place = self.unix_socket or f"{self.host}:{self.port}"
+        place = self.unix_socket.removeprefix(self.root) or f"{self.host}:{self.port}"
         return f"{self.name} on {place}" if self.name else place
 
 
@@ -77,16 +79,20 @@ def target(url: str | None = None, *, inherited: bool = False, **parts: Any) -> 
     """Make a target from a SQLAlchemy URL, from parts, or from both: a given part takes precedence.
 
     ``parts`` are fields of DatabaseTarget; None counts as not given. ``inherited`` says that the URL is the service's
-    own, so that the files it names are paths inside its container. Raises ConfigError, which never quotes the URL.
+    own, so that the files it names are paths inside its container; this host sees the container's root at ``root``.
+    Raises ConfigError, which never quotes the URL.
     """
     unknown = sorted(set(parts) - set(DatabaseTarget.__dataclass_fields__))
     if unknown:
         raise ConfigError(f"the database has no option {unknown[0]}")
     given = {name: value for name, value in parts.items() if value is not None}
     fields: dict[str, Any] = _from_url(url) if url else {}
-    files = {"ssl_ca", "ssl_cert", "ssl_key"}
-    fields["inherited"] = inherited and bool(files & set(fields)) and not files & set(given)
-    fields.update(given)
+    files = (
+        {"ssl_ca", "ssl_cert", "ssl_key", "unix_socket"} & set(fields) - set(given) if inherited else set()
+    )
+    fields.update(given, inherited=frozenset(files))
+    if fields.get("root"):
+        fields.update({name: inside(fields["root"], fields[name]) for name in files})
     return _checked(fields)
 
 

@@ -40,6 +40,7 @@ def described(inspection: Mapping[str, Any], status: ContainerStatus) -> Contain
         restart_policy=policy.get("Name", ""),
         restart_retries=policy.get("MaximumRetryCount", 0),
         image=config.get("Image", ""),
+        hostname="" if host.get("UTSMode") == "host" else config.get("Hostname") or "",
         health="" if health == "none" else health,
         vanishes=bool(host.get("AutoRemove")),
         labels=config.get("Labels") or {},

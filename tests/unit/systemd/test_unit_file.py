@@ -50,8 +50,31 @@ def test_who_wrote_it():
     assert author(ours + "# seen\n") is Author.OPERATOR
     assert author("") is Author.OPERATOR
     assert author(KOLLA_ANSIBLE) is Author.KOLLA_ANSIBLE
-    assert author(KOLLA_ANSIBLE.replace("SuccessExitStatus=143\n", "")) is Author.OPERATOR
+    assert author(KOLLA_ANSIBLE.replace("RestartSec=11\n", "")) is Author.OPERATOR
+    assert author(KOLLA_ANSIBLE.replace("RestartSec", "ExecStop=/bin/true\nRestartSec")) is Author.OPERATOR
     assert author(KOLLA_ANSIBLE.replace("RestartSec", "TimeoutStopSec=5\nRestartSec")) is Author.OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("release", "gone", "instead"),
+    [
+        (
+            "16.0",
+            "PartOf SuccessExitStatus StartLimitInterval Wants",
+            "StartLimitIntervalSec=120 Requires=docker.service",
+        ),
+        ("16.7", "PartOf StartLimitInterval Wants", "StartLimitIntervalSec=120"),
+        ("17.0", "PartOf SuccessExitStatus Wants", "Requires=docker.service"),
+        ("17.7, 18.8, 19", "PartOf", ""),
+        ("18.0", "PartOf Wants", "Requires=docker.service"),
+        ("20 to 23", "", ""),
+    ],
+)
+def test_the_units_of_every_release_of_kolla_ansible_are_known_as_its_own(release, gone, instead):
+    kept = [line for line in KOLLA_ANSIBLE.splitlines() if line.partition("=")[0] not in gone.split()]
+    text = "\n".join(kept).replace("[Unit]", "\n".join(["[Unit]", *instead.split()]))
+    assert author(text) is Author.KOLLA_ANSIBLE, release
+    assert settings(WANTED.render_limit(text))["TimeoutStopSec"] == "330"
 
 
 def test_beside_anothers_file_the_longer_time_counts():

@@ -222,6 +222,31 @@ def test_evidence_is_read_as_the_record_says(filters: ModuleType) -> None:
     assert filters.evidence_options({"service": "nova-compute"}) == {"service": "nova-compute"}
 
 
+def test_what_a_container_is_goes_to_the_module_without_what_is_empty(filters: ModuleType) -> None:
+    record = {
+        "image": "a:1", "command": "", "healthcheck": {}, "user": None, "privileged": "yes", "ipc_mode": "host",
+        "volumes": None, "group": "cinder-volume",
+    }  # fmt: skip
+    assert filters.definition(record) == {
+        "image": "a:1", "privileged": True, "ipc_mode": "host", "environment": {}, "volumes": [], "tmpfs": [],
+        "labels": {}, "cap_add": [], "security_opt": [], "dimensions": {},
+    }  # fmt: skip
+
+
+def test_how_an_api_is_reached_goes_to_the_module_as_far_as_it_is_known(filters: ModuleType) -> None:
+    api = {
+        "cloud": "kolla", "validate_certs": False, "second_way": "database", "mistyped": 1,
+        "endpoint_overrides": {"volume": "no", "cinder": "http://192.0.2.1:8776/v3"},
+    }  # fmt: skip
+    reached = {"cloud": "kolla", "validate_certs": False, "fallback": "database"}
+    assert filters.api_options(api, "cinder-volume") == {
+        **reached,
+        "endpoint_override": "http://192.0.2.1:8776/v3",
+    }
+    assert filters.api_options(api, "nova-compute") == reached
+    assert filters.api_options({"fallback": "none", "second_way": "database"}, "x") == {"fallback": "none"}
+
+
 def beat(backend: str, up: bool) -> dict[str, Any]:
     return {"service": "cinder-volume", "host": f"one@{backend}", "up": up}
 

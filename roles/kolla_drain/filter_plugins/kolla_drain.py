@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 
 Answer = dict[str, Any]
@@ -186,6 +187,35 @@ def evidence_options(record: Answer) -> Answer:
     options = {"service": record.get("profile") or record.get("service")}
     options |= {key: record.get(key) for key in ("service_config", "database")}
     return {key: value for key, value in options.items() if value}
+
+
+_DEFINITION: dict[str, Any] = {
+    "environment": {}, "volumes": [], "tmpfs": [], "labels": {}, "cap_add": [], "security_opt": [], "dimensions": {},
+    "command": None, "ipc_mode": None, "pid_mode": None, "cgroupns_mode": None, "healthcheck": None, "user": None,
+}  # fmt: skip
+
+
+def definition(record: Answer) -> Answer:
+    """Return the options of kolla_docker that say what a container is, from its record; None and "" count as absent."""
+    options = {key: record.get(key) or usual for key, usual in _DEFINITION.items()}
+    options |= {"image": record["image"], "privileged": boolean(record.get("privileged") or False)}
+    return {key: value for key, value in options.items() if value is not None}
+
+
+_API = (
+    "fallback", "database", "service_config", "cloud", "auth_type", "auth", "region_name", "interface",
+    "validate_certs", "ca_cert", "client_cert", "client_key", "api_timeout",
+)  # fmt: skip
+
+
+def api_options(api: Answer, service: str) -> Answer:
+    """Return the options of kolla_service that say how the API of this service is reached, from kolla_drain_api."""
+    options = {key: api[key] for key in _API if key in api}
+    # second_way is the name before 0.4.
+    if "second_way" in api:
+        options.setdefault("fallback", api["second_way"])
+    endpoint = (api.get("endpoint_overrides") or {}).get(service.split("-")[0])
+    return {**options, "endpoint_override": endpoint} if endpoint else options
 
 
 # --- heartbeats
@@ -426,6 +456,8 @@ class FilterModule:
             became,
             undo,
             evidence_options,
+            definition,
+            api_options,
             reporting,
             silent,
             mute,

@@ -77,7 +77,7 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
     assert images.pop().endswith("-next")
     wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
     assert recorder.kills == [(name, str(TERM)) for name in ORDER]
-    assert re.search(r"RETRYING: .*Wait until it is idle, nova-conductor", play.output), (
+    assert re.search(r"RETRYING: .*Empty what works through it, nova-conductor", play.output), (
         "the conductor was not stopped while nova-compute worked"
     )
     assert re.search(r"nova-compute: replaced, drained .*1 operation finished", play.output)

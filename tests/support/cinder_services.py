@@ -70,8 +70,12 @@ class Services:
         behaviour: tuple[str, ...] = (),
         binary: str = "cinder-volume",
         url: Callable[[str], str] = str,
+        **options: Any,
     ) -> Service:
-        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL."""
+        """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL.
+
+        ``options`` are the container's.
+        """
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
@@ -100,5 +104,6 @@ class Services:
             "/record/go",
             *behaviour,
         ]
-        options = {"service": binary, "service_config": [str(config)]}
-        return Service(self.workloads.start(*arguments), host, options, self.database, user)
+        found_by = {"service": binary, "service_config": [str(config)]}
+        workload = self.workloads.start(*arguments, **options)
+        return Service(workload, host, found_by, self.database, user)

@@ -118,6 +118,14 @@ options:
     description: Seconds between readings of the evidence. The container's exit is noticed at once in any case.
     type: float
     default: 2.0
+  ignore_operations:
+    description:
+      - Ids of operations that are passed over by a stop, a reload and V(drain_status), whatever their rows say. The
+        result lists them in RV(containers[].passed_over); they are not waited for and do not count as lost.
+      - The id is that of the resource, as in RV(containers[].operations). One that no operation has is noted.
+      - Rows that were left behind before the process began are passed over without being named here.
+    type: list
+    elements: str
   stop_signal:
     description:
       - The signal to send. The default is the container's own StopSignal, or SIGTERM if it has none.
@@ -585,6 +593,22 @@ containers:
           last_status: available
           fate: ""
           dead: false
+    passed_over:
+      description:
+        - Operations that are not waited for and do not count in the verdict, each with the reason in C(why). They are
+          named in O(ignore_operations), or their row was last written before the process began, so that it cannot be
+          working on them.
+      returned: after a graceful stop or a reload, in check mode and for O(action=drain_status)
+      type: list
+      elements: dict
+      sample:
+        - kind: volume_extend
+          id: 1f6c0d52-9a43-4a5e-8c1b-5a0b6f3c2e77
+          status: extending
+          since: "2025-10-25T08:00:00.000000Z"
+          claimed: null
+          why: >-
+            unchanged since 2025-10-25T08:00:00Z, older than the process, which began 2026-11-21T09:00:00Z
     standing:
       description: Operations in a state that can last for days, such as attaching. The stop does not wait for them.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
@@ -763,6 +787,7 @@ def argument_spec():
         "on_timeout": {"type": "str", "choices": ["kill", "leave"], "default": "kill"},
         "quiesce": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
         "poll_interval": {"type": "float", "default": 2.0},
+        "ignore_operations": {"type": "list", "elements": "str"},
         "service_config": {"type": "list", "elements": "path"},
         "database": {"type": "dict", "options": DATABASE_OPTIONS},
         "preflight": {"type": "str", "choices": ["warn", "strict", "off"], "default": "warn"},
@@ -847,6 +872,7 @@ def options_of(params, check_mode):
             signal=params["stop_signal"] or "",
         ),
         evidence=EvidenceOptions(params["service"], tuple(params["service_config"] or ()), database),
+        ignore_operations=tuple(params["ignore_operations"] or ()),
         client_timeout=120 if client_timeout is None else client_timeout,
         check_mode=check_mode,
         image=params["image"] or "",

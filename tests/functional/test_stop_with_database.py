@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -413,3 +415,80 @@ def test_what_a_stopped_one_left_behind_is_told(run_module: Any, services: Servi
     result = run_module({**service.args(), "action": "drain_status"})
     assert result["status"] == "exited"
     assert [one["kind"] for one in result["operations"]] == ["volume_create"]
+
+
+# --- rows that were left behind
+
+DAYS = 86400
+THREADS = {"OS_CINDER_DISABLE_EVENTLET_PATCHING": "true"}
+
+
+def left_behind(service: Service, seconds_ago: int, table: str = "volumes", status: str = "extending") -> str:
+    """Insert a row of this host that was last written then; return its id."""
+    key = str(uuid.uuid4())
+    more = {"volumes": ("volume_type_id", "@lvm#p"), "backups": ("volume_id", "")}
+    needed, backend = more[table]
+    service.database.execute(
+        f"INSERT INTO {table} (id, {needed}, host, status, deleted, created_at, updated_at)"
+        " SELECT %s, 'x', %s, %s, 0, at, at FROM (SELECT UTC_TIMESTAMP() - INTERVAL %s SECOND AS at) AS moment",
+        (key, service.host + backend, status, seconds_ago),
+        "cinder",
+    )
+    return key
+
+
+@pytest.mark.parametrize("environment", [{}, THREADS], ids=["eventlet", "native threads"])
+@pytest.mark.parametrize(
+    ("binary", "table", "status"),
+    [("cinder-volume", "volumes", "extending"), ("cinder-backup", "backups", "creating")],
+)
+def test_a_row_of_last_year_holds_nothing_up(
+    run_module: Any, services: Services, binary: str, table: str, status: str, environment: dict[str, str]
+) -> None:
+    service = services.start(binary=binary, environment=environment)
+    wreck = left_behind(service, 400 * DAYS, table, status)
+    result = run_module(service.args(on_timeout="leave"))
+    assert result["verdict"] == "drained", result["reason"]
+    assert result["operations"] == []
+    assert not any(wreck in text for text in result["warnings"])
+    assert [(one["id"], one["status"]) for one in result["passed_over"]] == [(wreck, status)]
+    why = r"unchanged since \S+Z, older than the process, which began \S+Z"
+    assert re.fullmatch(why, result["passed_over"][0]["why"])
+    assert result["quiesced"] + result["drained"] < 20
+    signalled_once(service.workload)
+
+
+def test_a_row_that_may_have_waited_is_waited_for_unless_it_is_named(
+    run_module: Any, services: Services
+) -> None:
+    """On native threads the signal would drop the work, and the row is never written again."""
+    service = services.start(environment=THREADS)
+    waits = left_behind(service, 600)
+    left = run_module(service.args(graceful_shutdown_timeout=4, on_timeout="leave"))
+    assert (left["verdict"], left["passed_over"], left["notes"]) == ("left_running", [], [])
+    assert operations_of(left) == {"unknown": ["volume_extend"]}
+    result = run_module(service.args(on_timeout="leave", ignore_operations=[waits, "no-such-id"]))
+    assert result["verdict"] == "drained", result["reason"]
+    assert [(one["id"], one["why"]) for one in result["passed_over"]] == [
+        (waits, "ignored, as ignore_operations asks")
+    ]
+    assert [note["code"] for note in result["notes"]] == ["ignored_unseen"]
+    assert "names no-such-id, and" in result["notes"][0]["text"]
+    signalled_once(service.workload)
+
+
+@pytest.mark.parametrize("how", ["drain_status", "check mode"])
+def test_the_plan_tells_what_blocks_and_what_is_passed_over(
+    run_module: Any, services: Services, how: str
+) -> None:
+    service = services.start("volume_create:600")
+    wreck, named = left_behind(service, 400 * DAYS), left_behind(service, 5)
+    args = service.args(ignore_operations=[named])
+    with untouched(service.workload):
+        if how == "drain_status":
+            result = run_module({**args, "action": "drain_status"})
+        else:
+            result = run_module(args, check=True)
+    assert [one["kind"] for one in result["operations"]] == ["volume_create"]
+    told = {one["id"]: one["why"].split()[0] for one in result["passed_over"]}
+    assert told == {wreck: "unchanged", named: "ignored,"}

@@ -496,6 +496,19 @@ def test_stop_goes_by_its_own_order(stopped: Site) -> None:
     assert stopped.runs == []
 
 
+def test_operations_to_ignore_reach_every_look_and_every_stop(site: Site) -> None:
+    wanted = {"graceful_shutdown_ignore_operations": ["7d0c"]}
+
+    site.play("stop.yml", "--tags", "cinder-volume", "-e", json.dumps(wanted))
+
+    assert site.code == 0
+    looks_and_stops = [one for one in site.calls if one["what"] in ("drain_status", *DOES)]
+    assert {one["what"] for one in looks_and_stops} >= {"drain_status", "stop_container"}
+    assert [one["given"].get("ignore_operations") for one in looks_and_stops] == [["7d0c"]] * len(
+        looks_and_stops
+    )
+
+
 def test_reload_takes_one_host_after_the_other(site: Site) -> None:
     site.play("reload.yml", "--tags", "cinder-volume,cinder-backup")
 

@@ -9,11 +9,14 @@
 6. A database that cannot be read costs no work: a service that drops its work at the signal is not signalled while
    work that nobody saw may run, until what is left of the budget is only the time of its exit. A fault that passes
    never costs work that one that lasts would not have cost.
+7. What an earlier life of the process left behind holds nothing up and does not count as lost, and what may be work of
+   this one is never taken for that.
 """
 
 from __future__ import annotations
 
 from kolla_drain.drain import policy
+from kolla_drain.drain.baseline import CLOCKS, QUEUED, SETTLED
 from kolla_drain.model import NO_PROFILE, ContainerStatus, EvidenceState, Outcome, Quiesce, Verdict
 
 from .world import CALL_BOUND, NEVER
@@ -61,6 +64,8 @@ def work_that_would_finish_is_not_cut(world, container, runs):
 
 def excuse(world, container, work, runs):
     service = container.service
+    if work.ignored:
+        return "it was to be ignored"
     life = work.cut_in
     would_end = work.taken_at + work.job.takes
     if life.by_sigkill and abs(work.ended_at - life.ended) < EPSILON:
@@ -144,7 +149,7 @@ def no_signal_goes_out_over_work_that_may_run(world, container, runs):
             left = _budget_left(world, container, life, signal, runs)
             told = _told(container, signal)
             if told and told[-1][2].state is EvidenceState.OK:
-                dead = {work.id for work in container.works if _dead(work)}
+                dead = {work.id for work in container.works if _dead(work) or work.ignored or work.job.wreck}
                 seen = {op.id for op in told[-1][2].working} - dead
                 assert not seen, f"{container.name} was signalled although {seen} had been seen in flight"
             elif left > _exit_time(world, container, life, signal):
@@ -207,6 +212,7 @@ def it_says_the_truth(world, run, result, alone):
     works = {work.id: work for work in container.works}
     endings = {ending.operation.id: ending for ending in result.endings}
     _every_operation_is_told(run, result, endings)
+    _what_is_passed_over_is_no_work(run, result, container, endings)
     said_at = _said_at(run, result)
     for key, ending in endings.items():
         _outcome_is_true(container, works[key], ending, said_at, _read_at(run, result))
@@ -318,7 +324,28 @@ def _every_operation_is_told(run, result, endings):
         if result.verdict is Verdict.ALREADY_STOPPED or heard > _said_at(run, result) - 0.02:
             continue
         for op in reading.operations:
-            assert op.informs or op.id in endings, f"{op.id} was seen in flight and is not told of"
+            told = op.informs or op.id in endings or op.id in {op.id for op in result.passed_over}
+            assert told, f"{op.id} was seen in flight and is not told of"
+
+
+# --- 7
+
+
+def _what_is_passed_over_is_no_work(run, result, container, endings):
+    works = {work.id: work for work in container.works}
+    for op in result.passed_over:
+        work = works[op.id]
+        assert work.ignored or work.job.wreck, f"{op.id} is passed over: {op.passed_over}"
+    for key in endings:
+        lost = works[key].ignored or _plainly_a_wreck(works[key], container)
+        assert not lost, f"{key} was left behind, or ignored, and counts"
+
+
+def _plainly_a_wreck(work, container):
+    """Whether its row is too old for any process of this container that a run has met."""
+    up_for = container.service.up_for
+    before = -work.job.arrives - up_for
+    return work.job.wreck and (before > QUEUED or (before > CLOCKS and up_for > SETTLED))
 
 
 def outcomes_are_known(world, run):

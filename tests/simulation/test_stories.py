@@ -875,3 +875,57 @@ def test_a_budget_is_told_as_it_was_asked_for():
     _, result = stop(Service(request=asked(180.0)))
     assert result.timeout == 180.0
     assert result.plan.timeout == 180.0
+
+
+# --- what was left behind
+
+DAYS = 86400.0
+WRECK = Job(arrives=-400 * DAYS, wreck=True, by_worker=False)
+
+
+@pytest.mark.parametrize("profile", [CINDER, ON_THREADS])
+@pytest.mark.parametrize("up_for", [60.0, 20 * DAYS])
+def test_what_an_earlier_life_left_behind_holds_nothing_up(profile, up_for):
+    at_signal = "drains" if profile.keeps_work else "drops"
+    request = asked(on_timeout=OnTimeout.LEAVE)
+    service = Service(
+        jobs=(WRECK,), profile=profile, at_signal=at_signal, up_for=up_for, request=request, exits_in=1.0
+    )
+    world, result = stop(service)
+    assert (result.verdict, result.endings) == (Verdict.DRAINED, ())
+    assert [op.id for op in result.passed_over] == ["c0-0"]
+    assert "older than the process" in result.passed_over[0].passed_over
+    assert result.reason.endswith("1 operation passed over")
+    assert world.age < 5.0
+
+
+def test_work_beside_a_wreck_is_waited_for():
+    service = Service(jobs=(WRECK, Job(takes=20.0)), profile=ON_THREADS, at_signal="drops", up_for=60.0)
+    _, result = stop(service)
+    assert result.verdict is Verdict.DRAINED
+    assert [ending.operation.id for ending in result.endings] == ["c0-1"]
+
+
+def test_a_request_that_waited_as_its_process_began_is_work():
+    waited = Job(arrives=-1800.0, takes=20.0, by_worker=False)
+    _, result = stop(Service(jobs=(waited,), profile=ON_THREADS, at_signal="drops", up_for=60.0))
+    assert (result.verdict, result.passed_over) == (Verdict.DRAINED, ())
+
+
+def test_work_of_twenty_hours_is_waited_for():
+    long = Job(arrives=-20 * 3600.0, takes=20.0, by_worker=False)
+    _, result = stop(Service(jobs=(long,), profile=ON_THREADS, at_signal="drops", up_for=21 * 3600.0))
+    assert (result.verdict, result.passed_over) == (Verdict.DRAINED, ())
+
+
+def test_where_the_age_of_the_process_is_not_known_every_row_counts():
+    _, result = stop(Service(jobs=(WRECK,), profile=ON_THREADS, at_signal="drops"))
+    assert (result.verdict, result.passed_over) == (Verdict.KILLED, ())
+
+
+def test_what_is_ignored_is_not_waited_for():
+    service = Service(jobs=(LONG,), profile=ON_THREADS, at_signal="drops", ignores=(0,))
+    world, result = stop(service)
+    assert (result.verdict, result.endings) == (Verdict.DRAINED, ())
+    assert [op.passed_over for op in result.passed_over] == ["ignored, as ignore_operations asks"]
+    assert world.age < 5.0

@@ -16,9 +16,11 @@ import os
 import tempfile
 import threading
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from unittest import mock
 
+from kolla_drain.drain.baseline import Baseline
 from kolla_drain.drain.loop import stop_all
 from kolla_drain.drain.plan import plan as make_plan
 from kolla_drain.drain.result import Target
@@ -56,11 +58,12 @@ A_MINUTE = StopRequest(timeout=60.0)
 class Job:
     """A request to a service, and the operation that it becomes."""
 
-    arrives: float = 0.0
+    arrives: float = 0.0  # before the world began: less than 0
     takes: float = 5.0  # NEVER: it hangs
     fails: bool = False  # it ends in error by itself
     by_worker: bool = True  # it has a worker row, which tells whether the service has taken it
     informs: bool = False
+    wreck: bool = False  # an earlier life left it behind: nobody works on it
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class Service:
     by_hand: float = NEVER  # somebody else sends SIGTERM then; 0: before anything else
     paused_at: float = NEVER  # somebody else pauses it then
     evidence_missing: str = ""  # why its evidence cannot even be asked for
+    up_for: float = NEVER  # the age of its process at the beginning; NEVER: nobody knows it
+    ignores: tuple[int, ...] = ()  # the jobs that are to be passed over, by number
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,11 @@ class Scene:
     kills_lost: int = 0  # so many SIGKILLs, the first ones, do not go through
     memory: float = NEVER  # how far back the engine remembers its events
     turns: tuple[int, ...] = ()  # which run moves on, where several could
+
+
+def moment(seconds):
+    """A time of the world as the database has it, whose clock is another one."""
+    return (datetime(2026, 11, 29) + timedelta(seconds=seconds)).isoformat(timespec="microseconds") + "Z"
 
 
 # --- what happens
@@ -131,6 +141,7 @@ class Life:
     """One process life, as it really was."""
 
     number: int
+    begun: float = -NEVER
     signals: list[Signal] = field(default_factory=list)
     kills: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)  # when, ids of jobs running then
     taken_note: float | None = None  # when its handler ran
@@ -155,22 +166,29 @@ class Work:
         self.taken_at = NEVER
         self.ended_at = NEVER
         self.cut_in = None  # the life in which it was cut
+        self.ignored = index in container.service.ignores
+
+    @property
+    def written(self):
+        """When its row was, once and for all."""
+        return BEGINNING + self.job.arrives
 
     @property
     def claimed(self):
-        if not self.job.by_worker:
+        if not self.job.by_worker or self.job.wreck:
             return None
         return self.state not in ("unborn", "queued")
 
     def row(self, now):
         """The operation as the database shows it, None before and after it."""
-        if self.state not in ("queued", "running", "cut"):
+        if self.state not in ("queued", "running", "cut", "left"):
             return None
         touched = None
         if self.job.by_worker and self.claimed:
             beats = self.container.service.refreshes and self.state == "running" and self.job.takes < NEVER
             touched = f"{int((now - self.taken_at) // REFRESH) if beats else 0}"
-        return Operation("volume_create", self.id, "creating", None, self.claimed, touched, self.job.informs)
+        row = Operation("volume_create", self.id, "creating", None, self.claimed, touched, self.job.informs)
+        return replace(row, written=moment(self.written))
 
     def ending(self, operation):
         """What the rows say of it, in the words of the real evidence."""
@@ -192,7 +210,7 @@ class FakeContainer:
         self.name = f"c{index}"
         self.id = f"{index}" * 64
         self.status = ContainerStatus.RUNNING
-        self.lives = [Life(1)]
+        self.lives = [Life(1, world.now - service.up_for)]
         self.gone = False
         self._restart_cancelled = False
         self._held_back = []  # signals to a paused process
@@ -243,6 +261,9 @@ class FakeContainer:
     # its work
 
     def _arrive(self, work):
+        if work.job.wreck:
+            work.state, work.taken_at = "left", work.written
+            return
         work.state = "queued"
         self._take(work)
 
@@ -387,7 +408,7 @@ class FakeContainer:
             or (self.status is ContainerStatus.EXITED and self.service.supervised == NEVER)
         ):
             return
-        self.lives.append(Life(len(self.lives) + 1))
+        self.lives.append(Life(len(self.lives) + 1, self.world.now))
         self.status = ContainerStatus.RUNNING
         self._restart_cancelled = False
         for work in self.works:
@@ -526,7 +547,8 @@ class FakeEvidence:
         beat = Heartbeat(
             container.service.profile.name, container.name, 3.0, int(self._world.age // 10), True, False
         )
-        reading = Reading(EvidenceState.OK, heartbeats=(beat,), operations=tuple(row for row in rows if row))
+        shown, at = tuple(row for row in rows if row), moment(self._world.now)
+        reading = Reading(EvidenceState.OK, heartbeats=(beat,), operations=shown, at=at)
         by_id = {work.id: work for work in container.works}
         return Answer(key, number, reading, tuple(by_id[op.id].ending(op) for op in operations))
 
@@ -747,7 +769,17 @@ class World:
             service = container.service
             request = replace(service.request, **run.request)
             plan = make_plan(request, service.profile, service.stop_signal)
-            yield Target(found, request, service.profile, plan, evidence_missing=service.evidence_missing)
+            begun = container.life.begun
+            began = None if found.at_rest or begun == -NEVER else begun
+            ignored = frozenset(work.id for work in container.works if work.ignored)
+            yield Target(
+                found,
+                request,
+                service.profile,
+                plan,
+                evidence_missing=service.evidence_missing,
+                baseline=Baseline(began, ignored),
+            )
 
     def _wait(self, seconds):
         run = self._current

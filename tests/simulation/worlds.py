@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from kolla_drain.drain.baseline import CLOCKS, QUEUED, SETTLED
 from kolla_drain.model import OnTimeout, Profile, Quiesce, StopRequest
 
 from .world import NEVER, Job, Scene, Service
@@ -34,6 +35,18 @@ def jobs(draw):
 
 
 @st.composite
+def of_before(draw, job, up_for):
+    """A job that was there before the world began: a wreck, or work of this process of whatever age."""
+    if up_for == NEVER:
+        return replace(job, wreck=draw(st.booleans()), arrives=-draw(st.sampled_from([60.0, 4e3, 4e7])))
+    if draw(st.booleans()):
+        waited = draw(st.sampled_from([-up_for / 2, CLOCKS, QUEUED, QUEUED + 1.0, 2 * SETTLED, 4e7]))
+        return replace(job, wreck=True, arrives=-(up_for + waited))
+    longest = QUEUED if up_for < SETTLED else CLOCKS
+    return replace(job, arrives=-(up_for + draw(st.sampled_from([-up_for / 2, 0.0, CLOCKS, longest]))))
+
+
+@st.composite
 def requests(draw):
     return StopRequest(
         timeout=draw(st.one_of(st.just(60.0), seconds(1, 90))),
@@ -58,8 +71,11 @@ def services(draw, ways=("drains", "drops", "ignores")):
         exit_seconds=draw(st.sampled_from([15.0, 2.0])),
     )
     supervised = draw(mostly(NEVER, seconds(0, 12)))
+    up_for = draw(mostly(NEVER, st.sampled_from([0.0, 60.0, 4e3, SETTLED - 3e3, SETTLED + 1.0, 4e6])))
+    work = draw(st.lists(jobs(), max_size=3))
     return Service(
-        jobs=tuple(draw(st.lists(jobs(), max_size=3))),
+        jobs=tuple(draw(mostly(job, of_before(job, up_for))) for job in work),
+        up_for=up_for,
         profile=profile,
         request=draw(requests()),
         at_signal=at_signal,

@@ -111,9 +111,8 @@ class Services:
             "/record/go",
             *behaviour,
         ]
+        found_by = {"service": binary, "service_config": [str(config)]}
         if not named:
             options["hostname"] = host
         workload = self.workloads.start(*arguments, **options)
-        return Service(
-            workload, host, {"service": binary, "service_config": [str(config)]}, self.database, user
-        )
+        return Service(workload, host, found_by, self.database, user)

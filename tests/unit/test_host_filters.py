@@ -209,3 +209,13 @@ def test_verdicts_are_counted(filters: ModuleType) -> None:
     assert filters.counted([drained, failed]) == "3 containers: 1 drained, 1 unverified, 1 failed"
     assert filters.counted([failed]) == "1 container: 1 failed"
     assert filters.counted([]) == "no container"
+
+
+def test_the_plan_tells_what_is_passed_over(filters: ModuleType) -> None:
+    wreck = {"kind": "volume_extend", "id": "0ff", "status": "extending", "since": "2025", "why": "unchanged"}
+    seen = {"name": "cinder_volume", "status": "running", "evidence": "ok", "operations": []}
+    lines = filters.plan(filters.waves(["cinder_volume"], ORDER), [{**seen, "passed_over": [wreck]}])
+    assert [line.strip() for line in lines[2:]] == [
+        "cinder_volume: in flight: nothing",
+        "cinder_volume: passed over: volume_extend 0ff (extending): unchanged",
+    ]

@@ -128,6 +128,17 @@ CREATE = {"kind": "volume_create", "id": "7d0c", "status": "creating", "since": 
     ("intent", "now", "compared", "times", "expected"),
     [
         ("upgrade", answer(), {}, {}, ["equal, stays untouched", "  in flight: nothing"]),
+        (
+            "upgrade",
+            answer(passed_over=[{**CREATE, "why": "ignored"}]),
+            {},
+            {},
+            [
+                "equal, stays untouched",
+                "  in flight: nothing",
+                "  passed over: volume_create 7d0c (creating): ignored",
+            ],
+        ),
         ("upgrade", answer(), {"changed": True, "differences": []}, {},
          ["equal but for its systemd unit, which is written anew; it runs on", "  in flight: nothing"]),
         ("upgrade", answer(), {"differences": DIFFERENCES}, {},

@@ -134,6 +134,10 @@ class Operation:
     claimed: bool | None = None
     touched: str | None = None  # workers.updated_at; moves where a service refreshes its worker rows
     informs: bool = False  # a state that can last for days: shown, never waited for
+    # When its rows were last written: ISO 8601, UTC, by the clock of the service that wrote them. None: not known, or
+    # written for other reasons as well; such a row is never taken for a wreck.
+    written: str | None = None
+    passed_over: str = ""  # why it is not waited for, a clause; empty: it counts
 
     @property
     def key(self) -> tuple[str, str]:
@@ -162,11 +166,17 @@ class Reading:
     passing: bool = False  # UNAVAILABLE for a cause that may go away by itself (server down, timed out)
     heartbeats: tuple[Heartbeat, ...] = ()
     operations: tuple[Operation, ...] = ()
+    at: str | None = None  # when it was taken, by the database's clock: ISO 8601, UTC
 
     @property
     def working(self) -> tuple[Operation, ...]:
-        """The operations that are waited for, without those that only inform."""
-        return tuple(op for op in self.operations if not op.informs)
+        """The operations that are waited for, without those that only inform and those that are passed over."""
+        return tuple(op for op in self.operations if not op.informs and not op.passed_over)
+
+    @property
+    def passed_over(self) -> tuple[Operation, ...]:
+        """The operations that would be waited for, and are not for a reason of their own."""
+        return tuple(op for op in self.operations if op.passed_over)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,10 @@ def _details(answer: Answer, times: Answer) -> list[str]:
     ]
     if not operations and answer.get("evidence") == "ok":
         lines.append("in flight: nothing")
+    lines += [
+        f"passed over: {one['kind']} {one['id']} ({one['status']}): {one['why']}"
+        for one in answer.get("passed_over", [])
+    ]
     if answer.get("evidence") == "unavailable":
         lines.append(f"in flight: cannot be seen: {answer.get('evidence_why')}")
     if answer.get("draining"):

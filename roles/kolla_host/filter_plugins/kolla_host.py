@@ -115,6 +115,10 @@ def _details(one: Answer) -> list[str]:
     ]
     if one.get("evidence") == "ok" and not lines:
         lines.append(f"{name}: in flight: nothing")
+    lines += [
+        f"{name}: passed over: {operation['kind']} {operation['id']} ({operation['status']}): {operation['why']}"
+        for operation in one.get("passed_over", [])
+    ]
     if one.get("evidence") == "unavailable":
         lines.append(f"{name}: in flight: cannot be seen: {one.get('evidence_why')}")
     if one.get("draining"):

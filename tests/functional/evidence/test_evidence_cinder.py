@@ -744,3 +744,28 @@ def test_an_imported_backup_does_not_pass_through_the_scheduler(cinder, schedule
         None, "creating", created_at=cinder.now(), volume_id="0" * 8 + "-0000-0000-0000-" + "0" * 12
     )
     assert cinder.operations(SCHEDULER) == set()
+
+
+# --- when rows were last written
+
+
+def test_an_operation_is_as_old_as_its_row(cinder, services, volume_config):
+    """The time by which a wreck is told from work; a row that is claimed, or written by each heartbeat, has none."""
+    old = cinder.now(-400 * 86400)
+    times = {"created_at": cinder.now(-500 * 86400), "updated_at": old}
+    extending = cinder.volume("ctl@a#p", "extending", **times)
+    never_updated = cinder.volume("ctl@a#p", "managing", created_at=old, updated_at=None)
+    timeless = cinder.volume("ctl@a#p", "reverting", created_at=None, updated_at=None)
+    claimed = cinder.volume("ctl@a#p", "creating", **times)
+    cinder.worker(claimed, services["a"], "creating")
+    queued = cinder.volume("ctl@a#p", "creating", **times)
+    cinder.worker(queued, None, "creating")
+    snapshot = cinder.snapshot(cinder.volume("ctl@a#p", "available"), "deleting", **times)
+    cinder.insert("groups", id="g1", host="ctl@a#p", status="creating", **times)
+    cinder.service("ctl", "cinder-backup")
+    backup = cinder.backup("ctl", "creating", **times)
+    operations = (*cinder.read(volume_config)[1], *cinder.read(BACKUP)[1])
+    found = {op.id: op.written for op in operations}
+    moment = old.replace(microsecond=0).isoformat(timespec="microseconds") + "Z"
+    aged = dict.fromkeys((extending, never_updated, queued, snapshot, "g1", backup), moment)
+    assert found == {**aged, timeless: None, claimed: None}

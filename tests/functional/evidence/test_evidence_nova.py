@@ -203,3 +203,19 @@ def test_endings(nova, compute):
         (Outcome.INTERRUPTED, "spawning"),
         (Outcome.FINISHED, "deleted"),
     ]
+
+
+def test_an_operation_is_as_old_as_what_was_written_last_for_its_instance(nova, compute):
+    """The time by which a wreck is told from work: an old migration must not hide a task of now."""
+    old, new = nova.now(-400 * 86400), nova.now(-5)
+    left_behind = nova.instance("ctl", task="migrating", updated_at=old)
+    nova.migration(left_behind, "completed", "live-migration", "ctl", "ctl2", updated_at=old)
+    stuck = nova.instance("ctl", task="migrating", updated_at=old)
+    nova.migration(stuck, "running", "live-migration", "ctl", "ctl2", created_at=old, updated_at=None)
+    busy = nova.instance("ctl", task="powering-off", updated_at=new)
+    nova.migration(busy, "running", "live-migration", "ctl", "ctl2", updated_at=old)
+    timeless = nova.instance("ctl", task="powering-off", created_at=None, updated_at=None)
+    nova.migration(timeless, "running", "live-migration", "ctl", "ctl2", updated_at=old)
+    found = {op.id: op.written for op in nova.read(COMPUTE)[1]}
+    then, now = (at.replace(microsecond=0).isoformat(timespec="microseconds") + "Z" for at in (old, new))
+    assert found == {left_behind: then, stuck: then, busy: now, timeless: None}

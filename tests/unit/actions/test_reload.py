@@ -12,6 +12,7 @@ from kolla_drain.actions import reload
 from kolla_drain.actions.options import Options
 from kolla_drain.actions.results import ContainerResult
 from kolla_drain.actions.survey import Survey, Surveys
+from kolla_drain.drain.baseline import Baseline
 from kolla_drain.drain.plan import Plan
 from kolla_drain.model import (
     NO_PROFILE,
@@ -98,3 +99,12 @@ def test_it_waits_for_empty_readings_running(
     monkeypatch.setattr(reload, "EvidenceReader", lambda _, wake: FakeReader(readings, wake))
     source: Any = None
     assert reload.await_empty(source, 0.3, 0.01) == (is_empty, readings[-1])
+
+
+def test_what_is_ignored_holds_no_reload_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "EvidenceReader", lambda _, wake: FakeReader((BUSY,), wake))
+    source: Any = None
+    is_empty, last = reload.await_empty(source, 0.3, 0.01, Baseline(ignored=frozenset({"d1ce"})))
+    assert is_empty
+    assert last is not None
+    assert [op.id for op in last.passed_over] == ["d1ce"]

@@ -24,6 +24,7 @@ from kolla_drain.model import (
 
 OPERATION = Operation("volume_create", "d1ce", "creating", "2026-11-21T10:00:00Z", claimed=True, touched="x")
 STANDING = Operation("volume_attach", "ca5e", "attaching", informs=True)
+WRECK = Operation("volume_extend", "0ff", "extending", passed_over="ignored, as ignore_operations asks")
 DONE = Ending(OPERATION, Outcome.FINISHED, "available")
 LOST = Ending(OPERATION, Outcome.INTERRUPTED, "creating", "its next start sets it to error")
 OPEN = Ending(OPERATION, Outcome.UNKNOWN, "creating")
@@ -42,6 +43,7 @@ RESULT = StopResult(
     timeout=180.04,
     endings=(DONE,),
     standing=(STANDING,),
+    passed_over=(WRECK,),
     heartbeats=(BEAT,),
     heartbeat_note="silent, as cinder-volume is from its signal on",
     evidence=EvidenceState.OK,
@@ -92,6 +94,16 @@ def test_a_result_is_plain_data():
         ],
         "standing": [
             {"kind": "volume_attach", "id": "ca5e", "status": "attaching", "since": None, "claimed": None}
+        ],
+        "passed_over": [
+            {
+                "kind": "volume_extend",
+                "id": "0ff",
+                "status": "extending",
+                "since": None,
+                "claimed": None,
+                "why": "ignored, as ignore_operations asks",
+            }
         ],
         "heartbeat": {
             "up": True,
@@ -150,10 +162,12 @@ def test_no_heartbeat():
     assert report.heartbeat((replace(BEAT, age=None, report_count=None),))["rows"][0]["age"] is None
 
 
-def test_a_reading_keeps_apart_what_only_informs():
-    told = report.reading(Reading(EvidenceState.OK, heartbeats=(BEAT,), operations=(OPERATION, STANDING)))
+def test_a_reading_keeps_apart_what_only_informs_and_what_is_passed_over():
+    seen = (OPERATION, STANDING, WRECK)
+    told = report.reading(Reading(EvidenceState.OK, heartbeats=(BEAT,), operations=seen))
     assert [op["id"] for op in told["operations"]] == ["d1ce"]
     assert [op["id"] for op in told["standing"]] == ["ca5e"]
+    assert [op["id"] for op in told["passed_over"]] == ["0ff"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,20 @@ import pytest
 
 from kolla_drain.actions import report, run, survey
 from kolla_drain.actions.options import STOP, EvidenceOptions, Options
-from kolla_drain.actions.results import ActionResult
+from kolla_drain.actions.results import ActionResult, ContainerResult
+from kolla_drain.drain.result import StopResult
 from kolla_drain.errors import Refused
-from kolla_drain.host.ledger import Ledger
-from kolla_drain.model import Container, ContainerStatus, OnTimeout, Quiesce, StopRequest
+from kolla_drain.host.ledger import Ledger, boot_clock
+from kolla_drain.model import (
+    Container,
+    ContainerStatus,
+    OnTimeout,
+    Operation,
+    Quiesce,
+    Sent,
+    StopRequest,
+    Verdict,
+)
 
 
 @pytest.mark.parametrize(("action", "has_it"), [("stop_container", True), ("drain_status", False)])
@@ -80,3 +92,65 @@ def test_a_missing_driver_has_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(Refused) as caught:
         survey.survey_all(options, engine, Ledger(str(tmp_path)), STOP)
     assert caught.value.code == "driver_missing"
+
+
+# --- what is passed over
+
+
+def started(seconds_ago: float) -> str:
+    return datetime.fromtimestamp(time.time() - seconds_ago, timezone.utc).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("container", "seen", "age"),
+    [
+        ({}, None, 60.0),
+        ({"pid": 7}, None, 60.0),
+        ({"pid": 7}, 3600.0, 3600.0),  # the host's clock was put back
+        ({"pid": 7}, 5.0, 60.0),  # and forward; or the process of this number is another host's
+        ({"status": ContainerStatus.EXITED}, None, None),
+    ],
+)
+def test_a_process_is_as_old_as_engine_or_kernel_say_whichever_is_more(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    container: dict[str, Any],
+    seen: float | None,
+    age: float | None,
+) -> None:
+    now = boot_clock()
+    monkeypatch.setattr(survey, "begun", lambda _: None if seen is None else now - seen)
+    given = {"status": ContainerStatus.RUNNING, "started_at": started(60.0), **container}
+    options = Options("drain_status", ("a",), StopRequest(), ignore_operations=("d1ce",), preflight="off")
+    engine: Any = Quiet()
+    found = survey.survey(options, engine, Ledger(str(tmp_path)), Container("1d", "a", **given))
+    baseline = found.baseline
+    assert baseline.ignored == {"d1ce"}
+    assert baseline.began == (None if age is None else pytest.approx(now - age, abs=2.0))
+
+
+class Quiet:
+    """An engine that has sent no signal."""
+
+    def sent(self, container: Container) -> Sent:
+        return Sent((), 0.0)
+
+
+def test_ids_that_match_nothing_are_noted_at_the_first_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    wreck = Operation("volume_extend", "0ff", "extending", passed_over="ignored")
+    standing = Operation("volume_attach", "ca5e", "attaching", informs=True)
+
+    def stopped(name: str, **more: Any) -> ContainerResult:
+        return ContainerResult(name, stop=StopResult(name, "1d", Verdict.DRAINED, "", **more))
+
+    containers = [stopped("a", passed_over=(wreck,)), stopped("b", standing=(standing,))]
+    monkeypatch.setattr(Options, "connect", lambda _: object())
+    monkeypatch.setitem(
+        run.ACTIONS, "drain_status", run.Action(lambda *_: ActionResult(False, containers), only_reads=True)
+    )
+    ignored = ("0ff", "ca5e", "d1ce", "f00d")
+    run.run(Options("drain_status", ("c",), StopRequest(), ignore_operations=ignored))
+    assert [note.text for note in containers[0].notes] == [
+        "ignore_operations names d1ce, f00d, and no operation with such an id was seen."
+    ]
+    assert containers[1].notes == ()

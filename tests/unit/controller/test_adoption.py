@@ -97,6 +97,12 @@ def test_variables_of_the_plays_are_options_of_the_drain() -> None:
     assert not set(wanted) & set(options("keystone")[0])
 
 
+def test_operations_to_ignore_are_handed_on() -> None:
+    found, _ = options("cinder_volume", graceful_shutdown_ignore_operations=["d1ce"])
+    assert found["ignore_operations"] == ["d1ce"]
+    assert "ignore_operations" not in options("cinder_volume", graceful_shutdown_ignore_operations=[])[0]
+
+
 def test_old_names_are_taken_with_a_warning_of_both() -> None:
     variables = {"on_timeout": "leave", "quiesce": "always", "graceful_shutdown_quiesce": "never"}
     found, _ = options("keystone", **variables)

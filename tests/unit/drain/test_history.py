@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from kolla_drain.drain.baseline import NO_BASELINE, Baseline
 from kolla_drain.drain.freshness import heartbeat_note
 from kolla_drain.drain.history import History, Moment
 from kolla_drain.heartbeat import Heartbeats
@@ -17,6 +18,7 @@ OPERATION = Operation("volume_create", "d1ce", "creating", claimed=True, touched
 OTHER = replace(OPERATION, id="ca5e")
 STANDING = Operation("volume_attach", "f00d", "attaching", informs=True)
 BEAT = Heartbeat("cinder-volume", "h@lvm", 3.0, 42, True, False)
+AT = "2026-11-29T12:00:00.000000Z"
 AWAY = Reading(EvidenceState.UNAVAILABLE, "the server is down", passing=True)
 
 BEFORE, SIGNALLED, EXITED = Moment
@@ -25,12 +27,12 @@ BEFORE, SIGNALLED, EXITED = Moment
 class Heard:
     """A history with its timeline, begun at 100 s."""
 
-    def __init__(self, profile=CINDER):
+    def __init__(self, profile=CINDER, baseline=NO_BASELINE):
         self.timeline = []
-        self.history = History(profile, LIMIT, 100.0, self.timeline.append)
+        self.history = History(profile, LIMIT, 100.0, self.timeline.append, baseline)
 
     def hears(self, *operations, at=100.0, moment=BEFORE, endings=(), beats=()):
-        reading = Reading(EvidenceState.OK, heartbeats=tuple(beats), operations=operations)
+        reading = Reading(EvidenceState.OK, heartbeats=tuple(beats), operations=operations, at=AT)
         self.history.hear(Answer("1d", 1, reading, tuple(endings)), at, moment)
         return self.history
 
@@ -108,6 +110,54 @@ def test_a_row_that_nobody_could_read_did_not_stand_still():
     heard.goes_blind(at=150.0)
     history = heard.hears(OPERATION, at=200.0)
     assert (history.dead, history.waiting_for) == (frozenset(), (OPERATION,))
+
+
+# --- what is passed over
+
+WRECK = Operation("volume_extend", "0ff", "extending", written="2025-10-25T12:00:00.000000Z")
+
+
+def passing_over(*ignored):
+    """A history of a process that began a minute before its first reading."""
+    return Heard(baseline=Baseline(40.0, frozenset(ignored)))
+
+
+def test_a_wreck_is_told_once_and_neither_waited_for_nor_open():
+    heard = passing_over()
+    for at in (100.0, 102.0):
+        history = heard.hears(WRECK, OPERATION, at=at)
+    assert (history.waiting_for, history.open()) == ((OPERATION,), (OPERATION,))
+    assert [op.id for op in history.passed_over] == ["0ff"]
+    (line,) = [line for line in heard.timeline if "0ff" in line]
+    assert line.startswith(
+        "volume_extend 0ff (extending) is passed over: unchanged since 2025-10-25T12:00:00Z"
+    )
+    assert heard.hears(WRECK, moment=EXITED).settle(Answer("1d", 2, AWAY, (ended(),)))
+
+
+def test_a_wreck_that_moves_is_work():
+    heard = passing_over()
+    heard.hears(WRECK)
+    moved = replace(WRECK, written="2025-10-25T12:00:01.000000Z")
+    for at in (102.0, 104.0):
+        history = heard.hears(moved, at=at)
+    assert (history.waiting_for, history.passed_over) == ((moved,), ())
+
+
+def test_what_was_waited_for_stays_work():
+    heard = passing_over()
+    recent = replace(WRECK, written="2026-11-29T11:30:00.000000Z")
+    heard.hears(recent)
+    history = heard.hears(recent, at=100.0 + 2 * 86400.0)
+    assert (history.waiting_for, history.passed_over) == ((recent,), ())
+
+
+def test_what_comes_with_the_exit_is_passed_over_too():
+    heard = passing_over("d1ce")
+    heard.hears()
+    heard.history.overhear(Reading(EvidenceState.OK, operations=(WRECK, OPERATION), at=AT), 101.0)
+    assert heard.history.open() == ()
+    assert {op.id for op in heard.history.passed_over} == {"0ff", "d1ce"}
 
 
 # --- times
@@ -277,7 +327,7 @@ def test_settling_leaves_alone_what_had_ended(heard):
 
 
 def test_what_was_asked_before_the_exit_only_tells_of_operations(heard):
-    heard.history.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)))
+    heard.history.overhear(Reading(EvidenceState.OK, operations=(OPERATION, STANDING)), 100.0)
     assert heard.history.open() == (OPERATION,)
     assert (heard.history.reading, heard.history.readable, heard.history.waiting_for) == (None, set(), ())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from datetime import datetime
 from typing import ClassVar
 
 import pytest
@@ -22,6 +23,7 @@ ONE = DatabaseTarget(host="one", user="u", name="d")
 TWO = DatabaseTarget(host="two", user="u", name="d")
 CONFIG = ServiceConfig("cinder-volume", "ctl")
 OPERATION = Operation("volume_create", "v", "creating")
+TAKEN = datetime(2026, 11, 21, 1, 2, 3, 45)
 BEAT = Heartbeat("cinder-volume", "ctl", 1.0, 1, True, False)
 
 
@@ -66,7 +68,7 @@ class FakeDatabase:
         self.snapshots += 1
         if FakeDatabase.problem:
             raise FakeDatabase.problem
-        yield lambda sql, params=(): []
+        yield lambda sql, params=(): [{"taken": TAKEN}]
 
     def close(self):
         self.closed.set()
@@ -113,6 +115,7 @@ def test_one_question_one_answer_and_a_wake(make, databases):
     assert (answer.key, answer.number) == ("a", number)
     assert answer.reading.state is EvidenceState.OK
     assert answer.reading.heartbeats == (BEAT,)
+    assert answer.reading.at == "2026-11-21T01:02:03.000045Z"
     assert [ending.outcome for ending in answer.endings] == [Outcome.FINISHED]
     assert reader.answers() == ()
 

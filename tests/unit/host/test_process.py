@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kolla_drain.host import process
+from kolla_drain.host.ledger import boot_clock
 
 ID = "0123456789abcdef" * 4
 
@@ -19,6 +20,17 @@ def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
     assert int(pid) == os.getpid()
     assert process.lives(process.myself())
     assert not process.lives(f"{pid} {int(started) + 1}")
+
+
+def test_when_a_process_was_started_by_the_boot_clock() -> None:
+    before = boot_clock()
+    child = subprocess.Popen(["sleep", "1000"])
+    started = process.begun(child.pid)
+    assert started is not None
+    assert before - 0.05 <= started <= boot_clock()
+    child.kill()
+    child.wait()
+    assert process.begun(child.pid) is None
 
 
 def test_one_that_has_ended_does_not_live_though_nobody_waited_for_it() -> None:

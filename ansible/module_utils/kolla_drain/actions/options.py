@@ -92,6 +92,7 @@ class Options:
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     preflight: str = "warn"
     ignore_missing: bool = False
+    ignore_operations: tuple[str, ...] = ()  # ids of operations to be passed over
     client_timeout: int = 120
     check_mode: bool = False
     image: str = ""

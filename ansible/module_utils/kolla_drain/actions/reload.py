@@ -13,11 +13,12 @@ import threading
 import time
 from dataclasses import replace
 
+from ..drain.baseline import NO_BASELINE, Baseline
 from ..drain.policy import EMPTY_READINGS
 from ..engine.port import Engine
 from ..errors import KollaDrainError
 from ..evidence.reader import EvidenceReader, Source
-from ..host.ledger import Ledger
+from ..host.ledger import Ledger, boot_clock
 from ..model import ContainerStatus, EvidenceState, Reading
 from ..preflight import checks
 from ..preflight.process import read_process
@@ -132,7 +133,8 @@ def _busy_at_deadline(options: Options, surveyed: Survey) -> str:
     if surveyed.source is None:
         return f"what that is cannot be read: {surveyed.missing}."
     timeout, poll_interval = options.request.timeout, options.request.poll_interval
-    is_empty, last = await_empty(surveyed.source, timeout, min(poll_interval, timeout / 10))
+    poll_interval = min(poll_interval, timeout / 10)
+    is_empty, last = await_empty(surveyed.source, timeout, poll_interval, surveyed.baseline)
     if is_empty:
         return ""
     if last is not None and last.working:
@@ -142,7 +144,12 @@ def _busy_at_deadline(options: Options, surveyed: Survey) -> str:
     return f"what that is could not be read for {timeout:g} s: {why}."
 
 
-def await_empty(source: Source, timeout: float, poll_interval: float) -> tuple[bool, Reading | None]:
+def await_empty(
+    source: Source,
+    timeout: float,
+    poll_interval: float,
+    baseline: Baseline = NO_BASELINE,
+) -> tuple[bool, Reading | None]:
     """Read the evidence until EMPTY_READINGS readings running show nothing in flight, ``timeout`` seconds at most.
 
     Return whether they did, with the last reading.
@@ -155,7 +162,7 @@ def await_empty(source: Source, timeout: float, poll_interval: float) -> tuple[b
             woken.wait(max(0.0, deadline - time.monotonic()))
             woken.clear()
             for answer in reader.answers():
-                last = answer.reading
+                last = baseline.judged(answer.reading, boot_clock())
                 is_empty = last.state is EvidenceState.OK and not last.working
                 empty = empty + 1 if is_empty else 0
                 if empty < EMPTY_READINGS:

@@ -131,12 +131,12 @@ def _looked(result: ContainerResult) -> dict[str, Any]:
         **reading(result.reading, survey.missing),
     }
     if reload is not None:
-        return {**told, **_known(reload, _RELOAD)}
+        return {**told, **_known(reload, _RELOAD), "notes": _plain(result.notes)}
     told.update(
         draining=survey.draining,
         plan={} if survey.container.at_rest else _told(survey.plan),
         preflight=_plain(survey.findings),
-        notes=_plain(survey.notes),
+        notes=_plain(survey.notes + result.notes),
     )
     return {**told, "verdict": result.foreseen.value} if result.foreseen else told
 
@@ -154,6 +154,7 @@ def stop_result(result: StopResult) -> dict[str, Any]:
         "service": result.profile.name,
         "plan": _told(result.plan) if result.plan else {},
         "operations": [_ending(ending, ending.operation.key in result.dead) for ending in result.endings],
+        "passed_over": _passed_over(result.passed_over),
         "heartbeat": heartbeat(result.heartbeats, result.heartbeat_note),
         "preflight": _plain(result.findings),
     }
@@ -167,6 +168,10 @@ def _ending(ending: Ending, dead: bool) -> dict[str, Any]:
         "fate": ending.fate,
         "dead": dead,
     }
+
+
+def _passed_over(operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    return [{**_told(op), "why": op.passed_over} for op in operations]
 
 
 def unit(report: UnitReport) -> dict[str, Any]:
@@ -201,6 +206,7 @@ def reading(seen: Reading | None, missing: str = "") -> dict[str, Any]:
         "evidence_why": seen.why,
         "operations": _plain(seen.working),
         "standing": [_told(op) for op in seen.operations if op.informs],
+        "passed_over": _passed_over(seen.passed_over),
         "heartbeat": heartbeat(seen.heartbeats),
     }
 

@@ -91,7 +91,7 @@ class ContainerResult:
     after: str = ""  # what became of it, for the diff; empty: nothing
     stop: StopResult | None = None
     plain: bool = False  # the stop is the engine's own or that of a missing container, and verified nothing
-    notes: tuple[Finding, ...] = ()  # beside the stop
+    notes: tuple[Finding, ...] = ()  # beside the stop, or beside those of the survey
     survey: Survey | None = None  # of a container that was only looked at, or reloaded
     reading: Reading | None = None  # with the survey
     foreseen: Verdict | None = None  # of a stop in check mode
@@ -123,6 +123,13 @@ class ContainerResult:
     def evidence_was_read(self) -> bool:
         """Whether the stop was not without evidence that it should have had."""
         return self.stop is None or self.stop.evidence is not EvidenceState.UNAVAILABLE
+
+    @property
+    def not_waited_for(self) -> tuple[Operation, ...]:
+        """The operations that were seen and are passed over, or only inform."""
+        stopped = (*self.stop.passed_over, *self.stop.standing) if self.stop else ()
+        looked = self.reading.operations if self.reading else ()
+        return (*stopped, *(op for op in looked if op.informs or op.passed_over))
 
     @property
     def serving(self) -> frozenset[str] | None:

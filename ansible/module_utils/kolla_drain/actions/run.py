@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
+from ..model import Finding
 from . import containers, exchange, reload, start, status, stop, store
 from .leftovers import unpause_leftovers
 from .options import Options, check_names, checked
@@ -72,9 +73,20 @@ def run(options: Options) -> ActionResult:
         with contextlib.suppress(KollaDrainError):  # a stop reports a container that is still paused
             unpaused = unpause_leftovers(engine)
     result = action.do(options, engine)
+    _note_unmatched(options, result)
     result.warnings += [
         f"{name} was unpaused: a run of an earlier version had left it paused." for name in unpaused
     ]
     if action.stops:
         result.elapsed = time.monotonic() - begun
     return result
+
+
+def _note_unmatched(options: Options, result: ActionResult) -> None:
+    """Note the ids in ignore_operations that no operation of the call's containers has, at the first of these."""
+    looked_at = [one for one in result.containers if one.stop is not None or one.survey is not None]
+    seen = {op.id for one in looked_at for op in one.not_waited_for}
+    unmatched = [id_ for id_ in options.ignore_operations if id_ not in seen]
+    if looked_at and unmatched:
+        text = f"ignore_operations names {', '.join(unmatched)}, and no operation with such an id was seen."
+        looked_at[0].notes += (Finding("ignored_unseen", text),)

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from .. import evidence, kolla
 from ..database import connection
 from ..database.target import target as make_target
+from ..drain.baseline import NO_BASELINE, Baseline
 from ..drain.one_signal import stop_signals
 from ..drain.plan import Plan
 from ..drain.plan import plan as make_plan
 from ..drain.result import Target
+from ..engine.inspected import epoch
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
+from ..host.process import begun
 from ..model import NO_PROFILE, Container, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
@@ -43,11 +46,21 @@ class Survey:
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     draining: str  # by whom and since when it is being stopped
+    baseline: Baseline = NO_BASELINE
 
     def target(self, request: StopRequest) -> Target:
         """Return the container as the drain takes it."""
         down = float(self.config.service_down_time) if self.config else 60.0
-        return Target(self.container, request, self.profile, self.plan, down, self.missing, self.findings)
+        return Target(
+            self.container,
+            request,
+            self.profile,
+            self.plan,
+            down,
+            self.missing,
+            self.findings,
+            self.baseline,
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,9 @@ class Surveys:
 
     def readings(self) -> dict[str, Reading]:
         """Read what is in flight now, by container id; containers without evidence are left out."""
-        return read(self.sources)
+        readings, now = read(self.sources), boot_clock()
+        baselines = {one.container.id: one.baseline for one in self.existing}
+        return {key: baselines[key].judged(reading, now) for key, reading in readings.items()}
 
 
 def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent) -> Surveys:
@@ -124,7 +139,21 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
         limit = options.request.timeout
         why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {limit:g} s whatever is in flight"
         plan = Plan(plain_signal(container), limit, 0.0, limit, why)
-    return Survey(container, profile, plan, config, source, missing, findings, notes, draining)
+    baseline = Baseline(_began(container), frozenset(options.ignore_operations))
+    return Survey(container, profile, plan, config, source, missing, findings, notes, draining, baseline)
+
+
+def _began(container: Container) -> float | None:
+    """Return when the container's process began, in seconds since the boot; None for a container at rest.
+
+    The earlier of what the engine and the kernel say counts: a host's clock may have been set since, and the process
+    of this number may be another host's.
+    """
+    if container.at_rest:
+        return None
+    said = boot_clock() - (time.time() - epoch(container.started_at))
+    seen = begun(container.pid) if container.pid else None
+    return said if seen is None else min(said, seen)
 
 
 def plain_signal(container: Container) -> str:

@@ -172,6 +172,8 @@ def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
             found = value(variable)
             if found is not None:
                 options[option] = found
+    if value("graceful_shutdown_ignore_operations"):
+        options["ignore_operations"] = value("graceful_shutdown_ignore_operations")
     directory = str(value("node_config_directory") or CONFIG_DIRECTORY).rstrip("/")
     files = default_files(task.name, directory)
     if files != default_files(task.name):

@@ -28,7 +28,9 @@ class Context:
         self.changed = False
         self.wants_reading = True  # now, not only when the interval is over
         self.timeline: list[Event] = []
-        self.history = History(target.profile, target.service_down_time, self.started, self.note)
+        self.history = History(
+            target.profile, target.service_down_time, self.started, self.note, target.baseline
+        )
 
     def note(self, event: str) -> None:
         """Add a line to the timeline."""

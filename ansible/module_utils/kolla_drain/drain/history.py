@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..heartbeat import Heartbeats
 from ..model import Answer, Ending, EvidenceState, Operation, Outcome, Profile, Reading
+from .baseline import NO_BASELINE, Baseline
 from .freshness import Freshness
 
 
@@ -27,7 +28,12 @@ class History:
     """The readings of one container, digested. ``note`` takes a line for the timeline."""
 
     def __init__(
-        self, profile: Profile, service_down_time: float, started: float, note: Callable[[str], None]
+        self,
+        profile: Profile,
+        service_down_time: float,
+        started: float,
+        note: Callable[[str], None],
+        baseline: Baseline = NO_BASELINE,
     ) -> None:
         self.reading: Reading | None = None
         self.empty_readings = 0
@@ -45,6 +51,9 @@ class History:
         # Ended in error, as far as is known before any signal.
         self._failed: dict[tuple[str, str], Ending] = {}
         self._late: set[tuple[str, str]] = set()  # first seen after the signal
+        self._baseline = baseline
+        self._passed_over: dict[tuple[str, str], Operation] = {}
+        self._moved: set[tuple[str, str]] = set()  # passed over, until their rows were seen to be written
         self._readable_at = started
         self._outage: tuple[float, str] | None = None
         self._outages: list[str] = []
@@ -53,15 +62,16 @@ class History:
 
     def hear(self, answer: Answer, now: float, moment: Moment) -> None:
         """Take in a reading and what became of the operations asked about."""
+        answer = replace(answer, reading=self._judged(answer.reading, now))
         self.reading = answer.reading
         if answer.reading.state is EvidenceState.OK:
             self._readable(answer, now, moment)
         else:
             self._unreadable(answer.reading, now)
 
-    def overhear(self, reading: Reading) -> None:
+    def overhear(self, reading: Reading, now: float) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
-        self._operations(reading.working, late=True)
+        self._operations(self._judged(reading, now).working, late=True)
 
     def somebody_had_signalled(self) -> None:
         """Take back that operations ended in error by themselves: the signal may have been the cause."""
@@ -76,6 +86,21 @@ class History:
         """Count the readings of a time of doubt as read before the signal, because none was sent then."""
         if Moment.SIGNALLED in self.readable:
             self.readable.add(Moment.BEFORE_SIGNAL)
+
+    def _judged(self, reading: Reading, now: float) -> Reading:
+        """Return the reading with what is passed over; what was waited for once, or moves, is not."""
+        before = self._passed_over
+        self._moved |= {
+            op.key for op in reading.operations if op.key in before and op.written != before[op.key].written
+        }
+        waited_for = self._moved | {op.key for op in self.open()}
+        judged = self._baseline.judged(reading, now, waited_for)
+        for op in judged.passed_over:
+            if op.key not in before:
+                self._note(f"{say(op)} is passed over: {op.passed_over}")
+        self._passed_over = {key: op for key, op in before.items() if key not in self._moved}
+        self._passed_over.update((op.key, op) for op in judged.passed_over)
+        return judged
 
     def _unreadable(self, reading: Reading, now: float) -> None:
         self.empty_readings = 0
@@ -166,6 +191,11 @@ class History:
     def standing(self) -> tuple[Operation, ...]:
         """States that only inform, as last seen."""
         return tuple(op for op in (self.reading.operations if self.reading else ()) if op.informs)
+
+    @property
+    def passed_over(self) -> tuple[Operation, ...]:
+        """The operations that were not waited for, each with the reason, as last seen."""
+        return tuple(self._passed_over.values())
 
     def unread_for(self, now: float) -> float:
         """Return the seconds since evidence was last readable, or since the start."""

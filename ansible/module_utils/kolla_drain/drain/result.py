@@ -16,6 +16,7 @@ from ..model import (
     StopRequest,
     Verdict,
 )
+from .baseline import NO_BASELINE, Baseline
 from .plan import Plan
 
 
@@ -30,6 +31,7 @@ class Target:
     service_down_time: float = 60.0  # seconds
     evidence_missing: str = ""  # why its evidence cannot even be asked for; empty when it can
     findings: tuple[Finding, ...] = ()
+    baseline: Baseline = NO_BASELINE
 
     @property
     def reads(self) -> bool:
@@ -64,6 +66,7 @@ class StopResult:
     timeout: float = 0.0
     endings: tuple[Ending, ...] = ()
     standing: tuple[Operation, ...] = ()  # states that only inform, as last seen
+    passed_over: tuple[Operation, ...] = ()  # not waited for, each with the reason, as last seen
     dead: frozenset[tuple[str, str]] = frozenset()
     heartbeats: tuple[Heartbeat, ...] = ()
     heartbeat_note: str = ""

@@ -11,7 +11,7 @@ from .history import Moment
 from .kill import Kill
 from .one_signal import OneSignal, stop_signals
 from .policy import VERIFY_BOUND
-from .verdict import KILLED_CODE, Killer, judge
+from .verdict import KILLED_CODE, Killer, count, judge
 
 
 class Settlement:
@@ -67,7 +67,7 @@ class Settlement:
         if verified and not self._looked_in_time():
             verified = False
             why = "its evidence could not be read before the signal: what was in flight is not known"
-        return judge(
+        verdict, reason = judge(
             profile=context.target.profile,
             killer=self._killer(),
             verified=verified,
@@ -76,6 +76,8 @@ class Settlement:
             oom_killed=context.container.oom_killed,
             why_unverified=why,
         )
+        passed_over = context.history.passed_over
+        return verdict, f"{reason}; {count(passed_over)} passed over" if passed_over else reason
 
     def look_back(self) -> None:
         """Find out whether somebody else had a hand in the end of this life, in a way not noticed before."""

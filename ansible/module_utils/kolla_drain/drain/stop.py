@@ -154,7 +154,7 @@ class ContainerStop:
         exited = self._settlement.exited_at is not None
         final = self._settlement.is_final(answer)
         if exited and not final:
-            self.history.overhear(answer.reading)
+            self.history.overhear(answer.reading, self._context.clock())
             return
         self.history.hear(answer, self._context.clock(), self._moment())
         verdict = self._settlement.hear(answer) if final else None
@@ -339,6 +339,7 @@ class ContainerStop:
             timeout=context.plan.timeout,
             endings=history.endings,
             standing=history.standing,
+            passed_over=history.passed_over,
             dead=history.dead,
             heartbeats=history.heartbeats.rows,
             heartbeat_note=heartbeat_note(

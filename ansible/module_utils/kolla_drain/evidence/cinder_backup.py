@@ -90,7 +90,8 @@ def _operation(row: Row) -> Operation:
     kind = cinder.kind_of(row["status"], KINDS if row["host"] else (IMPORT,))
     assert kind is not None  # the query selects only these statuses
     # claimed: no row tells whether the request has left the queue
-    return Operation(kind.name, row["id"], row["status"], utc(row["updated_at"] or row["created_at"]))
+    written = utc(row["updated_at"] or row["created_at"])
+    return Operation(kind.name, row["id"], row["status"], since=written, written=written)
 
 
 def _ending(operation: Operation, row: Row | None) -> Ending:

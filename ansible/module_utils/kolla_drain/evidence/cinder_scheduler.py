@@ -125,7 +125,7 @@ class CinderScheduler(cinder.CinderEvidence):
         held = [id_ for resource, id_ in cinder.workers(query, own) if resource == "Volume"]
         # Volumes being created that have no host yet, and those whose worker row this scheduler holds.
         volumes = query(
-            "SELECT id, host, status, created_at,"
+            "SELECT id, host, status, created_at, COALESCE(scheduled_at, updated_at, created_at) AS written,"
             f" {cinder.age_of('scheduled_at', 'updated_at', 'created_at')} AS age FROM volumes"
             f" WHERE deleted = 0 AND status = 'creating' AND (host IS NULL OR id IN ({marks(held)}))",
             held,
@@ -140,10 +140,7 @@ class CinderScheduler(cinder.CinderEvidence):
                 f" AND {passing.requests} AND {passing.under_way}",
                 [passing.status, PASSAGE, HANDOVER],
             )
-            operations += [
-                Operation(passing.kind, row["id"], row["status"], utc(row["written"]), claimed=False)
-                for row in rows
-            ]
+            operations += [_passing(passing, row) for row in rows]
         return Activity(cinder.heartbeats(config, services), tuple(operations))
 
     def endings(
@@ -153,6 +150,11 @@ class CinderScheduler(cinder.CinderEvidence):
         for passing in PASSING:
             endings.update((ending.operation.key, ending) for ending in _passed(query, passing, operations))
         return tuple(endings[operation.key] for operation in operations)
+
+
+def _passing(passing: Passing, row: Row) -> Operation:
+    written = utc(row["written"])
+    return Operation(passing.kind, row["id"], row["status"], since=written, claimed=False, written=written)
 
 
 def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operation | None:
@@ -171,6 +173,7 @@ def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operat
         claimed=ours and row["host"] is None,
         touched=worker.touched if worker and ours else None,
         informs=old,
+        written=utc(row["written"]),
     )
 
 

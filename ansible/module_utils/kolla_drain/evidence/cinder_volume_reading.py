@@ -43,7 +43,14 @@ def read(query: Query, config: ServiceConfig) -> Activity:
         *resources.attachments(),
         *resources.revert_cleanups(),
         *(
-            Operation(kinds.FAILOVER.name, row["host"], row["replication_status"], utc(row["updated_at"]))
+            # Every heartbeat writes this row, so its time says nothing of the failover.
+            Operation(
+                kinds.FAILOVER.name,
+                row["host"],
+                row["replication_status"],
+                since=utc(row["updated_at"]),
+                written=None,
+            )
             for row in services
             if row["replication_status"] in kinds.FAILOVER.statuses
         ),
@@ -233,14 +240,16 @@ def _operation(kind: str, row: Row, worker: Worker | None, informs: bool = False
     # (cinder/scheduler/manager.py create_volume). None: no worker row tells whether the request is claimed.
     ours = worker is not None and worker.holder == "us"
     tells = worker is not None and worker.status == row["status"] and (ours or worker.waits)
+    written = utc(row["updated_at"] or row["created_at"])
     return Operation(
         kind=kind,
         id=row["id"],
         status=row["status"],
-        since=worker.since if worker else utc(row["updated_at"] or row["created_at"]),
+        since=worker.since if worker else written,
         claimed=ours if tells else None,
         touched=worker.touched if worker and ours else None,
         informs=informs,
+        written=None if ours else written,  # whatever its status, a row that is claimed is not left behind
     )
 
 

@@ -8,6 +8,7 @@ if there is one, because that says most, else from the task state, else from the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome
@@ -109,13 +110,24 @@ class NovaCompute(nova.NovaEvidence):
 
 
 def _one_an_instance(*sources: Sequence[Operation]) -> tuple[Operation, ...]:
-    """Keep one operation of each instance: the first that is waited for, best source first, else the first."""
+    """Keep one operation of each instance: the first that is waited for, best source first, else the first.
+
+    What was written last counts, because an old migration may hide a task of now.
+    """
     kept: dict[str, Operation] = {}
+    written: dict[str, list[str | None]] = {}
     for operation in (operation for source in sources for operation in source):
         before = kept.get(operation.id)
         if before is None or (before.informs and not operation.informs):
             kept[operation.id] = operation
-    return tuple(kept.values())
+        written.setdefault(operation.id, []).append(operation.written)
+    return tuple(replace(operation, written=_last(written[id_])) for id_, operation in kept.items())
+
+
+def _last(moments: Sequence[str | None]) -> str | None:
+    """Return the last of these moments, None if any of them is not known."""
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if len(known) == len(moments) else None
 
 
 def _tasks(query: Query, host: str) -> list[Operation]:
@@ -130,6 +142,7 @@ def _tasks(query: Query, host: str) -> list[Operation]:
             id=row["uuid"],
             status=row["task_state"],
             since=utc(row["updated_at"] or row["created_at"]),
+            written=utc(row["updated_at"] or row["created_at"]),
         )
         for row in rows
         if row["host"] == host and row["task_state"]
@@ -148,7 +161,8 @@ def _migrations(query: Query, host: str) -> list[Operation]:
     """
     ends = [*_GOOD, *_BAD]
     rows = query(
-        "SELECT m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at"
+        "SELECT m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at,"
+        " COALESCE(m.updated_at, m.created_at) AS written"
         " FROM migrations m JOIN instances i ON i.uuid = m.instance_uuid AND i.deleted = 0"
         " WHERE m.deleted = 0 AND (m.source_compute = %s OR m.dest_compute = %s)"
         f" AND m.status NOT IN ({marks(ends)})"
@@ -165,6 +179,7 @@ def _migrations(query: Query, host: str) -> list[Operation]:
             status=row["status"],
             since=utc(row["created_at"]),
             informs=row["status"] == _FINISHED,
+            written=utc(row["written"]),
         )
         for row in rows
         # The database ignores case and accents. Of an evacuation the destination does the work: the source is down.
@@ -202,6 +217,7 @@ def _events(query: Query, host: str) -> list[Operation]:
             status="started",
             since=utc(row["start_time"]),
             informs=bool(row["old"]),
+            written=utc(row["start_time"]),
         )
         for row in rows
         if row["host"] == host

@@ -18,7 +18,7 @@ from ..database.target import DatabaseTarget
 from ..errors import EvidenceUnavailable
 from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service.config import ServiceConfig
-from .base import ServiceEvidence
+from .base import ServiceEvidence, utc
 
 
 class Source(NamedTuple):
@@ -144,14 +144,15 @@ class _DatabaseThread(threading.Thread):
         """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
             with self._database.snapshot() as query:
-                return [_read(query, key, self.sources[key], question) for key, question in questions.items()]
+                at = utc(query("SELECT UTC_TIMESTAMP(6) AS taken", ())[0]["taken"])
+                return [_read(query, at, key, self.sources[key], asked) for key, asked in questions.items()]
         except Exception as exc:  # noqa: BLE001
             # Any error becomes an answer: if the thread died, the loop would wait for it without a word.
             reading = _unavailable(exc)
             return [Answer(key, question.number, reading) for key, question in questions.items()]
 
 
-def _read(query: Query, key: str, source: Source, question: _Question) -> Answer:
+def _read(query: Query, at: str | None, key: str, source: Source, question: _Question) -> Answer:
     try:
         heartbeats, operations = source.evidence.read(query, source.config)
         endings: tuple[Ending, ...] = ()
@@ -159,7 +160,7 @@ def _read(query: Query, key: str, source: Source, question: _Question) -> Answer
             endings = source.evidence.endings(query, source.config, question.operations)
     except Exception as exc:  # noqa: BLE001 - as above
         return Answer(key, question.number, _unavailable(exc))
-    reading = Reading(EvidenceState.OK, heartbeats=heartbeats, operations=operations)
+    reading = Reading(EvidenceState.OK, heartbeats=heartbeats, operations=operations, at=at)
     return Answer(key, question.number, reading, endings)
 
 

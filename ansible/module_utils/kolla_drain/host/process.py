@@ -17,6 +17,12 @@ def named(pid: int) -> str:
     return "" if after_name[0] in "ZX" else f"{pid} {after_name[19]}"
 
 
+def begun(pid: int) -> float | None:
+    """Return when a process was started, in seconds since the boot; None when it cannot be seen."""
+    ticks = named(pid).partition(" ")[2]
+    return int(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
 def myself() -> str:
     """Return the name of this process."""
     return named(os.getpid())

@@ -1,0 +1,75 @@
+"""Tell which operations count: rows may be wrecks of an earlier life, and the user may name what is to be passed over.
+
+A crash, a kill or a lost message leaves a row in a transitional status for good. Such a wreck was last written before
+the process began, and so was the row of a request that waited in the queue at that moment. These bounds tell the two
+apart. In doubt a row counts as work.
+
+A delete that a service resumes at its start has an old row, too. It is not waited for; the next start resumes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from ..model import EvidenceState, Operation, Reading
+
+# Seconds before its process began that a request may have been made which the process still takes from the queue.
+# Queues are emptied right after a start, so this is how long a service may have been away.
+QUEUED = 3600.0
+
+# Seconds after its start for which a process may work on a request that had waited, without writing its row again: an
+# upload or a retype can take hours.
+SETTLED = 86400.0
+
+# Seconds by which the clocks of the host, of the database and of the service that wrote the row may differ. Services
+# count as down if they differ by more.
+CLOCKS = 60.0
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the operations of one process are compared with."""
+
+    began: float | None = (
+        None  # when the process began, seconds on the loop's clock; None: there is none, or unknown
+    )
+    ignored: frozenset[str] = frozenset()  # ids of operations that the user wants passed over
+
+    def judged(
+        self, reading: Reading, now: float, waited_for: Collection[tuple[str, str]] = frozenset()
+    ) -> Reading:
+        """Return the reading, heard at ``now`` seconds, with the reason at each operation that is passed over.
+
+        An operation whose key is in ``waited_for`` was found to count before, and does so to its end.
+        """
+        if reading.state is not EvidenceState.OK:
+            return reading
+        operations = tuple(
+            replace(op, passed_over=self._why(op, reading.at, now, op.key in waited_for))
+            for op in reading.operations
+        )
+        return replace(reading, operations=operations)
+
+    def _why(self, op: Operation, at: str | None, now: float, is_waited_for: bool) -> str:
+        if op.informs:
+            return ""
+        if op.id in self.ignored:
+            return "ignored, as ignore_operations asks"
+        if is_waited_for or op.claimed or op.written is None or at is None or self.began is None:
+            return ""
+        age = now - self.began  # of the process
+        before = (_moment(at) - _moment(op.written)).total_seconds() - age
+        if before <= QUEUED and (before <= CLOCKS or age <= SETTLED):
+            return ""
+        began = (_moment(at) - timedelta(seconds=age)).isoformat(timespec="seconds")
+        return f"unchanged since {op.written[:19]}Z, older than the process, which began {began}Z"
+
+
+# Nothing is passed over.
+NO_BASELINE = Baseline()
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.rstrip("Z"))

@@ -1,0 +1,107 @@
+"""Which rows are wrecks of an earlier life, and which may be this process's work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kolla_drain.drain.baseline import CLOCKS, NO_BASELINE, QUEUED, SETTLED, Baseline
+from kolla_drain.model import EvidenceState, Operation, Reading
+
+NOW = 2_000_000.0  # on the loop's clock
+AT = datetime(2026, 11, 29, 12, 0, 0)  # the same moment by the database's
+MINUTE, DAY = 60.0, 86400.0
+
+
+def written(seconds_ago: float) -> str:
+    return (AT - timedelta(seconds=seconds_ago)).isoformat(timespec="microseconds") + "Z"
+
+
+def row(seconds_ago: float, **more) -> Operation:
+    return Operation("volume_extend", "d1ce", "extending", written=written(seconds_ago), **more)
+
+
+def judged(op: Operation, process_age: float | None = MINUTE, ignored=(), waited_for=(), at: float = 0.0):
+    """The operation as a process of this age has it; ``at`` seconds ago by the database's clock."""
+    began = None if process_age is None else NOW - process_age
+    reading = Reading(EvidenceState.OK, operations=(op,), at=written(at))
+    (found,) = Baseline(began, frozenset(ignored)).judged(reading, NOW, waited_for).operations
+    return found
+
+
+@pytest.mark.parametrize("process_age", [0.0, MINUTE, 20 * DAY])
+def test_a_row_of_400_days_is_no_work_however_young_the_process(process_age):
+    found = judged(row(400 * DAY), process_age)
+    began = (AT - timedelta(seconds=process_age)).isoformat(timespec="seconds")
+    assert found.passed_over == (
+        f"unchanged since 2025-10-25T12:00:00Z, older than the process, which began {began}Z"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "process_age", "is_wreck"),
+    [
+        # written so many seconds before a process of that age began
+        (QUEUED + 1, MINUTE, True),
+        (QUEUED, MINUTE, False),  # its request may have waited in the queue
+        (QUEUED, SETTLED, False),
+        (QUEUED, SETTLED + 1, True),  # by now that has ended
+        (CLOCKS + 1, SETTLED + 1, True),
+        (CLOCKS, SETTLED + 1, False),  # it may have been written by this process, if clocks differ
+        (CLOCKS + 1, SETTLED, False),
+        (0.0, 20 * DAY, False),
+        (-1.0, 20 * DAY, False),  # a migration of twenty days is work
+    ],
+)
+def test_the_bounds(before, process_age, is_wreck):
+    assert bool(judged(row(process_age + before), process_age).passed_over) is is_wreck
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        replace(row(400 * DAY), written=None),
+        row(400 * DAY, claimed=True),
+        row(400 * DAY, informs=True),
+    ],
+    ids=["unknown", "claimed by a worker row", "only informs"],
+)
+def test_what_is_never_a_wreck(op):
+    assert judged(op).passed_over == ""
+
+
+def test_a_request_that_nobody_has_claimed_may_be_a_wreck():
+    assert judged(row(400 * DAY, claimed=False)).passed_over
+
+
+def test_unknown_times_are_patient():
+    old = row(400 * DAY)
+    assert judged(old, process_age=None).passed_over == ""
+    reading = Reading(EvidenceState.OK, operations=(old,))
+    assert Baseline(NOW - MINUTE).judged(reading, NOW) == reading
+    assert NO_BASELINE.judged(replace(reading, at=written(0)), NOW).working == (old,)
+
+
+def test_ages_are_compared_by_one_clock_each():
+    """The database's clock may be years from the host's: both ages are differences."""
+    assert judged(row(DAY + 2 * QUEUED), MINUTE, at=DAY).passed_over
+    assert not judged(row(DAY + QUEUED), MINUTE, at=DAY).passed_over
+
+
+def test_what_was_waited_for_once_counts_to_its_end():
+    old = row(400 * DAY)
+    assert judged(old, waited_for={old.key}).passed_over == ""
+
+
+def test_an_ignored_id_is_passed_over_whatever_its_row_says():
+    for op in (row(0.0, claimed=True), row(400 * DAY), replace(row(0.0), written=None)):
+        assert judged(op, ignored=["d1ce"], waited_for={op.key}).passed_over.startswith("ignored")
+    assert judged(row(0.0), ignored=["ca5e"]).passed_over == ""
+    assert judged(row(0.0, informs=True), ignored=["d1ce"]).passed_over == "", "it is not waited for anyway"
+
+
+def test_an_unreadable_reading_stays_as_it_is():
+    away = Reading(EvidenceState.UNAVAILABLE, "the server is down")
+    assert Baseline(NOW, frozenset({"d1ce"})).judged(away, NOW) is away

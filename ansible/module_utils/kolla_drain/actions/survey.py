@@ -22,7 +22,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..model import NO_PROFILE, Container, Finding, Profile, Reading, StopRequest
+from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
@@ -43,6 +43,15 @@ class Survey:
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     draining: str  # by whom and since when it is being stopped
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether its healthcheck says so of a service that should serve.
+
+        The engine also calls a container unhealthy that is paused or has stopped, and one that drains answers nobody.
+        """
+        runs = self.container.status is ContainerStatus.RUNNING and not self.draining
+        return runs and self.container.health == "unhealthy"
 
     def target(self, request: StopRequest) -> Target:
         """Return the container as the drain takes it."""

@@ -383,10 +383,15 @@ def test_stop_with_a_tag_stops_that_part_alone(site: HostSite) -> None:
 def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite) -> None:
     site.run("reboot_prepare.yml", "c1")
 
-    site.run("start.yml", "c1")
+    site.run("start.yml", "c1", "-e", "cinder_volume_ready_timeout=600")
 
     assert site.code == 0
     assert [whom for _, whom, _ in site.did("start_container")] == list(reversed(WAVES))
+    starts = [one for one in site.calls if one["what"] == "start_container"]
+    assert {("cinder_volume" in one["whom"], int(one["given"]["ready_timeout"])) for one in starts} == {
+        (True, 600),
+        (False, 120),
+    }
     assert site.did("enabled") == [
         ("enabled", "cinder-volume@c1", "c1"),
         ("enabled", "cinder-backup@c1", "c1"),

@@ -15,12 +15,12 @@ from ..heartbeat import Heartbeats
 from ..model import Container, ContainerStatus, EvidenceState, Heartbeat, Reading
 
 # Seconds that a process must have run to count as running: what is broken mostly ends at once. Heartbeats count from
-# then on, because one before may still be of a process that was about to be replaced.
+# then on, because one before may still be of a process that was about to be replaced; to see that others move a row,
+# it is read earlier.
 SETTLE = 1.0
 
 # Seconds from one look at the container to the next; its evidence is read as often as it is asked for.
 LOOK_EVERY = 0.1
-
 
 # Seconds from one healthcheck to the next where neither the container nor its image says, in Docker and Podman alike.
 DEFAULT_INTERVAL = 30.0

@@ -333,7 +333,13 @@ options:
     description: The password of that account.
     type: str
   ready_timeout:
-    description: Seconds to wait until a new, restarted or reloaded container serves.
+    description:
+      - Seconds to wait until a new, restarted or reloaded container serves. What did not serve before the stop, a
+        heartbeat that was down or a healthcheck that said unhealthy, is warned of and not waited for.
+      - A healthcheck is judged at the end of that time. One that has not counted by then, because its interval or its
+        start period is longer, proves nothing; the container then counts as serving if its process stays, and the
+        result warns.
+      - Where the service's configuration sets C(report_interval), the time is at least three of these intervals.
     type: float
     default: 120.0
   reload_fallback:
@@ -535,6 +541,10 @@ containers:
       description: What proved that the container serves, such as its heartbeat.
       returned: after a start that was proved
       type: str
+    ready_timeout:
+      description: Seconds that the container was given to serve.
+      returned: after a start or a reload, where they are more than O(ready_timeout)
+      type: float
     rolled_back:
       description: Whether the old container was put back and serves again, because the new one did not serve.
       returned: for O(action=recreate_or_restart_container), when it was replaced

@@ -7,7 +7,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from testbed import images, mariadb, podman, setup_host
 from tests.support import engines, module_run
 from tests.support.cinder_services import Services
 from tests.support.kills import Recorder
-from tests.support.workloads import Workloads, sweep
+from tests.support.services import Service, with_rows
+from tests.support.workloads import Workloads, cinder_arguments, sweep
 from tests.support.workloads import workloads as workloads_on
 
 from .core import mark_core
@@ -160,3 +161,32 @@ def services(
     workloads: Workloads, cinder_database: mariadb.MariaDB, cinder_host: str, tmp_path: Path
 ) -> Services:
     return Services(workloads, cinder_database, cinder_host, tmp_path)
+
+
+@pytest.fixture
+def service(workloads: Workloads) -> Iterator[Service]:
+    """A container's description; all that it became is removed when the test ends."""
+    made = Service(workloads)
+    yield made
+    print(made.report())
+    made.remove()
+
+
+@pytest.fixture
+def beating(
+    service: Service, cinder_database: mariadb.MariaDB, cinder_host: str, run_module: Any
+) -> Callable[..., Any]:
+    """``beating(action, *more, **options)`` runs the module for a service that keeps Cinder's rows."""
+
+    def run(action: str, *behaviour: str, **options: Any) -> dict[str, Any]:
+        conf = options.pop("conf", {})
+        connection = {"host": "127.0.0.1", "port": cinder_database.port, "user": "root"}
+        connection.update(password=cinder_database.root_password, database="cinder")
+        rows = cinder_arguments(connection, f"{cinder_host}@one")
+        evidence = with_rows(service, cinder_database, cinder_host, **conf)
+        result: dict[str, Any] = run_module(
+            service.args(action, *rows, *behaviour, **{**evidence, **options})
+        )
+        return result
+
+    return run

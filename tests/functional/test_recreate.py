@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kolla_drain.start.exchange import LABEL
-from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
 from tests.support import engines
 from tests.support.checks import is_sentence, signalled_once, untouched
-from tests.support.services import Service
-from tests.support.workloads import UNTIL_TOLD, Workloads, cinder_arguments
+from tests.support.services import Service, checks_run
+from tests.support.workloads import UNTIL_TOLD, Workloads
 
 RECREATE = "recreate_or_restart_container"
 DIES = "sh -c 'exit 3'"
-
-
-@pytest.fixture
-def service(workloads: Workloads) -> Iterator[Service]:
-    """A container's description; all that it became is removed when the test ends."""
-    made = Service(workloads)
-    yield made
-    print(made.report())
-    made.remove()
 
 
 @pytest.fixture
@@ -47,26 +34,6 @@ def replace(run_module: Any, service: Service, *behaviour: str, **options: Any) 
     options = {"restart_policy": "always", "environment": environment, **options}
     result: dict[str, Any] = run_module(service.args(RECREATE, *behaviour, **options))
     return result
-
-
-@contextlib.contextmanager
-def checks_run(name: str) -> Iterator[None]:
-    """Podman leaves its checks to timers of systemd; where that does not run they are run by hand."""
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.wait(0.5):
-            subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
-
-    thread = threading.Thread(target=run)
-    if engines.is_podman():
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        if engines.is_podman():
-            thread.join()
 
 
 def moment_of(workloads: Workloads, container_id: str, action: str) -> int:
@@ -219,7 +186,7 @@ def test_one_whose_healthcheck_fails(served: Service, run_module: Any) -> None:
     check = {"test": ["CMD-SHELL", "exit 1"], "interval": "1", "timeout": "1", "retries": "1"}
     old = served.workload.id
     with checks_run(served.name):
-        result = replace(run_module, served, healthcheck=check)
+        result = replace(run_module, served, healthcheck=check, ready_timeout=10)
     back_again(served, old, result, "healthcheck says unhealthy")
 
 
@@ -320,37 +287,6 @@ def test_check_mode_changes_nothing(served: Service, run_module: Any, workloads:
 
 
 # --- heartbeats
-
-
-def with_rows(service: Service, database: MariaDB, host: str, **conf: Any) -> dict[str, Any]:
-    """Arguments for a service that keeps Cinder's rows, with its own configuration."""
-    own = service.folder / "cinder.conf"
-    more = "".join(f"{key} = {value}\n" for key, value in conf.items())
-    own.write_text(
-        f"[DEFAULT]\nhost = {host}\nenabled_backends = one\n{more}[one]\n[database]\nconnection = "
-        f"mysql+pymysql://root:{database.root_password}@127.0.0.1:{database.port}/cinder\n"
-    )
-    return {"service": "cinder-volume", "service_config": [str(own)], "poll_interval": 0.5}
-
-
-@pytest.fixture
-def beating(
-    service: Service, cinder_database: MariaDB, cinder_host: str, run_module: Any
-) -> Callable[..., Any]:
-    """``beating(action, *more, **options)`` runs the module for a service that keeps Cinder's rows."""
-
-    def run(action: str, *behaviour: str, **options: Any) -> dict[str, Any]:
-        conf = options.pop("conf", {})
-        connection = {"host": "127.0.0.1", "port": cinder_database.port, "user": "root"}
-        connection.update(password=cinder_database.root_password, database="cinder")
-        rows = cinder_arguments(connection, f"{cinder_host}@one")
-        evidence = with_rows(service, cinder_database, cinder_host, **conf)
-        result: dict[str, Any] = run_module(
-            service.args(action, *rows, *behaviour, **{**evidence, **options})
-        )
-        return result
-
-    return run
 
 
 def test_the_heartbeat_proves_it(service: Service, beating: Callable[..., Any]) -> None:

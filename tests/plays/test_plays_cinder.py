@@ -265,6 +265,25 @@ def test_a_service_without_a_play_is_not_left_out(site: Site) -> None:
     assert "cinder-volum on storage1 has no play and would be left out" in site.output
 
 
+def test_a_service_may_have_a_time_of_its_own_to_become_ready(site: Site) -> None:
+    own = {"cinder_volume_ready_timeout": 600, "kolla_drain_ready_timeout": 90}
+
+    site.play(
+        "upgrade.yml",
+        "--limit",
+        "storage1,control",
+        "--tags",
+        "cinder-volume,cinder-api",
+        "-e",
+        json.dumps(own),
+    )
+
+    assert site.code == 0
+    replaced = [one for one in site.calls if one["what"] == "recreate_or_restart_container"]
+    given = {one["whom"]: int(one["given"]["ready_timeout"]) for one in replaced}
+    assert given == {"cinder_volume": 600, "cinder_api": 90}
+
+
 def test_old_names_are_taken_over_with_a_warning_of_both(varied: Site) -> None:
     assert varied.code == 0
     given = next(one["given"] for one in varied.calls if one["what"] == "recreate_or_restart_container")

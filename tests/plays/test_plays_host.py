@@ -400,10 +400,15 @@ def test_start_brings_back_what_ran_in_the_reverse_order(site: HostSite, drained
     site.state("c1").parent.mkdir()
     site.state("c1").write_text(drained.state("c1").read_text())
 
-    site.run("start.yml", "c1")
+    site.run("start.yml", "c1", "-e", "cinder_volume_ready_timeout=600")
 
     assert site.code == 0
     assert [whom for _, whom, _ in site.did("start_container")] == list(reversed(WAVES))
+    starts = [one for one in site.calls if one["what"] == "start_container"]
+    assert {("cinder_volume" in one["whom"], int(one["given"]["ready_timeout"])) for one in starts} == {
+        (True, 600),
+        (False, 120),
+    }
     assert site.did("enabled") == [
         ("enabled", "cinder-volume@c1", "c1"),
         ("enabled", "cinder-backup@c1", "c1"),

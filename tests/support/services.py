@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, NotFound
 
+from testbed.mariadb import MariaDB
+
+from . import engines
 from .workloads import LABEL, SCRIPT, Workload, Workloads, _session
 
 
@@ -75,3 +81,45 @@ class Service:
                 raw = self._workloads.client.containers.get(self.name + end)
                 Workload(raw, self.name + end, self.folder, self._workloads.log).remove()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def checks_run(name: str) -> Iterator[None]:
+    """Podman leaves its checks to timers of systemd; where that does not run they are run by hand."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(0.5):
+            subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
+
+    thread = threading.Thread(target=run)
+    if engines.is_podman():
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if engines.is_podman():
+            thread.join()
+
+
+def with_rows(
+    service: Service,
+    database: MariaDB,
+    host: str,
+    backends: Sequence[str] = ("one",),
+    backend_host: str = "",
+    **conf: Any,
+) -> dict[str, Any]:
+    """Arguments for a service that keeps Cinder's rows, with its own configuration; an option of None is left out."""
+    own = service.folder / "cinder.conf"
+    options = {"report_interval": 1, "enabled_backends": ",".join(backends), **conf}
+    more = "".join(f"{key} = {value}\n" for key, value in options.items() if value is not None)
+    sections = "".join(
+        f"[{name}]\n" + f"backend_host = {backend_host}\n" * bool(backend_host) for name in backends
+    )
+    own.write_text(
+        f"[DEFAULT]\nhost = {host}\n{more}{sections}[database]\nconnection = "
+        f"mysql+pymysql://root:{database.root_password}@127.0.0.1:{database.port}/cinder\n"
+    )
+    return {"service": "cinder-volume", "service_config": [str(own)], "poll_interval": 0.5}

@@ -90,7 +90,7 @@ class Database:
             )
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.lastrowid
+            return cursor.lastrowid or next(iter(cursor.fetchone() or ()), None)
 
     def _forget(self):
         if self.connection is not None:
@@ -99,11 +99,13 @@ class Database:
 
 
 class Service:
-    """One row of ``services`` and the operations under it."""
+    """One row of ``services``, which a later process takes over, and the operations under it."""
 
     def __init__(self, run, binary, host):
         self.run, self.binary, self.host = run, binary, host
         self.row = run(
+            "SELECT id FROM services WHERE deleted = 0 AND host = %s AND `binary` = %s", host, binary
+        ) or run(
             "INSERT INTO services (created_at, updated_at, deleted, host, `binary`, topic, report_count,"
             f" disabled, availability_zone, uuid) VALUES ({NOW}, {NOW}, 0, %s, %s, %s, 1, 0, 'nova', %s)",
             host, binary, binary, str(uuid.uuid4()),
@@ -180,7 +182,8 @@ class Cinder:
         for text in options.operation:
             kind, seconds, ending = [*text.split(":"), ""][:3]
             self.operations.append(Operation(self.service, kind, float(seconds), ending))
-        self.next_beat = self.next_touch = 0.0
+        self.next_beat = time.monotonic() + options.report_interval  # cinder/service.py: initial_delay
+        self.next_touch = 0.0
         self.began = None
 
     def work(self, now, stopping):

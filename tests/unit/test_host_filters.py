@@ -70,15 +70,21 @@ def test_every_container_is_in_one_wave_and_every_wave_is_there(filters: ModuleT
 
 def test_a_call_for_all_but_for_those_that_need_options_of_their_own(filters: ModuleType) -> None:
     known: dict[str, Any] = {
-        "a": {"graceful_shutdown_timeout": 900, "service_config": ["/etc/kolla/a/a.conf"], "database": {}},
+        "a": {
+            "graceful_shutdown_timeout": 900,
+            "ready_timeout": "600",
+            "service_config": ["/etc/kolla/a/a.conf"],
+            "database": {},
+        },
         "b": {"graceful_shutdown_timeout": "60", "database": {"host": "db"}},
         "c": {"service_config": ["/opt/c.conf"]},
+        "d": {"ready_timeout": "300"},
     }
 
     assert filters.calls(["a", "b", "c", "d"], known, "180") == [
-        {"options": {}, "names": ["a", "d"], "timeout": 900},
-        {"options": {"database": {"host": "db"}}, "names": ["b"], "timeout": 60},
-        {"options": {"service_config": ["/opt/c.conf"]}, "names": ["c"], "timeout": 180},
+        {"options": {}, "names": ["a", "d"], "timeout": 900, "ready_timeout": 600},
+        {"options": {"database": {"host": "db"}}, "names": ["b"], "timeout": 60, "ready_timeout": 0},
+        {"options": {"service_config": ["/opt/c.conf"]}, "names": ["c"], "timeout": 180, "ready_timeout": 0},
     ]
 
 

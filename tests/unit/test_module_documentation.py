@@ -60,7 +60,7 @@ def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
     stopped = report.stop_result(StopResult("c", "id", model.Verdict.DRAINED, "why"))
     planned = {"status", "draining", "service", "plan", "preflight", "notes", *report.reading(None)}
 
-    started = {"ready_after", "ready_by", "rolled_back", "resumed", "would", "differences"}
+    started = {"ready_after", "ready_by", "ready_timeout", "rolled_back", "resumed", "would", "differences"}
     reloaded = {"reloaded", "restarted", "how"}
     others = {"notes", "removed", "gap", "unit", *started, *reloaded}
     assert set(stopped) | planned | others == known | {"changed", "failed"}

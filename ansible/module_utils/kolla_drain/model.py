@@ -87,6 +87,9 @@ class Container:
         ""  # as its processes see it, which is frozen when it is created; empty where it is the host's
     )
     health: str = ""  # of its healthcheck: starting, healthy or unhealthy; empty where it has none
+    health_failures: int = 0  # in a row; those within its start period do not count
+    health_interval: float = 0.0  # seconds from one check to the next; 0 where the engine's default holds
+    health_start_period: float = 0.0  # seconds
     vanishes: bool = False  # the engine removes it at its exit (docker run --rm)
     labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets: never printed
@@ -198,6 +201,9 @@ class Profile:
     heartbeat_while_draining: bool = False  # Nova's heartbeat goes on after SIGTERM, Cinder's stops
     keeps_work: bool = True  # work in flight goes on after the signal
     refreshes_workers: bool = False  # its worker rows are touched while it works
+    first_report_waits: bool = (
+        False  # its first heartbeat comes no sooner than a report_interval after its start
+    )
     sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal

@@ -55,7 +55,8 @@ def disorder(order: list[Answer]) -> list[str]:
 def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answer]:
     """Group containers into calls of kolla_docker: one for all, and one more for each set of options of their own.
 
-    A call has one time-out in seconds for all of its containers: the longest of theirs.
+    A call has one time-out in seconds for all of its containers, the longest of theirs. So it has for their start; 0 is
+    none of their own.
     """
     found: list[Answer] = []
     for name in names:
@@ -67,10 +68,11 @@ def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answ
         seconds = int(own.get("graceful_shutdown_timeout") or usual)
         call = next((one for one in found if one["options"] == options), None)
         if call is None:
-            call = {"options": options, "names": [], "timeout": 0}
+            call = {"options": options, "names": [], "timeout": 0, "ready_timeout": 0}
             found.append(call)
         call["names"].append(name)
         call["timeout"] = max(call["timeout"], seconds)
+        call["ready_timeout"] = max(call["ready_timeout"], int(own.get("ready_timeout") or 0))
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kolla_drain.errors import EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus, EvidenceState, Heartbeat, Reading
-from kolla_drain.start.readiness import SETTLE, Readiness, await_ready
+from kolla_drain.start.readiness import SETTLE, Before, Readiness, await_ready
 
 RUNNING = Container("id", "cinder_volume", ContainerStatus.RUNNING, started_at="1")
 
@@ -36,7 +36,12 @@ class World:
         self.now += seconds
 
     def ready(
-        self, timeout: float = 30.0, since: Container | None = None, expected: frozenset[str] | None = None
+        self,
+        timeout: float = 30.0,
+        since: Container | None = None,
+        expected: frozenset[str] | None = None,
+        unhealthy: bool = False,
+        reports_from: float | None = None,
     ) -> Readiness:
         return await_ready(
             "id",
@@ -47,7 +52,8 @@ class World:
             clock=lambda: self.now,
             wait=self.wait,
             since=since,
-            expected=expected,
+            before=Before(expected, unhealthy),
+            reports_from=None if reports_from is None else 100.0 + reports_from,
         )
 
 
@@ -102,7 +108,8 @@ def test_what_was_down_before_is_not_demanded(
     expected: frozenset[str] | None, ready: bool, silent: tuple[str, ...]
 ) -> None:
     found = World(beats=lambda at: beat(a=int(at / 5), b=7)).ready(expected=expected)
-    assert (found.ready, found.silent) == (ready, silent)
+    assert found.ready == ready
+    assert [text.split()[3] for text in found.doubts if "was down before" in text] == list(silent)
     assert ready or "the heartbeat of b did not move" in found.why
 
 
@@ -155,20 +162,95 @@ def test_evidence_is_read_at_its_own_pace() -> None:
     assert 9 <= world.readings <= 11
 
 
-@pytest.mark.parametrize(
-    ("health", "ready", "why"),
-    [
-        (lambda at: "starting" if at < 5 else "healthy", True, ""),
-        (lambda at: "starting" if at < 5 else "unhealthy", False, "unhealthy"),
-        (lambda at: "starting", False, "says starting after 30 s"),
-    ],
-)
-def test_a_healthcheck_is_the_proof_where_there_is_no_evidence(
-    health: Callable[[float], str], ready: bool, why: str
+HEALTH = {
+    # (health by seconds, failures in a row, ready, words of the proof or of the failure)
+    "healthy late": (lambda at: "starting" if at < 5 else "healthy", 0, True, "says healthy"),
+    "healthy after unhealthy": (lambda at: "unhealthy" if at < 25 else "healthy", 3, True, "says healthy"),
+    "unhealthy to the end": (lambda at: "unhealthy", 3, False, "says unhealthy after 30 s"),
+    "failing to the end": (lambda at: "starting", 1, False, "says starting after 30 s"),
+    "not counted by the end": (lambda at: "starting", 0, True, "has said nothing within 30 s"),
+}
+
+
+@pytest.mark.parametrize(("health", "failures", "ready", "words"), HEALTH.values(), ids=HEALTH)
+def test_a_healthcheck_is_judged_at_the_end(
+    health: Callable[[float], str], failures: int, ready: bool, words: str
 ) -> None:
-    found = World(lambda at: replace(RUNNING, health=health(at))).ready()
+    found = World(lambda at: replace(RUNNING, health=health(at), health_failures=failures)).ready()
     assert found.ready == ready
-    assert why in found.why
+    assert words in (found.how if ready else found.why)
+    if ready and "nothing" not in words:
+        assert found.seconds < 30
+        assert not found.doubts
+
+
+def test_a_check_slower_than_the_time_is_named_with_a_way_out() -> None:
+    slow = replace(RUNNING, health="starting", health_interval=300.0, health_start_period=60.0)
+    (doubt,) = World(lambda at: slow).ready().doubts
+    assert "every 300 s, after a start period of 60 s" in doubt
+    assert "ready_timeout above 360 s" in doubt
+
+
+@pytest.mark.parametrize("health", ["starting", "unhealthy"])
+@pytest.mark.parametrize("evidence", [True, False])
+def test_one_that_was_unhealthy_before_is_not_held_to_it(health: str, evidence: bool) -> None:
+    beats = (lambda at: beat(a=int(at / 5))) if evidence else None
+    found = World(lambda at: replace(RUNNING, health=health, health_failures=3), beats).ready(unhealthy=True)
+    assert found.ready
+    assert SETTLE <= found.seconds < 10
+    assert [f"unhealthy before the stop, so its health was not waited for, and says {health}" in text
+            for text in found.doubts] == [True]  # fmt: skip
+
+
+def test_one_that_was_unhealthy_and_has_healed_is_not_warned_of() -> None:
+    found = World(lambda at: replace(RUNNING, health="healthy")).ready(unhealthy=True)
+    assert (found.ready, found.doubts) == (True, ())
+
+
+# --- a row that other processes report in, too; this one can have reported from 10 s on
+
+
+SHARED = "moved before this container can have reported"
+
+
+def test_a_heartbeat_before_its_own_can_have_come_proves_nothing() -> None:
+    found = World(beats=lambda at: beat(a=int(at / 4))).ready(reports_from=10)
+    assert (found.ready, found.how) == (True, "its process runs on")
+    assert [SHARED in text for text in found.doubts] == [True]
+
+
+@pytest.mark.parametrize(("health", "ready"), [("unhealthy", False), ("healthy", True)])
+def test_its_health_is_the_proof_then(health: str, ready: bool) -> None:
+    shared = lambda at: beat(a=int(at / 4))  # noqa: E731
+    found = World(lambda at: replace(RUNNING, health=health), shared).ready(reports_from=10)
+    assert found.ready == ready
+    assert f"its healthcheck says {health}" in found.how + found.why
+    assert SHARED in found.doubts[0]
+
+
+def test_its_own_heartbeat_is_a_proof_from_then_on() -> None:
+    found = World(beats=lambda at: beat(a=int(at > 11))).ready(reports_from=10)
+    assert (found.ready, found.how, found.doubts) == (True, "its heartbeat moves", ())
+
+
+def test_a_heartbeat_just_before_its_own_can_have_come_is_not_missed() -> None:
+    found = World(beats=lambda at: beat(a=int(at > 9.2))).ready(reports_from=10)
+    assert found.how == "its process runs on"
+
+
+def test_rows_of_its_own_are_waited_for_beside_a_shared_one() -> None:
+    world = World(beats=lambda at: beat(a=int(at / 4), b=int(at / 12)))
+    found = world.ready(reports_from=10)
+    assert (found.ready, found.how) == (True, "its heartbeat moves")
+    assert "heartbeat of a moved before" in found.doubts[0]
+    silent = World(beats=lambda at: beat(a=int(at / 4), b=7)).ready(reports_from=10)
+    assert not silent.ready
+    assert "the heartbeat of b did not move" in silent.why
+
+
+def test_without_such_a_moment_every_heartbeat_counts() -> None:
+    found = World(beats=lambda at: beat(a=int(at / 4))).ready()
+    assert (found.how, found.doubts) == ("its heartbeat moves", ())
 
 
 def test_it_has_to_be_the_process_of_before() -> None:

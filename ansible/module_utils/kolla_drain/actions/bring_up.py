@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 
 from ..engine.inspected import epoch
 from ..engine.port import Engine
 from ..errors import EngineUnreachable, KollaDrainError
 from ..model import Container, ContainerStatus, Reading
-from ..start.readiness import Readiness, await_ready
+from ..start.readiness import NOTHING_KNOWN, Before, Readiness, await_ready
 from ..systemd.units import Units
 from . import survey
 from .options import Options
 from .results import ContainerResult, UnitReport
 from .units import ContainerUnits
+
+# The time to become ready is this many of the service's report_intervals at least: the first heartbeat comes one of
+# them after the service has initialised, which may itself take long.
+REPORTS = 3
 
 
 class BringUp:
@@ -57,15 +62,12 @@ class BringUp:
         result: ContainerResult,
         *,
         evidence_was_read: bool = True,
-        expected: frozenset[str] | None = None,
+        before: Before = NOTHING_KNOWN,
     ) -> bool:
-        """Start a stopped container and see that it serves; return whether it does.
-
-        ``expected`` are the hosts whose heartbeat has to move, all of them where that is None.
-        """
+        """Start a stopped container and see that it serves as before; return whether it does."""
         name = container.name
         try:
-            readiness = self.start_and_prove(container.id, expected)
+            readiness = self.start_and_prove(container.id, before)
         except KollaDrainError as exc:
             result.failure = f"{name} is stopped and could not be started: {exc}"
         else:
@@ -77,43 +79,71 @@ class BringUp:
             result.after = now.status.value if now else "removed"
         return not result.failure
 
-    def start_and_prove(self, container_id: str, expected: frozenset[str] | None) -> Readiness:
+    def start_and_prove(self, container_id: str, before: Before) -> Readiness:
         """Start a container, through its unit if it has one, and wait until it serves. Raises KollaDrainError."""
         engine, units = self._engine, Units()
-        before = engine.inspect(container_id)
-        unit = units.startable(before.name) if before is not None else None
-        if before is not None and unit is not None:
+        now = time.monotonic()
+        found = engine.inspect(container_id)
+        rested_at = now if found is not None and found.at_rest else None
+        unit = units.startable(found.name) if found is not None else None
+        if found is not None and unit is not None:
             since = units.start(
-                unit, before, lambda: engine.inspect(container_id), self._options.client_timeout
+                unit, found, lambda: engine.inspect(container_id), self._options.client_timeout
             )
-            return self.prove(container_id, expected, since=since)
+            return self.prove(container_id, before, since=since, rested_at=rested_at)
         # It may have been started although no answer came; the proof tells.
         with contextlib.suppress(EngineUnreachable):
             engine.start(container_id)
-        return self.prove(container_id, expected)
+        return self.prove(container_id, before, rested_at=rested_at)
 
     def prove(
-        self, container_id: str, expected: frozenset[str] | None, since: Container | None = None
+        self,
+        container_id: str,
+        before: Before,
+        *,
+        since: Container | None = None,
+        rested_at: float | None = None,
     ) -> Readiness:
-        """Wait until a started container serves. Raises KollaDrainError."""
+        """Wait until a started container serves. Raises KollaDrainError.
+
+        ``rested_at`` is a moment on the monotonic clock at which its process had not been started yet.
+        """
         container, options = self._engine.inspect(container_id), self._options
-        source = survey.evidence_for(options.evidence, container)[1] if container is not None else None
+        config, source = None, None
+        if container is not None:
+            config, source, _ = survey.evidence_for(options.evidence, container)
+        timeout, reports_from = options.ready_timeout, None
+        if config is not None and source is not None:
+            if "report_interval" in config.stated:
+                timeout = max(timeout, float(REPORTS * config.report_interval))
+            if rested_at is not None and source.evidence.PROFILE.first_report_waits:
+                reports_from = rested_at + config.report_interval
 
         def read() -> Reading:
             assert source is not None
             return survey.read({container_id: source})[container_id]
 
-        return await_ready(
+        readiness = await_ready(
             container_id,
             engine=self._engine,
             read=read if source is not None else None,
-            timeout=options.ready_timeout,
-            poll_interval=min(options.request.poll_interval, options.ready_timeout / 10),
+            timeout=timeout,
+            poll_interval=min(options.request.poll_interval, timeout / 10),
             clock=time.monotonic,
             wait=time.sleep,
             since=since,
-            expected=expected,
+            before=before,
+            reports_from=reports_from,
         )
+        if config is None or timeout == options.ready_timeout:
+            return readiness
+        doubts = readiness.doubts
+        if readiness.seconds > options.ready_timeout:
+            doubts += (
+                f"it was given {timeout:g} s to serve instead of the {options.ready_timeout:g} s of ready_timeout, "
+                f"which are fewer than {REPORTS} times its report_interval of {config.report_interval:g} s",
+            )
+        return replace(readiness, extended=timeout, doubts=doubts)
 
     def note_gap(self, result: ContainerResult, old_id: str, new_id: str) -> None:
         """Put into the result the seconds from the old process's exit to the new one's start; warn when it was long."""
@@ -140,10 +170,8 @@ def note_readiness(
     ContainerUnits([name]).report([result])
     blind = readiness.unread and not evidence_was_read
     result.heartbeats = readiness.heartbeats or result.heartbeats
-    if readiness.silent:
-        result.warnings.append(
-            f"{name}: the heartbeat of {', '.join(readiness.silent)} did not move, and was down before, too; see to it."
-        )
+    result.ready_timeout = readiness.extended
+    result.warnings += [f"{name}: {doubt}." for doubt in readiness.doubts]
     if readiness.ready or blind:
         result.ready_after = readiness.seconds
         result.ready_by = f"it {readiness.why}" if blind else readiness.how

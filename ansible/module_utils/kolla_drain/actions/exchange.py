@@ -160,7 +160,7 @@ class ProvenExchange:
         self, result: ContainerResult, old: Container, new: Container, *, was_serving: bool
     ) -> None:
         try:
-            readiness = self.bring_up.start_and_prove(new.id, result.serving)
+            readiness = self.bring_up.start_and_prove(new.id, result.before)
         except KollaDrainError as exc:
             readiness = Readiness(False, 0.0, why=f"could not be started: {exc}".rstrip("."))
         if not note_readiness(result, self.name, readiness, evidence_was_read=result.evidence_was_read):
@@ -216,7 +216,7 @@ class ProvenExchange:
     def _serve_again(self, result: ContainerResult, old: Container) -> str:
         """Start the old container under its name; return what came of it, as a clause."""
         again = ContainerResult.of(old)
-        self.bring_up.run_again(old, again, evidence_was_read=False, expected=result.serving)
+        self.bring_up.run_again(old, again, evidence_was_read=False, before=result.before)
         ContainerUnits([self.name]).report([result])
         result.warnings += again.warnings
         result.rolled_back = not again.failure

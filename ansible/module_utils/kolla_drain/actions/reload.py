@@ -23,6 +23,7 @@ from ..model import ContainerStatus, EvidenceState, Reading
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..signals import number
+from ..start.readiness import Before
 from . import survey
 from .bring_up import BringUp, note_readiness
 from .options import RELOAD, Options
@@ -119,7 +120,8 @@ def _signal_and_prove(
     result.changed, result.after = True, f"reloaded with {signal}"
     was_read = reading is not None and reading.state is EvidenceState.OK
     was_up = frozenset(row.host for row in reading.heartbeats if row.up) if reading and was_read else None
-    readiness = BringUp(options, engine).prove(before.id, was_up, since=before)
+    served = Before(was_up, surveyed.unhealthy)
+    readiness = BringUp(options, engine).prove(before.id, served, since=before)
     reload.reloaded = note_readiness(result, before.name, readiness, evidence_was_read=was_read)
     if not reload.reloaded:
         result.failure = (

@@ -33,11 +33,21 @@ _STOP = (
 _RELOAD = ("signal", "operations", "how", "reloaded", "restarted")
 _UNIT = ("state", "restart", "stop_timeout", "drop_ins", "held")
 _OUTCOME = (
-    *("ready_after", "ready_by", "gap", "image_pulled"),
+    *("ready_after", "ready_by", "ready_timeout", "gap", "image_pulled"),
     *("differences", "would", "removed", "rolled_back", "resumed"),
 )
 # Seconds that are told to a tenth.
-_TENTHS = {"timeout", "quiesce", "drain", "quiesced", "drained", "age", "ready_after", "elapsed"}
+_TENTHS = {
+    "timeout",
+    "quiesce",
+    "drain",
+    "quiesced",
+    "drained",
+    "age",
+    "ready_after",
+    "ready_timeout",
+    "elapsed",
+}
 
 
 def _told(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..engine.port import Engine
 from ..errors import Refused
 from ..model import Container, EvidenceState, Finding, Heartbeat, Operation, Reading, Verdict
 from ..start.exchange import Exchange
+from ..start.readiness import Before
 from ..systemd.unit import Unit
 from .options import Intent, Options
 from .survey import Survey, Surveys
@@ -90,6 +91,7 @@ class ContainerResult:
     warnings: list[str] = field(default_factory=list)
     after: str = ""  # what became of it, for the diff; empty: nothing
     stop: StopResult | None = None
+    was_unhealthy: bool = False  # before the stop, while nobody was stopping it
     plain: bool = False  # the stop is the engine's own or that of a missing container, and verified nothing
     notes: tuple[Finding, ...] = ()  # beside the stop, or beside those of the survey
     survey: Survey | None = None  # of a container that was only looked at, or reloaded
@@ -100,6 +102,7 @@ class ContainerResult:
     heartbeats: tuple[Heartbeat, ...] = ()  # since the start
     ready_after: float | None = None  # seconds
     ready_by: str | None = None
+    ready_timeout: float | None = None  # seconds; None: as the option says
     gap: float | None = None  # seconds between the old process and the new one
     image_pulled: bool | None = None  # None: the container was not created
     differences: tuple[Difference, ...] | None = None
@@ -132,9 +135,9 @@ class ContainerResult:
         return (*stopped, *(op for op in looked if op.informs or op.passed_over))
 
     @property
-    def serving(self) -> frozenset[str] | None:
-        """The hosts whose heartbeat was up before the stop; None where that is not known."""
-        return self.stop.serving if self.stop else None
+    def before(self) -> Before:
+        """How the container served before the stop."""
+        return Before(self.stop.serving if self.stop else None, self.was_unhealthy)
 
 
 # --- a whole call

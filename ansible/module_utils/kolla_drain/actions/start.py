@@ -30,7 +30,7 @@ def restart_one(options: Options, engine: Engine) -> ContainerResult:
     if options.check_mode:
         return result
     bring_up, was_read = BringUp(options, engine), result.evidence_was_read
-    if bring_up.run_again(container, result, evidence_was_read=was_read, expected=result.serving):
+    if bring_up.run_again(container, result, evidence_was_read=was_read, before=result.before):
         bring_up.note_gap(result, container.id, container.id)
     return result
 

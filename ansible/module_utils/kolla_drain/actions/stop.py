@@ -145,6 +145,7 @@ def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
         surveyed.container,
         changed=stopped.changed,
         stop=stopped,
+        was_unhealthy=surveyed.unhealthy,
         notes=surveyed.notes,
         warnings=[finding.text for finding in surveyed.findings] + report.warnings(stopped),
         failure=report.failure(stopped) if stopped.failed else "",
@@ -160,7 +161,7 @@ def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
 def _plain_stop(options: Options, ledger: Ledger, surveyed: Survey) -> ContainerResult:
     """Stop with the engine's own stop, which reads no evidence. It, too, signals once."""
     container, timeout = surveyed.container, options.request.timeout
-    result = ContainerResult.of(container, plain=True)
+    result = ContainerResult.of(container, plain=True, was_unhealthy=surveyed.unhealthy)
     stopped = StopResult(container.name, container.id, None, "")
     begun = time.monotonic()
     if container.at_rest:

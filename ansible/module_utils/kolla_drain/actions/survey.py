@@ -25,7 +25,7 @@ from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import begun
-from ..model import NO_PROFILE, Container, Finding, Profile, Reading, StopRequest
+from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
@@ -47,6 +47,15 @@ class Survey:
     notes: tuple[Finding, ...]
     draining: str  # by whom and since when it is being stopped
     baseline: Baseline = NO_BASELINE
+
+    @property
+    def unhealthy(self) -> bool:
+        """Whether its healthcheck says so of a service that should serve.
+
+        The engine also calls a container unhealthy that is paused or has stopped, and one that drains answers nobody.
+        """
+        runs = self.container.status is ContainerStatus.RUNNING and not self.draining
+        return runs and self.container.health == "unhealthy"
 
     def target(self, request: StopRequest) -> Target:
         """Return the container as the drain takes it."""

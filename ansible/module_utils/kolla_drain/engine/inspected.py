@@ -26,7 +26,8 @@ def described(inspection: Mapping[str, Any], status: ContainerStatus) -> Contain
     state, config, host = inspection["State"], inspection["Config"], inspection.get("HostConfig", {})
     ended = status in (ContainerStatus.EXITED, ContainerStatus.DEAD)
     policy = host.get("RestartPolicy") or {}
-    health = (state.get("Health") or {}).get("Status", "")
+    health, check = state.get("Health") or {}, config.get("Healthcheck") or {}
+    health_status = health.get("Status", "")
     return Container(
         id=inspection["Id"],
         name=inspection["Name"].lstrip("/"),
@@ -41,7 +42,10 @@ def described(inspection: Mapping[str, Any], status: ContainerStatus) -> Contain
         restart_retries=policy.get("MaximumRetryCount", 0),
         image=config.get("Image", ""),
         hostname="" if host.get("UTSMode") == "host" else config.get("Hostname") or "",
-        health="" if health == "none" else health,
+        health="" if health_status == "none" else health_status,
+        health_failures=health.get("FailingStreak") or 0,
+        health_interval=(check.get("Interval") or 0) / 10**9,
+        health_start_period=(check.get("StartPeriod") or 0) / 10**9,
         vanishes=bool(host.get("AutoRemove")),
         labels=config.get("Labels") or {},
         env=dict(item.partition("=")[::2] for item in config.get("Env") or []),

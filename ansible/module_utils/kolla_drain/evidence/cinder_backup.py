@@ -55,6 +55,7 @@ class CinderBackup(cinder.CinderEvidence):
         heartbeat_while_draining=False,  # report_count was never seen to change after SIGTERM
         # Between its two hops it exits at once, and its next start sets the backup to error.
         keeps_work=False,
+        first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
         refreshes_workers=False,  # it has no worker rows
         exit_seconds=10.0,  # the longest idle exit took 5.8 s
     )

@@ -1,6 +1,7 @@
-"""Prove that a container that was started serves: it runs on, and its service's heartbeat moves.
+"""Prove that a container that was started serves as before: it runs on, and its service's heartbeat moves.
 
-Engine, evidence, clock and wait come in from outside. Times are seconds on the clock that is handed in.
+What did not serve before the stop is not demanded after it. Engine, evidence, clock and wait come in from outside.
+Times are seconds on the clock that is handed in.
 """
 
 from __future__ import annotations
@@ -14,16 +15,35 @@ from ..heartbeat import Heartbeats
 from ..model import Container, ContainerStatus, EvidenceState, Heartbeat, Reading
 
 # Seconds that a process must have run to count as running: what is broken mostly ends at once. Heartbeats count from
-# then on, because one before may still be of a process that was about to be replaced.
+# then on, because one before may still be of a process that was about to be replaced; to see that others move a row,
+# it is read earlier.
 SETTLE = 1.0
 
 # Seconds from one look at the container to the next; its evidence is read as often as it is asked for.
 LOOK_EVERY = 0.1
 
+# Seconds from one healthcheck to the next where neither the container nor its image says, in Docker and Podman alike.
+DEFAULT_INTERVAL = 30.0
+
+# Before the first moment at which the process can have reported, the evidence is read once more so many seconds early:
+# a heartbeat between that reading and that moment could not be told from its own.
+MARGIN = 0.5
+
+
+@dataclass(frozen=True)
+class Before:
+    """How a container served before it was stopped."""
+
+    heartbeats: frozenset[str] | None = None  # the hosts whose heartbeat was up; None: not known
+    unhealthy: bool = False  # by its healthcheck
+
+
+NOTHING_KNOWN = Before()
+
 
 @dataclass(frozen=True)
 class Readiness:
-    """What came of the wait. ``how`` is by what it was proved, ``why`` is why not; both are clauses."""
+    """What came of the wait. ``how`` is by what it was proved, ``why`` is why not; all texts are clauses."""
 
     ready: bool
     seconds: float
@@ -31,28 +51,35 @@ class Readiness:
     why: str = ""
     unread: bool = False  # it runs, and nothing but its evidence, which cannot be read, could tell more
     heartbeats: tuple[Heartbeat, ...] = ()
-    silent: tuple[
-        str, ...
-    ] = ()  # hosts whose heartbeat did not move and was not demanded: it was down before
+    doubts: tuple[str, ...] = ()  # what the user should know of the proof
+    extended: float | None = None  # seconds that it was given, where that was more than asked for
 
 
-class _Proof:
+class _Heartbeats:
     """The heartbeats of one service since it was started, against those that were up before its stop."""
 
-    def __init__(self, expected: frozenset[str] | None) -> None:
+    def __init__(self, expected: frozenset[str] | None, reports_from: float | None) -> None:
         self._expected = expected
+        self._reports_from = reports_from
         self._heartbeats = Heartbeats(limit=float("inf"))
+        self._shared: tuple[str, ...] = ()
 
     def update(self, rows: tuple[Heartbeat, ...], now: float) -> None:
+        """Take in the rows of a reading that has ended by ``now``."""
         self._heartbeats.update(rows, now)
+        if self._reports_from is not None and now < self._reports_from:
+            self._shared = self._moved
 
     @property
     def rows(self) -> tuple[Heartbeat, ...]:
         return self._heartbeats.rows
 
     @property
-    def silent(self) -> tuple[str, ...]:
-        """Hosts whose heartbeat has not moved."""
+    def _moved(self) -> tuple[str, ...]:
+        return tuple(row.host for row in self.rows if self._heartbeats.moved(row.host))
+
+    @property
+    def _silent(self) -> tuple[str, ...]:
         return tuple(row.host for row in self.rows if not self._heartbeats.moved(row.host))
 
     @property
@@ -64,17 +91,38 @@ class _Proof:
         """
         hosts = {row.host for row in self.rows}
         if self._expected is None or (self._expected and not self._expected & hosts):
-            return self.silent
-        return tuple(host for host in self.silent if host in self._expected)
+            return self._silent
+        return tuple(host for host in self._silent if host in self._expected)
 
     @property
-    def how(self) -> str:
-        """By what it is proved; empty as long as it is not."""
-        if not self.rows or self.missing:
+    def are_of_others(self) -> bool:
+        """Whether all that moved is moved by other processes, so that nothing is left to wait for."""
+        return bool(self._shared) and not self.missing and set(self._moved) == set(self._shared)
+
+    @property
+    def proof(self) -> str:
+        """By what they prove that the container serves; empty as long as they do not."""
+        if not self.rows or self.missing or self.are_of_others:
             return ""
-        if len(self.silent) == len(self.rows):
+        if not self._moved:
             return "its process runs on, and no heartbeat of it was up before"
         return "its heartbeat moves"
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is to be said of them, once they are not waited for any more."""
+        found = []
+        silent = [host for host in self._silent if host not in self.missing]
+        if silent:
+            found.append(
+                f"the heartbeat of {', '.join(silent)} did not move, and was down before, too; see to it"
+            )
+        if self._shared:
+            found.append(
+                f"the heartbeat of {', '.join(self._shared)} moved before this container can have reported, so other "
+                "processes report in the same row (see host and backend_host), and it proves nothing of this one"
+            )
+        return tuple(found)
 
 
 def await_ready(
@@ -87,17 +135,20 @@ def await_ready(
     clock: Callable[[], float],
     wait: Callable[[float], None],
     since: Container | None = None,
-    expected: frozenset[str] | None = None,
+    before: Before = NOTHING_KNOWN,
+    reports_from: float | None = None,
 ) -> Readiness:
     """Wait until a container serves, ``timeout`` seconds at the most.
 
-    With ``read`` its service's evidence is the proof: the report_count of every host in ``expected`` has to move, of
-    every row where that is None. Without it the container's own healthcheck is, or, where it has none, that its process
-    stays. ``since`` is a look from before, whose process life must be the one that serves. A silent engine is borne
-    with. Raises EngineError.
+    With ``read`` its service's evidence is the proof: the report_count of every host whose heartbeat was up before has
+    to move. A row that moves before ``reports_from``, the first moment on the clock at which the process can have
+    reported, is moved by others and proves nothing. Without a proof by evidence the container's own healthcheck is,
+    or, where it has none, that its process stays. ``since`` is a look from before, whose process life must be the one
+    that serves. A silent engine is borne with. Raises EngineError.
     """
     begun = clock()
-    first, proof, reading, next_reading = since, _Proof(expected), None, SETTLE
+    first, beats, reading = since, _Heartbeats(before.heartbeats, reports_from), None
+    next_reading = SETTLE if reports_from is None else 0.0
     while True:
         try:
             now = engine.inspect(container_id)
@@ -105,28 +156,32 @@ def await_ready(
             spent = clock() - begun
             if spent >= timeout:
                 why = f"cannot be looked at: {str(exc).rstrip('.')}"
-                return Readiness(False, spent, why=why, heartbeats=proof.rows)
+                return Readiness(False, spent, why=why, heartbeats=beats.rows)
             wait(LOOK_EVERY)
             continue
         spent = clock() - begun
         first = first or now
         ended = _ended(first, now)
         if ended:
-            return Readiness(False, spent, why=ended, heartbeats=proof.rows)
+            return Readiness(False, spent, why=ended, heartbeats=beats.rows)
         assert now is not None
         if read is not None and spent >= next_reading:
             reading = read()
             if reading.state is EvidenceState.OK:
-                proof.update(reading.heartbeats, clock())
+                beats.update(reading.heartbeats, clock())
             next_reading = clock() - begun + poll_interval
-        how = proof.how if read is not None else _proof_without_evidence(now, spent)
-        if how:
-            return Readiness(True, spent, how=how, heartbeats=proof.rows, silent=proof.silent)
-        why = _unhealthy(now) if read is None else ""
-        if why or spent >= timeout:
-            unread = reading is not None and reading.state is not EvidenceState.OK and not proof.rows
-            why = why or _missing(now, reading, proof, timeout)
-            return Readiness(False, spent, why=why, unread=unread, heartbeats=proof.rows)
+            last = reports_from - begun - MARGIN if reports_from is not None else 0.0
+            if spent < last < next_reading:
+                next_reading = last
+        by_container = read is None or beats.are_of_others
+        how = _proof_without_evidence(now, before, spent, timeout) if by_container else beats.proof
+        if how and (spent >= SETTLE or now.health == "healthy"):
+            doubts = beats.doubts + _doubts_of_health(now, before, timeout, heeded=by_container)
+            return Readiness(True, spent, how=how, heartbeats=beats.rows, doubts=doubts)
+        if spent >= timeout:
+            unread = reading is not None and reading.state is not EvidenceState.OK and not beats.rows
+            why = _missing(now, reading, beats, timeout)
+            return Readiness(False, spent, why=why, unread=unread, heartbeats=beats.rows, doubts=beats.doubts)
         wait(LOOK_EVERY)
 
 
@@ -142,19 +197,49 @@ def _ended(first: Container | None, now: Container | None) -> str:
     return "is paused" if now.status is ContainerStatus.PAUSED else ""
 
 
-def _proof_without_evidence(now: Container, spent: float) -> str:
-    if now.health:
-        return "its healthcheck says healthy" if now.health == "healthy" else ""
-    return "its process runs on" if spent >= SETTLE else ""
+def _proof_without_evidence(now: Container, before: Before, spent: float, timeout: float) -> str:
+    """Say by what the container's state proves that it serves; empty as long as it does not.
+
+    A healthcheck that fails may still succeed, and one that has not counted by the end says nothing.
+    """
+    if not now.health:
+        return "its process runs on"
+    if now.health == "healthy":
+        return "its healthcheck says healthy"
+    if before.unhealthy:
+        return "its process runs on, and its healthcheck said unhealthy before, too"
+    if spent >= timeout and _says_nothing(now):
+        return f"its process runs on, and its healthcheck has said nothing within {timeout:g} s"
+    return ""
 
 
-def _unhealthy(now: Container) -> str:
-    return "runs, but its healthcheck says unhealthy" if now.health == "unhealthy" else ""
+def _says_nothing(now: Container) -> bool:
+    """Whether no check has succeeded, or failed after the start period."""
+    return now.health == "starting" and not now.health_failures
 
 
-def _missing(now: Container, reading: Reading | None, proof: _Proof, timeout: float) -> str:
-    if reading is None:
+def _doubts_of_health(now: Container, before: Before, timeout: float, *, heeded: bool) -> tuple[str, ...]:
+    if now.health in ("", "healthy"):
+        return ()
+    if before.unhealthy:
+        return (
+            f"its healthcheck said unhealthy before the stop, so its health was not waited for, and says {now.health} "
+            "now; see to it",
+        )
+    if heeded and _says_nothing(now):
+        interval = now.health_interval or DEFAULT_INTERVAL
+        start = f", after a start period of {now.health_start_period:g} s" if now.health_start_period else ""
+        return (
+            f"its healthcheck, which runs every {interval:g} s{start}, has said nothing within {timeout:g} s, so only "
+            f"its process was seen to run on; give a ready_timeout above {now.health_start_period + interval:g} s to "
+            "have it proved",
+        )
+    return ()
+
+
+def _missing(now: Container, reading: Reading | None, beats: _Heartbeats, timeout: float) -> str:
+    if reading is None or beats.are_of_others:
         return f"runs, but its healthcheck says {now.health} after {timeout:g} s"
-    if not proof.rows:
+    if not beats.rows:
         return f"runs, but its heartbeat could not be read for {timeout:g} s: {reading.why}"
-    return f"runs, but the heartbeat of {', '.join(proof.missing)} did not move within {timeout:g} s"
+    return f"runs, but the heartbeat of {', '.join(beats.missing)} did not move within {timeout:g} s"

@@ -212,7 +212,7 @@ def test_verdicts_are_counted(filters: ModuleType) -> None:
     drained = {"containers": [{"name": "a", "verdict": "drained"}, {"name": "b", "verdict": "unverified"}]}
     failed = {"containers": [{"name": "c", "verdict": None}]}
 
-    assert filters.counted([drained, failed]) == "3 containers: 1 drained, 1 unverified, 1 failed"
+    assert filters.counted([drained, failed]) == "3 containers: 1 drained, 1 failed, 1 unverified"
     assert filters.counted([failed]) == "1 container: 1 failed"
     assert filters.counted([]) == "no container"
 

@@ -186,9 +186,9 @@ def _interrupted(name: str, operation: Answer) -> str:
 
 
 def counted(results: list[Answer]) -> str:
-    """Count the containers by verdict."""
+    """Count the containers by verdict, in the order of the verdicts' names."""
     verdicts = [str(one.get("verdict") or "failed") for one in _containers(results)]
-    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in sorted(set(verdicts)))
     many = "container" if len(verdicts) == 1 else "containers"
     return f"{len(verdicts)} {many}: {counts}" if verdicts else "no container"
 

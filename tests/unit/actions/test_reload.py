@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -108,3 +109,14 @@ def test_what_is_ignored_holds_no_reload_up(monkeypatch: pytest.MonkeyPatch) -> 
     assert is_empty
     assert last is not None
     assert [op.id for op in last.passed_over] == ["d1ce"]
+
+
+def test_a_number_that_is_another_process_by_now_is_not_signalled() -> None:
+    other = subprocess.Popen(["sleep", "1000"])
+    try:
+        stale = Container("d1ce" * 16, "svc", ContainerStatus.RUNNING, pid=other.pid)
+        assert not reload._signal(stale, "SIGHUP")
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()

@@ -19,7 +19,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..model import ContainerStatus, EvidenceState, Reading
+from ..model import Container, ContainerStatus, EvidenceState, Reading
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..signals import number
@@ -58,8 +58,7 @@ def _reload_or_restart(options: Options, surveyed: Survey, result: ContainerResu
     if refusal:
         result.failure = f"{container.name} was not reloaded: {refusal}"
         return result
-    process = read_process(container)
-    unhandled = surveyed.profile.no_reload or checks.unhandled(container, signal, process)
+    unhandled = surveyed.profile.no_reload or checks.unhandled(container, signal, read_process(container))
     restarts = bool(unhandled) and options.reload_fallback == "restart"
     how = "restart" if restarts else "reload"
     if options.check_mode:
@@ -81,8 +80,7 @@ def _reload_or_restart(options: Options, surveyed: Survey, result: ContainerResu
         restarted.survey, restarted.reading, restarted.reload = surveyed, result.reading, reload
         return restarted
     else:
-        assert process is not None  # or the signal would count as unhandled
-        _signal_and_prove(options, process.pid, surveyed, result, reload)
+        _signal_and_prove(options, options.connect(), surveyed, result, reload)
     return result
 
 
@@ -94,14 +92,8 @@ def _refusal(surveyed: Survey) -> str:
 
 
 def _signal_and_prove(
-    options: Options, pid: int, surveyed: Survey, result: ContainerResult, reload: Reload
+    options: Options, engine: Engine, surveyed: Survey, result: ContainerResult, reload: Reload
 ) -> None:
-    """Signal the process itself.
-
-    Docker takes any signal that it sends for a stop by an operator, and then starts the container neither after a
-    crash nor when the engine starts (https://github.com/moby/moby/issues/41302).
-    """
-    engine = options.connect()
     before, signal, reading = surveyed.container, surveyed.profile.reload_signal, result.reading
     in_flight = reading.working if reading is not None else ()
     if not surveyed.profile.reload_keeps_work:
@@ -111,9 +103,7 @@ def _signal_and_prove(
             result.failure = f"{before.name} was not reloaded: {why}"
             return
         in_flight = ()
-    try:
-        os.kill(pid, number(signal))
-    except ProcessLookupError:
+    if not _signal(before, signal):
         result.failure = f"{before.name} was not reloaded: its process has just ended."
         return
     reload.signal, reload.operations = signal, in_flight
@@ -128,6 +118,22 @@ def _signal_and_prove(
             f"{before.name} was sent {signal} and {readiness.why}; see why with "
             f"'{engine.command} logs {before.name}'."
         )
+
+
+def _signal(container: Container, signal: str) -> bool:
+    """Signal the container's process itself; return whether it was still there.
+
+    Docker takes any signal that it sends for a stop by an operator, and then starts the container neither after a
+    crash nor when the engine starts (https://github.com/moby/moby/issues/41302).
+    """
+    # Looked at anew, because the wait before may have been long and its number be another process's by now.
+    if read_process(container) is None:
+        return False
+    try:
+        os.kill(container.pid, number(signal))
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _busy_at_deadline(options: Options, surveyed: Survey) -> str:

@@ -201,9 +201,8 @@ class Profile:
     heartbeat_while_draining: bool = False  # Nova's heartbeat goes on after SIGTERM, Cinder's stops
     keeps_work: bool = True  # work in flight goes on after the signal
     refreshes_workers: bool = False  # its worker rows are touched while it works
-    first_report_waits: bool = (
-        False  # its first heartbeat comes no sooner than a report_interval after its start
-    )
+    # Its first heartbeat comes no sooner than a report_interval after its start.
+    first_report_waits: bool = False
     sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal

@@ -74,10 +74,8 @@ class Database:
     def _connect(self) -> None:
         pymysql = client()
         where = self._target
-        if (
-            self._context is None
-        ):  # kept, because a container's files cannot be seen any more when it has exited
-            self._context = _tls(where)
+        # Kept, because a container's files cannot be seen any more when it has exited.
+        self._context = self._context or _tls(where)
         try:
             self._connection = pymysql.connect(
                 host=where.host,

@@ -56,11 +56,7 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1054: (_LACKS.format("column"), False),
     1792: ("the database {where} refused to write in a read-only transaction", False),
     # What this server does not know or allow, such as the variables of another product.
-    1064: (_REFUSED, False),
-    1193: (_REFUSED, False),
-    1227: (_REFUSED, False),
-    1231: (_REFUSED, False),
-    1235: (_REFUSED, False),
+    **dict.fromkeys((1064, 1193, 1227, 1231, 1235), (_REFUSED, False)),
 }
 
 

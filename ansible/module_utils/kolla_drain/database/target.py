@@ -71,6 +71,7 @@ _URL = re.compile(
         (?:\?(?P<options>.*))?""",
     re.VERBOSE | re.DOTALL,
 )
+_FILES = frozenset(("ssl_ca", "ssl_cert", "ssl_key", "unix_socket"))
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -87,10 +88,8 @@ def target(url: str | None = None, *, inherited: bool = False, **parts: Any) -> 
         raise ConfigError(f"the database has no option {unknown[0]}")
     given = {name: value for name, value in parts.items() if value is not None}
     fields: dict[str, Any] = _from_url(url) if url else {}
-    files = (
-        {"ssl_ca", "ssl_cert", "ssl_key", "unix_socket"} & set(fields) - set(given) if inherited else set()
-    )
-    fields.update(given, inherited=frozenset(files))
+    files = _FILES & set(fields) - set(given) if inherited else frozenset()
+    fields.update(given, inherited=files)
     if fields.get("root"):
         fields.update({name: inside(fields["root"], fields[name]) for name in files})
     return _checked(fields)

@@ -32,9 +32,8 @@ CLOCKS = 60.0
 class Baseline:
     """What the operations of one process are compared with."""
 
-    began: float | None = (
-        None  # when the process began, seconds on the loop's clock; None: there is none, or unknown
-    )
+    # When the process began, seconds on the loop's clock; None: there is none, or unknown.
+    began: float | None = None
     ignored: frozenset[str] = frozenset()  # ids of operations that the user wants passed over
 
     def judged(

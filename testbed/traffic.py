@@ -24,6 +24,7 @@ from typing import Any
 import pymysql.cursors
 import requests
 
+from testbed import mariadb
 from testbed.cinder_api import CinderApi
 from testbed.paths import CINDER_DIR
 from testbed.stack import Stack
@@ -175,8 +176,7 @@ class Database:
                     self._connection = self._stack.db()
                     self._connection.autocommit(True)
                 with self._connection.cursor(pymysql.cursors.DictCursor) as cursor:
-                    cursor.execute(sql, params)
-                    return list(cursor.fetchall())
+                    return mariadb.run(cursor, sql, params)
             except pymysql.err.MySQLError:
                 self._connection = None
                 raise

@@ -112,7 +112,7 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
         ):  # it would be stopped twice
             raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
     existing = [container for container in containers.values() if container is not None]
-    options.evidence.check(container.name for container in existing)
+    options.evidence.check(existing)
     surveys = []
     for container in existing:
         try:
@@ -126,7 +126,7 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
 def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
     """Gather what is known of one container. Raises KollaDrainError for unusable input."""
     config, source, missing = evidence_for(options.evidence, container)
-    profile = evidence.profile_for(options.evidence.service_of(container.name), container.env)
+    profile = evidence.profile_for(options.evidence.service_in(container), container.env)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, unclear = _draining(engine, ledger, container)
@@ -197,7 +197,7 @@ def evidence_for(
 
     Raises KollaDrainError, ConfigError for an unusable configuration.
     """
-    service = options.service_of(container.name)
+    service = options.service_in(container)
     if service == NO_PROFILE.name:
         return None, None, ""
     rows, files = evidence.evidence_of(service), options.service_config

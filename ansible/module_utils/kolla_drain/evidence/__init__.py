@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ConfigError
-from ..kolla import kolla_service
+from ..kolla import service_of
 from ..model import NO_PROFILE, Profile
 from .base import ServiceEvidence
 from .cinder_backup import CinderBackup
@@ -27,11 +27,6 @@ SERVICES: Mapping[str, type[ServiceEvidence]] = {
     "nova-conductor": NovaConductor,
     "nova-scheduler": NovaScheduler,
 }
-
-
-def service_of(container_name: str) -> str | None:
-    """Return the service with evidence that Kolla runs in a container of this name, or None."""
-    return kolla_service(container_name)
 
 
 def evidence_of(service: str) -> ServiceEvidence:

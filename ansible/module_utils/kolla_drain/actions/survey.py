@@ -24,7 +24,7 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..host.process import begun
+from ..host.process import begun, guests_in_container
 from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
@@ -142,6 +142,7 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
             process=read_process(container),
             unit=_unit(container),
             draining=draining,
+            guests=guests_in_container(container.id) if container.alive else 0,
         )
         findings, notes = checks.check(facts), checks.inform(facts) + unclear
     if not options.graceful_shutdown:

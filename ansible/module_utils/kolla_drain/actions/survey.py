@@ -29,6 +29,7 @@ from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Re
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
+from ..service.release import release_of
 from ..systemd.units import Units
 from .options import EvidenceOptions, Intent, Options
 
@@ -126,7 +127,9 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
 def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
     """Gather what is known of one container. Raises KollaDrainError for unusable input."""
     config, source, missing = evidence_for(options.evidence, container)
-    profile = evidence.profile_for(options.evidence.service_in(container), container.env)
+    service, process = options.evidence.service_in(container), read_process(container)
+    release = release_of(service, container, process.innermost.argv if process else ())
+    profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, unclear = _draining(engine, ledger, container)
@@ -139,7 +142,7 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
             timeout=plan.timeout,
             service_timeout=_certain(config, "graceful_shutdown_timeout"),
             manager_timeout=_certain(config, "manager_shutdown_timeout"),
-            process=read_process(container),
+            process=process,
             unit=_unit(container),
             draining=draining,
             guests=guests_in_container(container.id) if container.alive else 0,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ..errors import ConfigError
 from ..kolla import service_of
 from ..model import NO_PROFILE, Profile
+from ..service.config import ServiceConfig
 from .base import ServiceEvidence
 from .cinder_backup import CinderBackup
 from .cinder_scheduler import CinderScheduler
@@ -37,14 +38,17 @@ def evidence_of(service: str) -> ServiceEvidence:
     return _class_of(service)()
 
 
-def profile_for(service: str, env: Mapping[str, str]) -> Profile:
-    """Return the profile of a service in a container with this environment.
+def profile_for(
+    service: str, env: Mapping[str, str], release: int | None = None, config: ServiceConfig | None = None
+) -> Profile:
+    """Return the profile of a service in a container with this environment, of this release of its project.
 
-    ``none`` is the profile of a container without evidence. Raises ConfigError for an unknown service.
+    Where the release is not known (None), the service is taken for one that may drop its work at the signal if any
+    release does. ``none`` is the profile of a container without evidence. Raises ConfigError for an unknown service.
     """
     if service == NO_PROFILE.name:
         return NO_PROFILE
-    return _class_of(service).profile_in(env)
+    return _class_of(service).profile_in(env, release, config)
 
 
 def _class_of(service: str) -> type[ServiceEvidence]:

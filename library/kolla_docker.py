@@ -136,14 +136,15 @@ options:
     description:
       - The service that runs in the containers, which decides where evidence is read.
       - One of V(cinder-volume), V(cinder-backup), V(cinder-scheduler), V(nova-compute), V(nova-conductor),
-        V(nova-scheduler), or V(none) for a container without evidence. The default follows from the container's name.
+        V(nova-scheduler), or V(none) for a container without evidence. The default follows from the container's name,
+        its E(KOLLA_SERVICE_NAME), or its image's label and name.
     type: str
   service_config:
     description:
       - The service's own configuration files on the managed host; later ones win. The module reads the host name, the
         backends, the database and the time-outs from them, and never prints their values.
-      - The default follows from the container's name, such as V(/etc/kolla/cinder-volume/cinder.conf) for
-        cinder_volume.
+      - The default follows from the container's name, or else from the service, such as
+        V(/etc/kolla/cinder-volume/cinder.conf) for cinder_volume.
     type: list
     elements: path
   database:

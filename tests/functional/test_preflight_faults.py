@@ -151,3 +151,21 @@ def test_exits_while_being_looked_at(workloads: Workloads) -> None:
     workload.wait_status("exited")
     assert read_process(before) is None
     assert faults(workload) == []
+
+
+def test_guests_that_would_end_with_their_hypervisors_container(
+    run_module: Any, workloads: Workloads
+) -> None:
+    """What the kernel calls qemu-kvm stands for a guest; a stop would end it, so a plan says so."""
+    script = "cp $(command -v sleep) /tmp/qemu-kvm; trap 'exit 0' TERM; /tmp/qemu-kvm 600 & while :; do sleep 0.1; done"
+    workload = workloads.start(command=("bash", "-c", script))
+    asked = {"action": "stop_container", "name": workload.name, "service": "none"}
+
+    def found() -> list[str]:
+        return [one["code"] for one in run_module(asked, check=True)["preflight"]]
+
+    wait_until(lambda: found() == ["guests_inside"], 180, "the guest", interval=0.2)
+    refused = run_module({**asked, "preflight": "strict"})
+    assert refused["failed"]
+    assert "1 virtual machine(s) run in this container" in refused["msg"]
+    assert workload.status == "running"

@@ -13,11 +13,19 @@ in library/ repeats some of these names.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 # --- images
 
 # Set on every image by kolla-build. A container that has it is Kolla's.
 KOLLA_LABEL = "kolla_version"
+
+# Names the image: cinder-volume.
+IMAGE_LABEL = "name"
+
+# Set for containers that run once, to prepare or upgrade a service's database.
+BOOTSTRAP = frozenset(("KOLLA_BOOTSTRAP", "KOLLA_UPGRADE"))
 
 # How a container takes its configuration: COPY_ALWAYS copies it at each start, COPY_ONCE at the first start only.
 STRATEGY = "KOLLA_CONFIG_STRATEGY"
@@ -58,6 +66,7 @@ _SERVICES = {
     "nova_compute": ("nova-compute", "nova-compute/nova.conf"),
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
 }
+_BY_LENGTH = sorted(_SERVICES, key=len, reverse=True)
 # A host can run several nova_compute_ironic containers, which are then numbered.
 _NUMBERED_IRONIC = re.compile(r"nova_compute_ironic_(\d+)\Z")
 
@@ -66,6 +75,31 @@ def kolla_service(container_name: str) -> str | None:
     """Return the binary that Kolla runs in a container of this name, or None if the name is not in the table."""
     entry = _entry(container_name)
     return entry[0] if entry else None
+
+
+def service_of(
+    container_name: str,
+    image: str = "",
+    labels: Mapping[str, str] = MappingProxyType({}),
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> str | None:
+    """Return the binary that runs in a container, or None if nothing names one of the table.
+
+    A container may have any name. The one that kolla-ansible calls it by is in its environment, the image's own in a
+    label of kolla-build and in the reference, there maybe behind those of the distribution and the kind of build.
+    """
+    of_image = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    if BOOTSTRAP & env.keys():  # made of a service's image to run once, for its database
+        return kolla_service(container_name)
+    for name in (container_name, env.get(SERVICE_NAME, ""), labels.get(IMAGE_LABEL, ""), of_image):
+        of_name = name.replace("-", "_")
+        found = kolla_service(of_name) or next(
+            (_SERVICES[key][0] for key in _BY_LENGTH if name == of_image and of_name.endswith(f"_{key}")),
+            None,
+        )
+        if found:
+            return found
+    return None
 
 
 def default_files(container_name: str, directory: str = CONFIG_DIRECTORY) -> list[str]:

@@ -243,6 +243,44 @@ def test_a_container_whose_namespace_is_shared_by_name() -> None:
     assert len(differences(spec(**options), image, Found(inspected, image, {"99": "other"}))) == 2
 
 
+def test_limits_of_the_engines_own_configuration() -> None:
+    limits = [{"Name": "nofile", "Soft": 1024, "Hard": 4096}]
+    assert compared({}, {}, host={"Ulimits": limits}) == {}
+    wanted = {"dimensions": {"ulimits": {"nofile": {"soft": 1024, "hard": 4096}}}}
+    assert compared({}, wanted, host={"Ulimits": limits}) == {}
+    assert list(compared(wanted, {})) == ["dimensions.ulimits"], (
+        "it was asked for, and is not wanted any more"
+    )
+    other = {"dimensions": {"ulimits": {"core": {"hard": 0}}}}
+    assert list(compared(other, other, host={"Ulimits": limits})) == ["dimensions.ulimits"]
+
+
+def test_the_hosts_time_zone() -> None:
+    image = Image("sha256:1", IMAGE)
+    zoned = made(spec(environment={"TZ": "Europe/Berlin"}), image)
+    found = Found(zoned, image, given={"environment": frozenset({"TZ"})})
+    assert differences(spec(), image, found) == ()
+    assert [one.setting for one in differences(spec(), image, Found(zoned, image))] == ["environment.TZ"]
+    (other,) = differences(spec(environment={"TZ": "UTC"}), image, found)
+    assert (other.setting, other.old, other.new) == ("environment.TZ", "Europe/Berlin", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("environment", "image", "expected"),
+    [
+        ({}, IMAGE, "Europe/Berlin"),
+        ({"TZ": "UTC"}, IMAGE, "UTC"),
+        ({}, {**IMAGE, "Env": ["TZ=Asia/Tokyo"]}, None),
+    ],
+    ids=["the host's", "asked for", "of the image"],
+)
+def test_a_new_one_has_the_hosts_time_zone(
+    environment: dict[str, str], image: dict[str, Any], expected: str | None
+) -> None:
+    body = create_body(spec(environment=environment), Image("sha256:1", image), {}, "Europe/Berlin")
+    assert dict(item.partition("=")[::2] for item in body["Env"]).get("TZ") == expected
+
+
 def test_mounts_of_another_maker() -> None:
     mounts = [
         {"Type": "bind", "Source": "/a", "Target": "/x", "ReadOnly": True},

@@ -10,6 +10,7 @@ import pytest
 from kolla_drain import evidence, kolla
 from kolla_drain.errors import ConfigError
 from kolla_drain.model import NO_PROFILE
+from kolla_drain.service.config import Backend, ServiceConfig
 
 THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 
@@ -18,7 +19,7 @@ THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 def test_each_service_is_registered_by_its_name(service):
     assert evidence.SERVICES[service].PROFILE.name == service
     assert isinstance(evidence.evidence_of(service), evidence.SERVICES[service])
-    assert evidence.profile_for(service, {}) == evidence.SERVICES[service].PROFILE
+    assert evidence.profile_for(service, {}, 40) == evidence.SERVICES[service].PROFILE
 
 
 @pytest.mark.parametrize("service", list(evidence.SERVICES))
@@ -46,9 +47,30 @@ def test_cinder_is_quiesced_and_its_heartbeat_stops(service):
     ("service", "quiesce"), [("nova-compute", True), ("nova-conductor", False), ("nova-scheduler", False)]
 )
 def test_novas_heartbeat_goes_on(service, quiesce):
-    profile = evidence.profile_for(service, {THREADS: "1"})
+    profile = evidence.profile_for(service, {THREADS: "1"}, 33)
     assert (profile.quiesce, profile.heartbeat_while_draining, profile.keeps_work) == (quiesce, True, True)
     assert profile.manager_shutdown_counts
+
+
+@pytest.mark.parametrize(
+    ("release", "stated", "keeps"),
+    [(32, False, False), (None, False, False), (33, False, True), (34, False, True), (None, True, True)],
+)
+def test_nova_keeps_its_work_since_it_has_a_time_for_it(release, stated, keeps):
+    names = frozenset({"manager_shutdown_timeout"} if stated else ())
+    config = ServiceConfig("nova-compute", "cmp1", stated=names)
+    profile = evidence.profile_for("nova-compute", {}, release, config)
+    assert (profile.keeps_work, profile.manager_shutdown_counts) == (keeps, keeps)
+
+
+@pytest.mark.parametrize(
+    ("release", "backends", "keeps"),
+    [(26, 2, False), (None, 2, False), (27, 2, True), (29, 2, True), (26, 1, True), (None, 1, True)],
+)
+def test_an_old_cinder_signals_its_own_backends_again(release, backends, keeps):
+    rows = tuple(Backend(f"array-{number}", "host") for number in range(backends))
+    config = ServiceConfig("cinder-volume", "host", backends=rows)
+    assert evidence.profile_for("cinder-volume", {}, release, config).keeps_work is keeps
 
 
 @pytest.mark.parametrize(

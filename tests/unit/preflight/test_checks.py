@@ -45,6 +45,7 @@ def container(**changes):
 
 # What is wrong, the code it gets, and words that its sentence must hold.
 FAULTS = {
+    "guests in it": ({"guests": 2}, "guests_inside", ("cinder_volume: 2 virtual machine(s)", "end with it")),
     "PID 1 without a handler": (
         {"process": as_pid_1(caught=0)},
         "signal_not_handled",

@@ -218,3 +218,30 @@ def test_kollas_containers(container, service, files):
     assert kolla.default_files(container) == files
     moved = [path.replace("/etc/kolla", "/opt/kolla") for path in files]
     assert kolla.default_files(container, "/opt/kolla") == moved
+
+
+@pytest.mark.parametrize(
+    ("names", "service"),
+    [
+        ({"container_name": "cinder_volume", "image": "registry:5000/kolla/debug:1"}, "cinder-volume"),
+        ({"container_name": "vol", "env": {"KOLLA_SERVICE_NAME": "cinder-volume"}}, "cinder-volume"),
+        ({"container_name": "vol", "labels": {"name": "nova-compute-ironic"}}, "nova-compute"),
+        (
+            {"container_name": "vol", "image": "registry:5000/ns/cinder-backup:2026.1-debian-13"},
+            "cinder-backup",
+        ),
+        (
+            {"container_name": "vol", "image": "quay.io/kolla/ubuntu-source-nova-super-conductor"},
+            "nova-conductor",
+        ),
+        ({"container_name": "vol", "image": "quay.io/kolla/cinder-scheduler@sha256:0"}, "cinder-scheduler"),
+        ({"container_name": "vol", "image": "quay.io/kolla/cinder-api:1"}, None),
+        ({"container_name": "vol", "image": "mycinder-volumes", "labels": {"name": "x-cinder-volume"}}, None),
+        (
+            {"container_name": "bootstrap", "image": "nova-conductor", "env": {"KOLLA_BOOTSTRAP": ""}},
+            None,
+        ),
+    ],
+)
+def test_a_container_of_any_name(names, service):
+    assert kolla.service_of(**names) == service

@@ -14,7 +14,7 @@ from ..engine.resources import Maker
 from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked
-from ..model import Container, ContainerStatus
+from ..model import NO_PROFILE, Container, ContainerStatus
 from ..start.exchange import Exchange
 from ..systemd.install import UnitFiles
 from .options import REMOVE, Options
@@ -39,8 +39,9 @@ def spec_of(options: Options) -> ContainerSpec:
     if not options.image:
         raise Refused(f"No image is given for {name}; give image.")
     described = options.container
-    service = options.evidence.service_of(name)
-    profile = evidence.profile_for(service, described.get("environment") or {})
+    environment = described.get("environment") or {}
+    service = options.evidence.service or evidence.service_of(name, options.image, env=environment)
+    profile = evidence.profile_for(service or NO_PROFILE.name, environment)
     # Its unit starts it again, so the engine must not do so as well.
     if wanted_unit(options, UnitFiles()) is not None:
         check_restart(described)

@@ -14,7 +14,7 @@ from ..container.spec import Login
 from ..engine.connect import connect
 from ..engine.port import Engine
 from ..errors import Refused
-from ..model import NO_PROFILE, OnTimeout, Quiesce, StopRequest
+from ..model import NO_PROFILE, Container, OnTimeout, Quiesce, StopRequest
 from ..signals import normalise
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")  # the Docker Engine's own rule
@@ -40,6 +40,11 @@ RELOAD = Intent("reload")
 LOOK_INTO = Intent("look into", only_looks=True)
 
 
+def own_service(container: Container) -> str | None:
+    """Return the service with evidence that a container names by itself, or None."""
+    return evidence.service_of(container.name, container.image, container.labels, container.env)
+
+
 @dataclass(frozen=True)
 class EvidenceOptions:
     """Where the user says that evidence is; the container's name decides what is left out."""
@@ -48,17 +53,18 @@ class EvidenceOptions:
     service_config: tuple[str, ...] = ()
     database: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def service_of(self, container_name: str) -> str:
+    def service_in(self, container: Container) -> str:
         """Return the service that runs in this container, ``none`` for one without evidence."""
-        return self.service or evidence.service_of(container_name) or NO_PROFILE.name
+        return self.service or own_service(container) or NO_PROFILE.name
 
-    def check(self, names: Iterable[str]) -> None:
-        """Raise Refused when the options cannot be meant for all containers of these names."""
-        services = {name: self.service_of(name) for name in names}
+    def check(self, containers: Iterable[Container]) -> None:
+        """Raise Refused when the options cannot be meant for all of these containers."""
+        own_services = {container.name: own_service(container) for container in containers}
+        services = {name: self.service or own or NO_PROFILE.name for name, own in own_services.items()}
         known = ", ".join(sorted(evidence.SERVICES))
         projects = sorted({service.partition("-")[0] for service in services.values()})
         for name, service in services.items():
-            own = evidence.service_of(name)
+            own = own_services[name]
             if self.service not in (None, "none", own) and own is not None and len(services) > 1:
                 raise Refused(
                     f"service is {self.service}, but {name} runs {own}; leave service out, or name containers "

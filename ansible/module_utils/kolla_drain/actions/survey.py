@@ -24,11 +24,12 @@ from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
-from ..host.process import begun
+from ..host.process import begun, guests_in_container
 from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..service.config import ServiceConfig, load
+from ..service.release import release_of
 from ..systemd.units import Units
 from .options import EvidenceOptions, Intent, Options
 
@@ -112,7 +113,7 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
         ):  # it would be stopped twice
             raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
     existing = [container for container in containers.values() if container is not None]
-    options.evidence.check(container.name for container in existing)
+    options.evidence.check(existing)
     surveys = []
     for container in existing:
         try:
@@ -126,7 +127,9 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
 def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
     """Gather what is known of one container. Raises KollaDrainError for unusable input."""
     config, source, missing = evidence_for(options.evidence, container)
-    profile = evidence.profile_for(options.evidence.service_of(container.name), container.env)
+    service, process = options.evidence.service_in(container), read_process(container)
+    release = release_of(service, container, process.innermost.argv if process else ())
+    profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, unclear = _draining(engine, ledger, container)
@@ -139,9 +142,10 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
             timeout=plan.timeout,
             service_timeout=_certain(config, "graceful_shutdown_timeout"),
             manager_timeout=_certain(config, "manager_shutdown_timeout"),
-            process=read_process(container),
+            process=process,
             unit=_unit(container),
             draining=draining,
+            guests=guests_in_container(container.id) if container.alive else 0,
         )
         findings, notes = checks.check(facts), checks.inform(facts) + unclear
     if not options.graceful_shutdown:
@@ -197,7 +201,7 @@ def evidence_for(
 
     Raises KollaDrainError, ConfigError for an unusable configuration.
     """
-    service = options.service_of(container.name)
+    service = options.service_in(container)
     if service == NO_PROFILE.name:
         return None, None, ""
     rows, files = evidence.evidence_of(service), options.service_config

@@ -290,10 +290,13 @@ def _dimensions(spec: ContainerSpec, _image: Image | None, found: Found) -> Iter
         dropped = has == default and found.asked.get(key, default) == wanted
         if has != wanted and not dropped:
             yield Difference(f"dimensions.{key}", has, wanted)
+    # Docker shows the limits of its own configuration (default-ulimits) as if they had been asked for, and podman has
+    # some for every container. So one that is not wanted counts only where it is known to have been asked for.
+    counted = {*spec.ulimits, *(found.asked.get("ulimits") or ())}
     limits = {
         limit["Name"]: (limit.get("Soft", 0), limit.get("Hard", 0))
         for limit in found.host.get("Ulimits") or ()
-        if limit["Name"] not in found.given.get("ulimits", frozenset()) - spec.ulimits.keys()
+        if limit["Name"] in counted
     }
     if limits != dict(spec.ulimits):
         yield Difference(

@@ -9,12 +9,19 @@ from ..container.spec import ASKED_LABEL, ONE_OFF_LABEL, ContainerSpec, Healthch
 from ..container.spelling import ENGINE_NAMES
 
 
-def create_body(spec: ContainerSpec, image: Image, extra_labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body. StopSignal and StopTimeout are always set, so that the engine's plain stop is graceful, too."""
+def create_body(
+    spec: ContainerSpec, image: Image, extra_labels: Mapping[str, str], zone: str = ""
+) -> dict[str, Any]:
+    """Return the body. StopSignal and StopTimeout are always set, so that the engine's plain stop is graceful, too.
+
+    The container gets the host's time ``zone``, as from kolla-ansible, unless options or image name another.
+    """
+    in_image = any(variable.startswith("TZ=") for variable in image.config.get("Env") or ())
+    environment = {"TZ": zone, **spec.environment} if zone and not in_image else spec.environment
     own = {ASKED_LABEL: spec.asked, **({ONE_OFF_LABEL: "true"} if spec.one_off else {})}
     body: dict[str, Any] = {
         "Image": spec.image,
-        "Env": [f"{key}={value}" for key, value in spec.environment.items()],
+        "Env": [f"{key}={value}" for key, value in environment.items()],
         "Labels": {**spec.labels, **own, **extra_labels},
         "Volumes": {path: {} for path in sorted(spec.anonymous)},
         "Tty": spec.tty,

@@ -17,7 +17,6 @@ from typing import Any
 
 from ..container.spec import ASKED_LABEL, ContainerSpec, Found, Healthcheck, Image
 from .common import PATIENT, QUICK
-from .create_body import create_body
 from .image_reference import ImageReference
 from .podman_client import call, inspection, stream
 from .resources import Maker
@@ -26,7 +25,6 @@ from .resources import Maker
 _GIVEN = {
     "environment": frozenset(("PATH", "TERM", "HOME", "HOSTNAME", "container")),
     "cap_add": frozenset(("CAP_AUDIT_WRITE",)),
-    "ulimits": frozenset(("nofile", "nproc")),
 }
 _HEALTH = Healthcheck((), interval=30 * 10**9, timeout=30 * 10**9, retries=3)
 _MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
@@ -43,12 +41,11 @@ class PodmanMaker(Maker):
     def found(self, container_id: str) -> Found:
         """Return podman's inspection of a container in Docker's words and the image that it was made from."""
         inspected = in_dockers_words(inspection(container_id))
-        asked = _asked(inspected["Config"]).get("ulimits") or ()
-        given = {**_GIVEN, "ulimits": _GIVEN["ulimits"].difference(asked)}
+        given = {**_GIVEN, "environment": _GIVEN["environment"] | super()._given(inspected)["environment"]}
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
 
     def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
-        body = create_body(spec, image, labels)
+        body = super()._body(spec, image, labels)
         if spec.dimensions.get("memswap_limit") == -1:
             self.warnings.append(
                 f"{spec.name}: podman does not take memswap_limit -1; memory and swap together are limited to twice "

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..container.spec import ContainerSpec, Found, Image, Login
 from ..errors import EngineError, NoSuchContainer, NotRunning, Refused
+from ..host.zone import time_zone
 from ..masking import MASK
 from .create_body import create_body
 from .image_reference import ImageReference, registry_host
@@ -37,6 +38,7 @@ class Maker:
 
     def __init__(self, quick: Any, slow: Any, translated: Callable[[], AbstractContextManager[None]]) -> None:
         self._quick, self._slow, self._translated = quick, slow, translated
+        self._zone = time_zone()
         # Warnings that the engine gave beside its answers, such as a limit that it dropped.
         self.warnings: list[str] = []
 
@@ -46,7 +48,12 @@ class Maker:
         """Return the engine's inspection of a container and the image that it was made from."""
         with self._translated():
             inspected = self._quick.inspect_container(container_id)
-        return Found(inspected, self.image(inspected["Image"]), self._names())
+        return Found(inspected, self.image(inspected["Image"]), self._names(), self._given(inspected))
+
+    def _given(self, inspected: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        """Return the settings that a container was given unasked, at its creation here or by kolla-ansible."""
+        is_hosts = f"TZ={self._zone}" in (inspected["Config"].get("Env") or ())
+        return {"environment": frozenset({"TZ"} if is_hosts else ())}
 
     def _listed(self, **filters: str) -> list[dict[str, Any]]:
         with self._translated():
@@ -78,7 +85,7 @@ class Maker:
         return str(made["Id"])
 
     def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
-        return create_body(spec, image, labels)
+        return create_body(spec, image, labels, self._zone)
 
     def exit_code_within(self, container_id: str, command: list[str]) -> int | None:
         """Run a command as root in a running container; return None when that is not possible."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import ConfigError
-from ..kolla import kolla_service
+from ..kolla import service_of
 from ..model import NO_PROFILE, Profile
+from ..service.config import ServiceConfig
 from .base import ServiceEvidence
 from .cinder_backup import CinderBackup
 from .cinder_scheduler import CinderScheduler
@@ -29,11 +30,6 @@ SERVICES: Mapping[str, type[ServiceEvidence]] = {
 }
 
 
-def service_of(container_name: str) -> str | None:
-    """Return the service with evidence that Kolla runs in a container of this name, or None."""
-    return kolla_service(container_name)
-
-
 def evidence_of(service: str) -> ServiceEvidence:
     """Return the evidence of one container of this service: a new instance at each call.
 
@@ -42,14 +38,17 @@ def evidence_of(service: str) -> ServiceEvidence:
     return _class_of(service)()
 
 
-def profile_for(service: str, env: Mapping[str, str]) -> Profile:
-    """Return the profile of a service in a container with this environment.
+def profile_for(
+    service: str, env: Mapping[str, str], release: int | None = None, config: ServiceConfig | None = None
+) -> Profile:
+    """Return the profile of a service in a container with this environment, of this release of its project.
 
-    ``none`` is the profile of a container without evidence. Raises ConfigError for an unknown service.
+    Where the release is not known (None), the service is taken for one that may drop its work at the signal if any
+    release does. ``none`` is the profile of a container without evidence. Raises ConfigError for an unknown service.
     """
     if service == NO_PROFILE.name:
         return NO_PROFILE
-    return _class_of(service).profile_in(env)
+    return _class_of(service).profile_in(env, release, config)
 
 
 def _class_of(service: str) -> type[ServiceEvidence]:

@@ -30,8 +30,8 @@ class ServiceEvidence(abc.ABC):
     PROFILE: ClassVar[Profile]
 
     @classmethod
-    def profile_in(cls, env: Mapping[str, str]) -> Profile:
-        """Return the profile that applies in a container with this environment."""
+    def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
+        """Return the profile in a container with this environment, of a release of its project (None: not known)."""
         return cls.PROFILE
 
     @abc.abstractmethod

@@ -23,6 +23,7 @@ TAIL = 3
 CLEANUP = 60
 
 _NO_EVENTLET = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
+_ONE_SIGNAL = 27  # Cinder of 2025.2
 
 
 class CinderEvidence(ServiceEvidence):
@@ -33,10 +34,15 @@ class CinderEvidence(ServiceEvidence):
     """
 
     @classmethod
-    def profile_in(cls, env: Mapping[str, str]) -> Profile:
+    def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
         # cinder/monkey_patch.py: these values in any case select native threads. 29.0.0 runs on eventlet otherwise.
-        on_threads = env.get(_NO_EVENTLET, "").lower() in TRUE
-        return replace(cls.PROFILE, keeps_work=False, reload_keeps_work=False) if on_threads else cls.PROFILE
+        if env.get(_NO_EVENTLET, "").lower() in TRUE:
+            return replace(cls.PROFILE, keeps_work=False, reload_keeps_work=False)
+        # Up to 2025.1 the parent of several backends sends its children a second SIGTERM, which ends them in the middle
+        # of their work (seen in operation: https://github.com/sapcc/cinder/pull/314, /pull/338).
+        several = config is not None and len(config.backends) > 1
+        old = release is None or release < _ONE_SIGNAL
+        return replace(cls.PROFILE, keeps_work=False) if several and old else cls.PROFILE
 
 
 @dataclass(frozen=True)

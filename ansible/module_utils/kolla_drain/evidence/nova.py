@@ -22,19 +22,27 @@ from ..service.config import ServiceConfig
 from .base import TRUE, Activity, ServiceEvidence, heartbeat
 
 _NO_EVENTLET = "OS_NOVA_DISABLE_EVENTLET_PATCHING"
+# Nova of 2026.1, the first with manager_shutdown_timeout: before, a service ends without waiting for its tasks
+# (nova-specs 2026.1, nova-services-graceful-shutdown-part1).
+_WAITS_FOR_TASKS = 33
 
 
 class NovaEvidence(ServiceEvidence):
     """Evidence of a service whose drain is the same on eventlet and on native threads, but not its reload.
 
-    Nova waits for its tasks on both. SIGHUP is harmless on eventlet only, and native threads are the default of
-    34 (nova/monkey_patch.py): ``no_reload`` applies unless the environment asks for eventlet.
+    Nova waits for its tasks on both since 2026.1, and drops them before. SIGHUP is harmless on eventlet only, and
+    native threads are the default of 34 (nova/monkey_patch.py): ``no_reload`` applies unless the environment asks for
+    eventlet.
     """
 
     @classmethod
-    def profile_in(cls, env: Mapping[str, str]) -> Profile:
+    def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
         on_threads = env.get(_NO_EVENTLET, "").lower() in ("", *TRUE)
-        return cls.PROFILE if on_threads else replace(cls.PROFILE, no_reload="")
+        profile = cls.PROFILE if on_threads else replace(cls.PROFILE, no_reload="")
+        stated = config is not None and "manager_shutdown_timeout" in config.stated
+        if stated or (release is not None and release >= _WAITS_FOR_TASKS):
+            return profile
+        return replace(profile, keeps_work=False, manager_shutdown_counts=False)
 
 
 def profile(name: str, *, sees_work: bool = True, quiesce: bool = False, no_reload: str = "") -> Profile:
@@ -103,8 +111,9 @@ class NovaConductor(_NovaControl):
     )
 
     @classmethod
-    def profile_in(cls, env: Mapping[str, str]) -> Profile:
-        return cls.PROFILE  # the same on eventlet and on native threads
+    def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
+        # The same on eventlet and on native threads.
+        return replace(super().profile_in(env, release, config), no_reload=cls.PROFILE.no_reload)
 
 
 class NovaScheduler(_NovaControl):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 
 def named(pid: int) -> str:
@@ -36,11 +37,31 @@ def lives(name: str) -> bool:
 
 def any_in_container(container_id: str) -> bool:
     """Return whether a process of this host runs in a container, of whatever engine: the kernel knows them all."""
+    return next(_in_container(container_id), None) is not None
+
+
+def guests_in_container(container_id: str) -> int:
+    """Return how many virtual machines of QEMU run in a container."""
+    return sum(name.startswith(_QEMU) for name in map(_comm, _in_container(container_id)))
+
+
+# As the kernel has the names: qemu-system-x86, qemu-kvm.
+_QEMU = ("qemu-system", "qemu-kvm")
+
+
+def _in_container(container_id: str, proc: str = "/proc") -> Iterator[str]:
     # The cgroup of podman's monitor, conmon, carries the container's id as well.
     inside = re.compile(rf"(?<!conmon-){container_id}")
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for pid in filter(str.isdigit, os.listdir(proc)):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
+            with open(f"{proc}/{pid}/cgroup", encoding="utf-8", errors="replace") as stream:
                 if inside.search(stream.read()):
-                    return True
-    return False
+                    yield pid
+
+
+def _comm(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""

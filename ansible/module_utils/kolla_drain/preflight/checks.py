@@ -46,6 +46,8 @@ _TEXTS = {
     " handles, or give it a handler.",
     "init_not_ready": "{name}: {cause}, so {signal} would not reach the service; wait until the service runs, and let"
     " its start script end with exec.",
+    "guests_inside": "{name}: {facts.guests} virtual machine(s) run in this container and end with it; migrate them or"
+    " shut them down first, or leave the container running.",
     "service_timeout_endless": "{name}: the service's own graceful_shutdown_timeout is 0, which is endless, so it never"
     " gives up by itself and SIGKILL cuts what is still in flight after {ours:g} s; set it to less than that.",
     "service_timeout_not_below": "{name}: the service's own graceful_shutdown_timeout of {own:g} s is not below ours of"
@@ -76,6 +78,7 @@ class Facts:
     process: ProcessFacts | None = None
     unit: UnitFacts | None = None
     draining: str = ""  # by whom and since when, if a stop is under way already
+    guests: int = 0  # virtual machines in the container's control group, which its end takes with it
 
 
 def check(facts: Facts) -> tuple[Finding, ...]:
@@ -149,6 +152,9 @@ def _faults(facts: Facts) -> _Found:
     if facts.process is not None:
         yield from _handler(facts, _receiver(facts.process))
     yield from _timeouts(facts)
+    # Where libvirt does not give its guests a control group of their own, they are the container's.
+    if facts.guests:
+        yield "guests_inside", {}
 
 
 def _stop_signal(facts: Facts) -> _Found:

@@ -29,6 +29,11 @@ class ProcessFacts:
     child: ProcessFacts | None = None  # of an init: the process that it passes signals on to
 
     @property
+    def innermost(self) -> ProcessFacts:
+        """The process that all inits before it pass signals on to, or the last of them where it is not there yet."""
+        return self.child.innermost if self.child else self
+
+    @property
     def is_init(self) -> bool:
         """Whether it only passes signals on and reaps orphans."""
         return self.name in _INITS

@@ -143,7 +143,8 @@ options:
     description:
       - The service's own configuration files on the managed host; later ones win. The module reads the host name, the
         backends, the database and the time-outs from them, and never prints their values.
-      - The default follows from the container's name, or else from the service, such as
+      - By default they are those that the service's process has read, as it sees them in its container. Where they
+        cannot be seen, they follow from the container's name, or else from the service, such as
         V(/etc/kolla/cinder-volume/cinder.conf) for cinder_volume.
     type: list
     elements: path

@@ -390,6 +390,13 @@ def test_its_database_and_its_host_are_looked_up_as_its_process_sees_them(
     assert [one["kind"] for one in result["operations"]] == ["volume_create"]
 
 
+def test_the_configuration_is_what_its_process_has_read(run_module: Any, services: Services) -> None:
+    """On the host there is none for it, or that of its next start."""
+    result = run_module(services.start("volume_create:600", has_own=True).args(action="drain_status"))
+    assert result["evidence"] == "ok", result["evidence_why"]
+    assert [one["kind"] for one in result["operations"]] == ["volume_create"]
+
+
 def test_the_services_own_timeout_not_below_ours_is_found(run_module: Any, services: Services) -> None:
     service = services.start()
     with untouched(service.workload):

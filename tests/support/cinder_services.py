@@ -90,12 +90,13 @@ class Services:
         binary: str = "cinder-volume",
         url: Callable[[str], str] = str,
         named: bool = True,
+        has_own: bool = False,
         **options: Any,
     ) -> Service:
         """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL.
 
         Not ``named``, its configuration does not say on which host it is, and its container has the host's name.
-        ``options`` are the container's.
+        ``has_own`` puts the file into the container only, where its process would read it. ``options`` are the container's.
         """
         self.made += 1
         host = f"{self.host}-{self.made}"
@@ -124,8 +125,11 @@ class Services:
             "/record/go",
             *behaviour,
         ]
-        found_by = {"service": binary, "service_config": [str(config)]}
+        found_by: dict[str, Any] = {"service": binary, "service_config": [str(config)]}
         if not named:
             options["hostname"] = host
+        if has_own:
+            options["volumes"] = [*options.get("volumes", ()), f"{config}:/etc/cinder/cinder.conf:ro"]
+            del found_by["service_config"]
         workload = self.workloads.start(*arguments, **options)
         return Service(workload, host, found_by, self.database, user)

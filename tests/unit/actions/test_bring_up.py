@@ -61,7 +61,7 @@ def prove(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     ) -> tuple[dict[str, Any], Readiness]:
         own = ServiceConfig(service, "ctl", **config)
         source = Source(evidence_of(service), own, DatabaseTarget(host="one", user="u", name="d"))
-        monkeypatch.setattr(bring_up.survey, "evidence_for", lambda *_: (own, source, ""))
+        monkeypatch.setattr(bring_up, "evidence_for", lambda *_: (own, source, ""))
         asked["seconds"] = seconds
         engine: Any = Engine(found)
         return asked, BringUp(OPTIONS, engine).start_and_prove("1d", NOTHING_KNOWN)

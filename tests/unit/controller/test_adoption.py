@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kolla_drain.actions import survey as lookup
-from kolla_drain.actions.options import EvidenceOptions
 from kolla_drain.controller import adoption
 from kolla_drain.errors import Refused
-from kolla_drain.model import Container, ContainerStatus
 
 
 def options(name: str, args: dict[str, Any] | None = None, **variables: Any) -> tuple[dict[str, Any], str]:
@@ -166,27 +162,3 @@ def test_what_the_host_lacks_is_told_by_its_code(code: str | None, why: str) -> 
     assert adoption.lacking({"preflight": "strict"}, failed) == ""
     assert adoption.lacking({}, {**failed, "changed": True}) == ""
     assert adoption.lacking({}, {**failed, "failed": False}) == ""
-
-
-def test_the_conductors_database_lies_beside_the_computes_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual = tmp_path / "usual.conf"
-    monkeypatch.setattr(lookup.kolla, "default_files", lambda _: [str(usual)])
-    for name in ("nova-compute", "nova-conductor"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "nova-compute/nova.conf").write_text("[DEFAULT]\nhost = one\n")
-    conductors = tmp_path / "nova-conductor/nova.conf"
-    conductors.write_text("[database]\nconnection = mysql+pymysql://u:p@db.example/nova\n")
-    compute = Container("id", "nova_compute", ContainerStatus.RUNNING)
-    given = EvidenceOptions(service_config=(str(tmp_path / "nova-compute/nova.conf"),))
-
-    def host() -> str | None:
-        _, source, _ = lookup.evidence_for(given, compute)
-        return source and source.target.host
-
-    assert host() == "db.example"
-    conductors.unlink()
-    assert host() is None
-    usual.write_text("[database]\nconnection = mysql+pymysql://u:p@usual.example/nova\n")
-    assert host() == "usual.example"

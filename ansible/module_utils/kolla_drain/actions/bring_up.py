@@ -15,6 +15,7 @@ from ..systemd.units import Units
 from . import survey
 from .options import Options
 from .results import ContainerResult, UnitReport
+from .sources import evidence_for
 from .units import ContainerUnits
 
 # The time to become ready is this many of the service's report_intervals at least: the first heartbeat comes one of
@@ -111,7 +112,7 @@ class BringUp:
         container, options = self._engine.inspect(container_id), self._options
         config, source = None, None
         if container is not None:
-            config, source, _ = survey.evidence_for(options.evidence, container)
+            config, source, _ = evidence_for(options.evidence, container)
         timeout, reports_from = options.ready_timeout, None
         if config is not None and source is not None:
             if "report_interval" in config.stated:
@@ -151,7 +152,7 @@ class BringUp:
         if old is None or new is None or not epoch(old.finished_at):
             return
         gap = result.gap = max(0.0, round(epoch(new.started_at) - epoch(old.finished_at), 2))
-        config = survey.evidence_for(self._options.evidence, new)[0]
+        config = evidence_for(self._options.evidence, new)[0]
         limit = config.service_down_time if config is not None else None
         if limit is not None and gap > limit:
             result.warnings.append(

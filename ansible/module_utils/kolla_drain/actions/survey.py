@@ -6,14 +6,11 @@ Nothing is touched here, and every fault of the input is found here.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .. import evidence, kolla
-from ..database import connection
-from ..database.target import target as make_target
+from .. import evidence
 from ..drain.baseline import NO_BASELINE, Baseline
 from ..drain.one_signal import stop_signals
 from ..drain.plan import Plan
@@ -25,13 +22,14 @@ from ..errors import KollaDrainError, Refused, UnitError
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import begun, guests_in_container
-from ..model import NO_PROFILE, Container, ContainerStatus, Finding, Profile, Reading, StopRequest
+from ..model import Container, ContainerStatus, Finding, Profile, Reading, StopRequest
 from ..preflight import checks
 from ..preflight.process import read_process
-from ..service.config import ServiceConfig, load
+from ..service.config import ServiceConfig
 from ..service.release import release_of
 from ..systemd.units import Units
-from .options import EvidenceOptions, Intent, Options
+from .options import Intent, Options
+from .sources import evidence_for
 
 
 @dataclass(frozen=True)
@@ -189,54 +187,6 @@ def _certain(config: ServiceConfig | None, name: str) -> float | None:
         return None
     value: float | None = getattr(config, name)
     return value
-
-
-# --- where the evidence is
-
-
-def evidence_for(
-    options: EvidenceOptions, container: Container
-) -> tuple[ServiceConfig | None, Source | None, str]:
-    """Return the service's configuration and the source of its evidence, or why there is none.
-
-    Raises KollaDrainError, ConfigError for an unusable configuration.
-    """
-    service = options.service_in(container)
-    if service == NO_PROFILE.name:
-        return None, None, ""
-    rows, files = evidence.evidence_of(service), options.service_config
-    if not files:
-        files = tuple(kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_")))
-        if not any(os.path.exists(path) for path in files):
-            where = " or ".join(files)
-            why = f"its configuration {where} is not on this host; give service_config, or service=none"
-            return None, None, why
-    config = load(files, service, container.hostname or None)
-    database = dict(options.database)
-    url = database.pop("url", None)
-    inherited = None if url else config.database or _conductors_database(config)
-    if not (url or inherited or database.get("host") or database.get("unix_socket")):
-        return config, None, "its configuration names no [database] connection; give database"
-    connection.client()  # a missing library is reported now, not after the signal
-    # What the service's own URL names are paths that its process sees.
-    root = f"/proc/{container.pid}/root" if inherited and read_process(container) is not None else ""
-    target = make_target(url or inherited, inherited=bool(inherited), root=root, **database)
-    return config, Source(rows, config, target), ""
-
-
-def _conductors_database(config: ServiceConfig) -> str | None:
-    """Return the database of a nova-conductor on this host: nova-compute's own configuration names none.
-
-    Kolla puts nova-conductor's configuration beside nova-compute's, in whatever folder that is.
-    """
-    if config.service != "nova-compute":
-        return None
-    folder = os.path.dirname(os.path.dirname(config.files[0]))
-    beside = os.path.join(folder, "nova-conductor", "nova.conf")
-    for files in ([beside], kolla.default_files("nova_conductor")):
-        if all(os.access(path, os.R_OK) for path in files):
-            return load(files, "nova-conductor").database
-    return None
 
 
 # --- a stop that is under way

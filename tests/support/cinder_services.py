@@ -96,7 +96,8 @@ class Services:
         """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL.
 
         Not ``named``, its configuration does not say on which host it is, and its container has the host's name.
-        ``has_own`` puts the file into the container only, where its process would read it. ``options`` are the container's.
+        ``has_own`` puts the file into the container only, where its process would read it. ``options`` are the
+        container's.
         """
         self.made += 1
         host = f"{self.host}-{self.made}"

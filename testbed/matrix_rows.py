@@ -287,10 +287,10 @@ ROWS: Sequence[Row] = (
     FROM_IMAGE,
     Row("delete", "volume delete", VOLUME, delete, known),
     Row("extend", "extend", VOLUME, extend, known),
-    Row("clone", "clone", VOLUME, clone, known),
-    Row("from-snapshot", "create from snapshot", VOLUME, from_snapshot, with_snapshot),
+    Row("clone", "clone", VOLUME, clone, known, only_full=True),
+    Row("from-snapshot", "create from snapshot", VOLUME, from_snapshot, with_snapshot, only_full=True),
     Row("snapshot-create", "snapshot create", VOLUME, snapshot_create, known),
-    Row("snapshot-delete", "snapshot delete", VOLUME, snapshot_delete, with_snapshot),
+    Row("snapshot-delete", "snapshot delete", VOLUME, snapshot_delete, with_snapshot, only_full=True),
     Row("backup-create", "backup create (stopping backup)", BACKUP, backup_create, known),
     Row(
         "backup-create-first-hop",
@@ -301,7 +301,9 @@ ROWS: Sequence[Row] = (
     ),
     Row("backup-create-volume", "backup create (stopping volume)", VOLUME, backup_create, known),
     Row("backup-restore", "backup restore (stopping backup)", BACKUP, backup_restore, with_backup),
-    Row("backup-delete", "backup delete (stopping backup)", BACKUP, backup_delete, with_backup),
+    Row(
+        "backup-delete", "backup delete (stopping backup)", BACKUP, backup_delete, with_backup, only_full=True
+    ),
     Row("migrate", "retype with migration", VOLUME, migrate, known),
     Row("four", "four at once", VOLUME, four, four_prepared, only_full=True),
     Row("requests", "new requests during the drain", VOLUME, busy, for_requests, requests),

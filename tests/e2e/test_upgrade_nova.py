@@ -1,6 +1,6 @@
-"""The plays over the test stack's Nova: an upgrade with instances in the making, and its second run.
+"""The plays over the test stack's Nova: an upgrade with instances in the making.
 
-The tests follow each other: the Nova that the first has upgraded is what the second looks at.
+That a second run changes nothing is test_upgrade's, about Cinder.
 """
 
 from __future__ import annotations
@@ -82,12 +82,3 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
     )
     assert re.search(r"nova-compute: replaced, drained .*1 operation finished", play.output)
     assert site.state.ends.database_password not in play.output
-
-
-def test_a_second_run_changes_nothing(site: NovaStack, to_next: Path) -> None:
-    with Recorder(site.client, "nova") as recorder:
-        play = Play(to_next).end()
-
-    assert play.code == 0
-    assert play.changed == 0
-    assert recorder.of_services == []

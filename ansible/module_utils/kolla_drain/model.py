@@ -242,6 +242,10 @@ class Sent:
     covers_from: float  # wall clock: nothing was forgotten since then
     pending: bool = False  # a signal call of this run has not come back yet
     unnamed: tuple[float, ...] = ()  # wall clock: one was sent, and the engine does not know which
+    # Seconds ago: the engine has forgotten what is older. None: it remembers all of this life.
+    horizon: float | None = None
+    # Seconds ago, or more: a signal was sent that the engine has forgotten. None: there is no sign of one.
+    forgotten: float | None = None
 
 
 @dataclass(frozen=True)

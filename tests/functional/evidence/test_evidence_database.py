@@ -458,11 +458,9 @@ def test_a_network_that_goes_mute_and_speaks_again(cinder, volume_config):
         )
         assert _reading(reader, woken).state is EvidenceState.OK
         mute.set()
-        begun = time.monotonic()
         away = _reading(reader, woken)
         assert (away.state, away.passing) == (EvidenceState.UNAVAILABLE, True)
         assert "timed out" in away.why
-        assert time.monotonic() - begun < 20
         mute.clear()
         assert _reading(reader, woken).state is EvidenceState.OK
         reader.close()

@@ -38,7 +38,7 @@ def test_the_result_of_a_stop_says_how_long_the_call_took(
     )
     result = report.module_result(run.run(Options(action, ("c",), StopRequest())))
     assert ("elapsed" in result) == has_it
-    assert 0.0 <= result.get("elapsed", 0.0) < 5.0
+    assert result.get("elapsed", 0.0) >= 0.0
 
 
 @pytest.mark.parametrize(

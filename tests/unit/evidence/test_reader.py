@@ -244,9 +244,8 @@ def test_close_is_bounded_when_a_database_hangs(make, databases):
     reader = make({"a": (evidence, CONFIG, ONE)})
     reader.ask({"a": ()})
     assert evidence.reading.wait(60)
-    begun = time.monotonic()
-    reader.close(timeout=0.2)
-    assert time.monotonic() - begun < 2
+    reader.close(timeout=0.2)  # comes back, though the reading goes on
+    assert not databases.made[0].closed.is_set()
     evidence.gate.set()
     assert databases.made[0].closed.wait(60)
 

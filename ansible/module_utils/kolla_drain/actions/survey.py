@@ -45,6 +45,7 @@ class Survey:
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     draining: str  # by whom and since when it is being stopped
+    stopping_unit: str = ""  # its systemd unit, if that is stopping it
     baseline: Baseline = NO_BASELINE
 
     @property
@@ -68,6 +69,7 @@ class Survey:
             self.missing,
             self.findings,
             self.baseline,
+            self.stopping_unit,
         )
 
 
@@ -130,7 +132,8 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
     profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
-    draining, unclear = _draining(engine, ledger, container)
+    unit = _unit(container)
+    draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     if options.preflight != "off":
@@ -141,7 +144,7 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
             service_timeout=_certain(config, "graceful_shutdown_timeout"),
             manager_timeout=_certain(config, "manager_shutdown_timeout"),
             process=process,
-            unit=_unit(container),
+            unit=unit,
             draining=draining,
             guests=guests_in_container(container.id) if container.alive else 0,
         )
@@ -151,7 +154,9 @@ def survey(options: Options, engine: Engine, ledger: Ledger, container: Containe
         why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {limit:g} s whatever is in flight"
         plan = Plan(plain_signal(container), limit, 0.0, limit, why)
     baseline = Baseline(_began(container), frozenset(options.ignore_operations))
-    return Survey(container, profile, plan, config, source, missing, findings, notes, draining, baseline)
+    return Survey(
+        container, profile, plan, config, source, missing, findings, notes, draining, stopping_unit, baseline
+    )
 
 
 def _began(container: Container) -> float | None:
@@ -178,7 +183,11 @@ def _unit(container: Container) -> checks.UnitFacts | None:
         unit = Units().of(container.name)
     except UnitError:
         return None
-    return checks.UnitFacts(unit.name, unit.stop_timeout) if unit is not None and unit.usable else None
+    return (
+        checks.UnitFacts(unit.name, unit.stop_timeout, unit.state == "deactivating")
+        if unit is not None and unit.usable
+        else None
+    )
 
 
 def _certain(config: ServiceConfig | None, name: str) -> float | None:
@@ -192,13 +201,15 @@ def _certain(config: ServiceConfig | None, name: str) -> float | None:
 # --- a stop that is under way
 
 
-def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str, tuple[Finding, ...]]:
-    """Return since when and by whom this process life is being stopped, empty if it is not.
+def _draining(
+    engine: Engine, ledger: Ledger, container: Container, unit: checks.UnitFacts | None
+) -> tuple[str, str, tuple[Finding, ...]]:
+    """Return since when and by whom this process life is being stopped, and the unit if that is it; empty if it is not.
 
     The findings are about signals whose names the engine does not keep: they may have been stop signals.
     """
     if not container.alive:
-        return "", ()
+        return "", "", ()
     entry = ledger.read(container.id)
     now = boot_clock()
     if entry is not None and entry.life == container.life:
@@ -206,18 +217,30 @@ def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str
         left = entry.deadline - now
         when = f"{left:.0f} s to its deadline" if left > 0 else f"its deadline passed {-left:.0f} s ago"
         if entry.signalled or (left > 0 and ledger.waited_for(entry)):
-            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})", ()
+            return f"by kolla_docker, begun {now - entry.begun:.0f} s ago ({sent}, {when})", "", ()
     had, counted = engine.sent(container), stop_signals(container)
     others = [signal for signal in had.signals if signal in counted]
     if others:
-        return f"by somebody else, who sent {others[0]}", ()
-    if not had.unnamed:
-        return "", ()
-    text = (
-        f"{container.name} was sent a signal {time.time() - had.unnamed[-1]:.0f} s ago, and the engine does not keep "
-        "which; it is not taken for a stop."
-    )
-    return "", (Finding("signal_without_name", text),)
+        return f"by somebody else, who sent {others[0]}", "", ()
+    # Where there is an entry, a run has taken the unit's own stop away.
+    if unit is not None and unit.stopping and (entry is None or entry.life != container.life):
+        return f"by its unit {unit.name}, which is deactivating", unit.name, ()
+    found = []
+    if had.unnamed:
+        text = (
+            f"{container.name} was sent a signal {time.time() - had.unnamed[-1]:.0f} s ago, and the engine does not "
+            "keep which; it is not taken for a stop."
+        )
+        found.append(Finding("signal_without_name", text))
+    if had.horizon is not None:
+        text = (
+            f"{container.name}: the engine remembers the last {had.horizon:.0f} s only, so a stop signal that somebody "
+            "sent before is not known"
+        )
+        if had.forgotten is not None:
+            text += f"; it did send a signal, {had.forgotten:.0f} s ago or before, and does not know which"
+        found.append(Finding("signals_forgotten", f"{text}."))
+    return "", "", tuple(found)
 
 
 # --- reading

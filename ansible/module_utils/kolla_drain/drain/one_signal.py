@@ -12,12 +12,15 @@ import contextlib
 from dataclasses import replace
 
 from ..errors import EngineAbsent, NoSuchContainer, NotRunning
-from ..model import Container, Entry
+from ..model import Container, Entry, Sent
 from .context import Context
 
 # Seconds for which a signal whose call broke off in a run that has died is looked for in the engine's events before it
 # counts as never sent: it may still be on its way through a slow engine.
 DOUBT = 20.0
+
+# Seconds after which the engine is asked again about a signal that it may have forgotten.
+ASK_AGAIN = 2.0
 
 
 def stop_signals(container: Container) -> frozenset[str]:
@@ -37,11 +40,16 @@ class OneSignal:
         self._doubt_from = context.started  # until then somebody may have been sending the signal
         self._own_intent: float | None = None  # when this run was about to send it
         self._cancel_intent: float | None = None  # the same of a cancelled restart, which may reach a process
+        # When a stop by somebody else would be over whose signal the engine has forgotten; None: no sign of one yet.
+        self._stopping_until: float | None = None
+        self._ask_again = 0.0  # until then such a signal counts as sent
 
     def new_life(self) -> None:
         """Forget the signal of the process life before."""
         self.at = None
         self._asked_engine = False
+        self._stopping_until = None
+        self._ask_again = 0.0
 
     # --- what is known
 
@@ -54,6 +62,8 @@ class OneSignal:
         current = context.ledger.read(context.container.id)
         if current is not None and current.life == context.container.life:
             entry = context.entry = current
+        if context.clock() < self._ask_again:
+            return True
         if self._asked_engine and entry.intent is None:
             return False  # the engine is asked again right before the signal
         signal = self._had(entry)
@@ -78,13 +88,45 @@ class OneSignal:
             if signal in known:
                 return str(signal)
         if entry.intent is None or entry.intent_wall is None:
-            return ""
+            return self._forgotten(sent)
         if any(at >= entry.intent_wall for at in sent.unnamed) or sent.covers_from > entry.intent_wall:
             return entry.signal
         self._doubt_from = max(self._doubt_from, entry.intent)
         if sent.pending or context.ledger.on_its_way(entry):
             self._doubt_from = context.clock()
         return None if context.clock() - self._doubt_from < DOUBT else ""
+
+    def _forgotten(self, sent: Sent) -> str | None:
+        """Return what other signs tell of a stop signal that the engine has forgotten, as _had does.
+
+        Somebody's stop is taken to last as long as this one may: a process that outlives that is not being stopped.
+        """
+        context, now, limit = self._context, self._context.clock(), self._context.plan.timeout
+        if context.target.stopping_unit:
+            return context.plan.signal
+        age, sign = self._sign(sent)
+        if self._stopping_until is None and sign and age <= limit:
+            self._stopping_until = now + limit - age
+            context.note(f"it may be stopping already, so its signal waits for {limit - age:.0f} s: {sign}")
+        if not sign or self._stopping_until is None or now >= self._stopping_until:
+            return ""
+        self._ask_again = now + ASK_AGAIN
+        return None
+
+    def _sign(self, sent: Sent) -> tuple[float, str]:
+        """Return how many seconds ago a forgotten signal may have been sent, and what speaks for it, if anything."""
+        beats, target = self._context.history.heartbeats, self._context.target
+        if sent.horizon is None:
+            return 0.0, ""
+        if sent.forgotten is not None:
+            return sent.forgotten, "the engine has sent it a signal and forgotten which"
+        ages = [row.age for row in beats.rows if row.age is not None and not beats.moved(row.host)]
+        still = ages and len(ages) == len(beats.rows) and not target.profile.heartbeat_while_draining
+        if still and min(ages) > max(sent.horizon, target.service_down_time):
+            return min(
+                ages
+            ), f"its heartbeat stands still, and the engine remembers {sent.horizon:.0f} s only"
+        return 0.0, ""
 
     def _adopt(self, entry: Entry, signal: str) -> None:
         """Keep a signal that was found, because the engine forgets its events, and report whose it was."""

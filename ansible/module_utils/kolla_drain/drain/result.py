@@ -32,6 +32,7 @@ class Target:
     evidence_missing: str = ""  # why its evidence cannot even be asked for; empty when it can
     findings: tuple[Finding, ...] = ()
     baseline: Baseline = NO_BASELINE
+    stopping_unit: str = ""  # its systemd unit, if that is stopping it; empty otherwise
 
     @property
     def reads(self) -> bool:

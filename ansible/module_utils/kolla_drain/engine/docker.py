@@ -7,9 +7,11 @@ delivered, and a SIGKILL that Docker took may have had no effect, as on a proces
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
@@ -89,7 +91,10 @@ class DockerEngine(CommonEngine):
         return inspection
 
     def _sent(self, container: Container) -> Sent:
-        """Return the signals as far as they are among the 256 events that Docker remembers."""
+        """Return the signals as far as they are among the 256 events that Docker remembers.
+
+        Each run of a healthcheck is three of them, so that on a host of Kolla they reach back a minute or two.
+        """
         since, names, oldest = epoch(container.started_at), [], time.time()
         with translated():
             for event in self.connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
@@ -98,7 +103,10 @@ class DockerEngine(CommonEngine):
                 ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
                 if ours and at >= since and event.get("Action") == "kill":
                     names.append(signal_name(event["Actor"]["Attributes"].get("signal", "")))
-        return Sent(tuple(names), oldest)
+        if oldest <= since:
+            return Sent(tuple(names), oldest)
+        forgotten = None if names else _signalled(self._inspection(container.id))
+        return Sent(tuple(names), oldest, horizon=time.time() - oldest, forgotten=forgotten)
 
     # --- acting
 
@@ -146,6 +154,22 @@ class DockerEngine(CommonEngine):
                 yield from stream
 
         return EventWatcher(events, wake)
+
+
+def _signalled(inspection: Mapping[str, Any]) -> float | None:
+    """Return how many seconds ago, or more, the engine sent this life a signal; None if none is known.
+
+    Docker keeps that beside the container, as HasBeenManuallyStopped, so as not to start it again by itself, and writes
+    the file anew at later changes, too: https://github.com/moby/moby/blob/v28.0.0/daemon/kill.go
+    """
+    # The file of the host name may be that of another container, whose network this one shares.
+    containers = os.path.dirname(os.path.dirname(inspection.get("HostnamePath") or ""))
+    try:
+        with open(f"{containers}/{inspection['Id']}/config.v2.json", encoding="utf-8") as stream:
+            written, kept = os.fstat(stream.fileno()).st_mtime, json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return max(0.0, time.time() - written) if kept.get("HasBeenManuallyStopped") else None
 
 
 @contextlib.contextmanager

@@ -64,6 +64,7 @@ class UnitFacts:
 
     name: str
     stop_timeout: float | None  # seconds after which its own stop kills; None is infinity
+    stopping: bool = False  # somebody's stop of it is under way
 
 
 @dataclass(frozen=True)

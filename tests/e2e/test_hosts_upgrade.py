@@ -121,15 +121,24 @@ def image_of(host: Host, name: str) -> str:
         return str(engine.containers.get(name).attrs["Config"]["Image"])
 
 
+@pytest.fixture(scope="module")
+def image() -> str:
+    return upgrades.cinder_image(docker.from_env(), "next")
+
+
+@pytest.fixture(scope="module")
+def to_next(site: Site, image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as it should be after the upgrade."""
+    return site.write_inventory(tmp_path_factory.mktemp("site") / "next.json", image)
+
+
 @pytest.mark.timeout(2400)
-def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, tmp_path: Path) -> None:
-    image = upgrades.cinder_image(docker.from_env(), "next")
-    inventory = site.write_inventory(tmp_path / "next.json", image)
+def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, to_next: Path, image: str) -> None:
     load = SiteLoad(site)
 
     with Chronicle(site) as chronicle:
         play = (
-            Play(inventory)
+            Play(to_next)
             .when("PLAY [cinder, cinder-volume]", load.volume_work)
             .when("PLAY [cinder, cinder-backup]", load.backup_work)
             .end(1800)
@@ -141,6 +150,7 @@ def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, tmp_pat
     )
 
     assert play.code == 0
+    assert site.endpoints().database_password not in play.output
     load.ended()
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
     assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
@@ -156,3 +166,14 @@ def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, tmp_pat
     away = [chronicle.away(name, place) for name, place in TURNS]
     print("away:", [(turn, round(end - begin, 2)) for turn, (begin, end) in zip(TURNS, away)])
     assert all(end < begin for (_, end), (begin, _) in zip(away, away[1:])), away
+
+
+@pytest.mark.timeout(1800)
+def test_a_second_run_changes_nothing(site: Site, to_next: Path) -> None:
+    """Of the site that the first has upgraded."""
+    with Chronicle(site) as chronicle:
+        play = Play(to_next, "--tags", "cinder-volume,cinder-api").end(1800)
+
+    assert play.code == 0
+    assert play.changed == 0
+    assert chronicle.events == []

@@ -53,7 +53,7 @@ class Release:
         return "k" + self.name.replace(".", "")
 
 
-RELEASES = (Release("22.2", "3.11", "2.19"), Release("23.0", "3.12", "2.21"))
+ALL = (Release("22.2", "3.11", "2.19"), Release("23.0", "3.12", "2.21"))
 # What docs/kolla-ansible.rst says of what remains on a host until its next boot.
 FOLDER = "/run/kolla-drain"
 STAYS = (f"{FOLDER}/units/lock",)
@@ -130,6 +130,14 @@ def find_python(version: str) -> str | None:
         ):
             return str(candidate)
     return None
+
+
+# The newest that this machine has a Python for; KOLLA_DRAIN_KOLLA_ANSIBLE=all: each of them.
+RELEASES = (
+    ALL
+    if os.environ.get("KOLLA_DRAIN_KOLLA_ANSIBLE") == "all"
+    else [one for one in ALL if find_python(one.python)][-1:] or ALL[-1:]
+)
 
 
 def quietly(*command: object, **environment: str) -> None:

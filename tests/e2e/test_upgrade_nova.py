@@ -1,6 +1,6 @@
 """The plays over the test stack's Nova: an upgrade with instances in the making.
 
-That a second run changes nothing is test_upgrade's, about Cinder.
+That a second run changes nothing is test_hosts_upgrade's, about Cinder.
 """
 
 from __future__ import annotations

@@ -7,12 +7,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
 from testbed.mariadb import MariaDB
+from testbed.waiting import wait_until
 from tests.support.checks import operations_of, signalled_once, untouched
 from tests.support.cinder_services import DOWN_TIME, LONGER, PASSWORD, Service, Services
 from tests.support.module_run import ModuleRun
@@ -498,3 +500,39 @@ def test_the_plan_tells_what_blocks_and_what_is_passed_over(
     assert [one["kind"] for one in result["operations"]] == ["volume_create"]
     told = {one["id"]: one["why"].split()[0] for one in result["passed_over"]}
     assert told == {wreck: "unchanged", named: "ignored,"}
+
+
+def test_a_site_with_wrecks_a_dead_backend_and_a_sick_healthcheck_reads_well_and_blocks_nothing(
+    run_module: Any, services: Services
+) -> None:
+    second = 10**9
+    sick = {"test": ["CMD-SHELL", "exit 1"], "interval": second, "timeout": second, "retries": 1}
+    service = services.start(healthcheck=sick)
+    config = Path(service.options["service_config"][0])
+    config.write_text(config.read_text().replace("enabled_backends = lvm", "enabled_backends = lvm,array-2"))
+    service.database.execute(
+        "INSERT INTO services (host, `binary`, topic, report_count, created_at, updated_at, deleted, disabled)"
+        " SELECT %s, 'cinder-volume', 'cinder-volume', 7, at, at, 0, 0"
+        " FROM (SELECT UTC_TIMESTAMP() - INTERVAL 9 DAY AS at) AS moment",
+        (f"{service.host}@array-2",),
+        "cinder",
+    )
+    wrecks = {left_behind(service, 400 * DAYS), left_behind(service, 90 * DAYS, status="deleting")}
+    wait_until(
+        lambda: service.workload.state["Health"]["Status"] == "unhealthy",
+        180,
+        "its healthcheck says unhealthy",
+    )
+
+    told = run_module(service.args(action="drain_status", graceful_shutdown_timeout=90))
+    assert (told["evidence"], told["operations"], told["preflight"]) == ("ok", [], [])
+    assert {one["id"] for one in told["passed_over"]} == wrecks
+    rows = {row["host"]: row["up"] for row in told["heartbeat"]["rows"]}
+    assert rows == {f"{service.host}@lvm": True, f"{service.host}@array-2": False}
+    notes = {note["code"]: note["text"] for note in told["notes"]}
+    assert "its healthcheck says unhealthy now" in notes["unhealthy"]
+    assert f"the heartbeat of {service.host}@array-2 has been silent for 9 days now" in notes["silent"]
+
+    result = run_module(service.args(graceful_shutdown_timeout=90, on_timeout="leave"))
+    assert (result["verdict"], result["passed_over"] != []) == ("drained", True), result["reason"]
+    signalled_once(service.workload)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..container.spec import ONE_OFF_LABEL, OWN_LABELS
 from ..engine.port import Engine
 from ..host.ledger import Ledger
 from ..kolla import KOLLA_LABEL, UNIT, UNITS
+from ..model import Finding, Reading
 from .options import LOOK_INTO, Options
 from .results import ActionResult, ContainerResult, compose, in_order
-from .survey import Surveys, survey_all
+from .survey import Survey, Surveys, survey_all
 from .units import ContainerUnits
 
 # Ends of the names that an exchange leaves beside the container that has the name.
@@ -36,9 +38,31 @@ def looked_at(surveys: Surveys) -> list[ContainerResult]:
             warnings=[finding.text for finding in one.findings],
             survey=one,
             reading=readings.get(one.container.id),
+            notes=tuple(not_serving(one, readings.get(one.container.id))),
         )
         for one in surveys.existing
     ]
+
+
+def not_serving(survey: Survey, reading: Reading | None) -> Iterator[Finding]:
+    """Yield what does not serve now, before any stop, so that nobody waits for it after the next start."""
+    name, later = survey.container.name, "now, so it is not waited for after a restart or an upgrade either"
+    if survey.unhealthy:
+        yield Finding("unhealthy", f"{name}: its healthcheck says unhealthy {later}.")
+    rows = (
+        reading.heartbeats if reading is not None and survey.container.alive and not survey.draining else ()
+    )
+    silent = [row for row in rows if not row.up]
+    for row in silent if len(silent) < len(rows) else ():
+        ago = "ever" if row.age is None else _spelt(row.age)
+        yield Finding("silent", f"{name}: the heartbeat of {row.host} has been silent for {ago} {later}.")
+
+
+def _spelt(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def kolla_names(engine: Engine, units: str = UNITS) -> tuple[str, ...]:

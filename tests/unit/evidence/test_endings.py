@@ -62,13 +62,14 @@ def snapshot(status, deleted=0):
     return {"id": "v", "status": status, "deleted": deleted}
 
 
-def worker(status, holder, kind="Volume"):
+def worker(status, holder, kind="Volume", member=None):
     return {
         "resource_type": kind,
         "resource_id": "v",
         "status": status,
         "service_id": holder,
         "binary": {SCHEDULERS: "cinder-scheduler", ANOTHERS: "cinder-volume"}.get(holder),
+        "member": member,
         "created_at": None,
         "updated_at": None,
     }

@@ -223,9 +223,9 @@ def _draining(engine: Engine, ledger: Ledger, container: Container) -> tuple[str
 # --- reading
 
 
-def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
-    """Read each source once, by its key."""
+def read(sources: Mapping[str, Source], timeout: float = 30.0) -> dict[str, Reading]:
+    """Read each source once, by its key, within ``timeout`` seconds."""
     if not sources:
         return {}
     with contextlib.closing(EvidenceReader(sources, lambda: None)) as reader:
-        return reader.readings_once(sources)
+        return reader.readings_once(sources, timeout)

@@ -138,6 +138,7 @@ def test_in_a_shared_row_nothing_is_attributed(sharer: Start, run_module: Any, r
     assert result["verdict"] == "unverified", result["reason"]
     assert HALF - 1 < result["quiesced"] < BUDGET - 15
     assert [row["shared"] for row in result["heartbeat"]["rows"]] == [True]
+    assert any("its next start sets to error" in text for text in result["warnings"])
     signalled_once(idle.workload)
 
 

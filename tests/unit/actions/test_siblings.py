@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kolla_drain.actions import siblings
-from kolla_drain.actions.options import REPLACE, RESTART, STOP, Intent, Options
+from kolla_drain.actions.options import REPLACE, RESTART, STOP, STOP_AND_REMOVE, TAKE_BACK, Intent, Options
 from kolla_drain.actions.results import ContainerResult
 from kolla_drain.actions.survey import Survey, Surveys
 from kolla_drain.database.target import DatabaseTarget
@@ -124,17 +124,26 @@ def test_preflight_names_what_the_restart_would_end(rows: Any, intent: Intent) -
     assert one.notes == ()
 
 
+def test_a_stop_alone_is_warned_of_and_not_refused(rows: Any) -> None:
+    rows(BUSY)
+    (one,) = siblings.told(surveys(), STOP, "strict").existing
+    assert one.findings == ()
+    assert [note.code for note in one.warned_of] == ["start_ends_others_work"]
+
+
 def test_with_nothing_in_flight_it_is_a_note(rows: Any) -> None:
     rows(IDLE)
     (one,) = siblings.told(surveys(), RESTART, "warn").existing
     assert one.findings == ()
-    assert [note.code for note in one.notes] == ["shared_row"]
+    assert ([note.code for note in one.notes], one.warned_of) == (["shared_row"], ())
 
 
 @pytest.mark.parametrize(
     ("intent", "preflight", "service", "reading"),
     [
-        (STOP, "warn", "cinder-volume", BUSY),
+        (STOP_AND_REMOVE, "warn", "cinder-volume", BUSY),
+        (TAKE_BACK, "warn", "cinder-volume", BUSY),
+        (STOP, "off", "cinder-volume", BUSY),
         (RESTART, "off", "cinder-volume", BUSY),
         (RESTART, "warn", "cinder-backup", BUSY),
         (RESTART, "warn", "cinder-volume", ALONE),

@@ -14,7 +14,7 @@ from ..errors import KollaDrainError, Refused
 from ..model import Container, Heartbeat, Operation, Reading
 from ..preflight import checks
 from . import survey
-from .options import Intent, Options
+from .options import REPLACE, RESTART, STOP, Intent, Options
 from .results import ContainerResult
 from .sources import evidence_for
 from .survey import Surveys
@@ -50,19 +50,24 @@ def _is_shared(container: Container, beat: Heartbeat) -> bool:
 
 
 def told(surveys: Surveys, intent: Intent, preflight: str) -> Surveys:
-    """Return the surveys with what preflight finds of siblings, for containers that are to be started again."""
+    """Return the surveys with what preflight finds of siblings, for containers that are or may be started again.
+
+    A stop alone does no harm, so there it is noted, and no fault: kolla-ansible starts again what was stopped here.
+    """
     sources = {
         one.container.id: one.source
         for one in surveys.existing
         if one.source is not None and one.source.evidence.PROFILE.start_ends_claims
     }
-    if not intent.needs_restart or preflight == "off" or not sources:
+    if intent not in (STOP, RESTART, REPLACE) or preflight == "off" or not sources:
         return surveys
     readings = survey.read(sources, READ)
     existing = []
     for one in surveys.existing:
         found = siblings(one.container, readings.get(one.container.id))
         findings, notes = checks.before_start(one.container.name, found.hosts, found.operations)
+        if not intent.needs_restart:
+            findings, notes = (), findings + notes
         existing.append(replace(one, findings=one.findings + findings, notes=one.notes + notes))
     return replace(surveys, existing=tuple(existing))
 

@@ -147,7 +147,7 @@ def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
         stop=stopped,
         was_unhealthy=surveyed.unhealthy,
         notes=surveyed.notes,
-        warnings=[finding.text for finding in surveyed.findings] + report.warnings(stopped),
+        warnings=[finding.text for finding in surveyed.warned_of] + report.warnings(stopped),
         failure=report.failure(stopped) if stopped.failed else "",
     )
     if result.at_rest and stopped.changed:

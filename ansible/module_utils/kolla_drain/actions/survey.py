@@ -56,6 +56,11 @@ class Survey:
         runs = self.container.status is ContainerStatus.RUNNING and not self.draining
         return runs and self.container.health == "unhealthy"
 
+    @property
+    def warned_of(self) -> tuple[Finding, ...]:
+        """What is wrong, and what will be at the next start."""
+        return self.findings + tuple(note for note in self.notes if note.code == checks.ENDED_BY_START)
+
     def target(self, request: StopRequest) -> Target:
         """Return the container as the drain takes it."""
         down = float(self.config.service_down_time) if self.config else 60.0

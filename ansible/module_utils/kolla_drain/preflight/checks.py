@@ -14,6 +14,8 @@ from .. import signals
 from ..model import Container, ContainerStatus, Finding, Operation
 from .process import ProcessFacts
 
+ENDED_BY_START = "start_ends_others_work"
+
 _TINIS = frozenset({"tini", "tini-static", "docker-init"})
 
 _IGNORED_BY_DEFAULT = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})  # signal(7)
@@ -54,7 +56,7 @@ _TEXTS = {
     " {ours:g} s, so SIGKILL cuts work that it would still wait for; raise ours above it, or lower the service's.",
     "manager_timeout_not_below": "{name}: manager_shutdown_timeout of {facts.manager_timeout:g} s is not below {whose}"
     " of {limit:g} s, which cuts the wait for its tasks; lower the first or raise the second.",
-    "start_ends_others_work": "{name}: other processes report as {hosts}, too, or may, and its next start sets to error"
+    ENDED_BY_START: "{name}: other processes report as {hosts}, too, or may, and its next start sets to error"
     " all that is being created under that name, whoever works on it: {operations}; wait until that has ended, and give"
     " each host a name of its own, or put them into a cluster.",
     "shared_row": "{name}: other processes report as {hosts}, too, or may, and its next start sets to error all that is"
@@ -122,7 +124,7 @@ def before_start(
     """
     if not hosts:
         return (), ()
-    code = "start_ends_others_work" if operations else "shared_row"
+    code = ENDED_BY_START if operations else "shared_row"
     text = _TEXTS[code].format(name=name, hosts=", ".join(hosts), operations=_named(operations))
     found = (Finding(code, text),)
     return (found, ()) if operations else ((), found)

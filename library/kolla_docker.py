@@ -199,6 +199,8 @@ options:
         time-out of the service that is not below O(graceful_shutdown_timeout).
       - V(warn) warns and goes on, V(strict) fails before anything is touched, V(off) does not look for faults.
       - V(strict) also reads the evidence once, and fails if it cannot be read.
+      - Before a cinder-volume is started, restarted or replaced, what other processes are creating under the name of
+        its row is a fault as well, because the start sets it to error.
     type: str
     choices: [warn, strict, "off"]
     default: warn
@@ -531,6 +533,14 @@ containers:
       description: Seconds from the old process's exit to the new one's start, by the engine's clock.
       returned: for O(action=restart_container) and O(action=recreate_or_restart_container)
       type: float
+    unattributed_at_start:
+      description:
+        - What other processes may have been working on that the start has set to error, because they report in the
+          same row of Cinder's C(services), in the form of RV(containers[].operations) without an outcome.
+      returned: after a start of cinder-volume, where its row is or may be shared
+      type: list
+      elements: dict
+      sample: []
     removed:
       description: Whether the container was removed.
       returned: for O(action=stop_and_remove_container)
@@ -590,7 +600,9 @@ containers:
       description:
         - Every operation that was in flight during the stop, with its outcome V(finished), V(interrupted) or
           V(unknown) and its last status. C(fate) is what the service does with an unfinished operation at its next
-          start. C(dead) is true if the worker of the operation had died.
+          start. C(dead) is true if the worker of the operation had died. C(unattributed) is why another process may be
+          the one that works on it, a member of the same cluster or a host with the same C(backend_host); it is empty
+          if the operation is the container's own.
         - In check mode and for O(action=drain_status) the operations that are in flight now.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: list
@@ -601,6 +613,7 @@ containers:
           status: creating
           since: "2026-11-21T10:00:00Z"
           claimed: true
+          unattributed: ""
           outcome: finished
           last_status: available
           fate: ""
@@ -619,6 +632,7 @@ containers:
           status: extending
           since: "2025-10-25T08:00:00.000000Z"
           claimed: null
+          unattributed: ""
           why: >-
             unchanged since 2025-10-25T08:00:00Z, older than the process, which began 2026-11-21T09:00:00Z
     standing:
@@ -627,7 +641,10 @@ containers:
       type: list
       elements: dict
     heartbeat:
-      description: The service's heartbeat rows, and whether all are up and any is disabled.
+      description:
+        - The service's heartbeat rows, and whether all are up and any is disabled.
+        - C(shared) of a row of cinder-volume is true if several processes were seen to report in it, and null if they
+          may, because of its C(backend_host) or because its count is too high for its age.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: dict
     evidence:

@@ -91,24 +91,27 @@ class Services:
         url: Callable[[str], str] = str,
         named: bool = True,
         has_own: bool = False,
+        backend_host: str = "",
+        cluster: str = "",
         **options: Any,
     ) -> Service:
         """``operations`` as KIND:SECONDS; ``url`` makes what its configuration names of the right URL.
 
         Not ``named``, its configuration does not say on which host it is, and its container has the host's name.
-        ``has_own`` puts the file into the container only, where its process would read it. ``options`` are the
-        container's.
+        ``has_own`` puts the file into the container only, where its process would read it. Services with one
+        ``backend_host`` share a row, those with one ``cluster`` its queue. ``options`` are the container's.
         """
         self.made += 1
         host = f"{self.host}-{self.made}"
         user = f"reader-{host}"
         self.database.create_user(user, PASSWORD, "SELECT", "cinder.*")
         right = f"mysql+pymysql://{user}:{PASSWORD}@127.0.0.1:{self.database.port}/cinder"
-        row = f"{host}@lvm" if binary == "cinder-volume" else host
+        row = f"{backend_host or host}@lvm" if binary == "cinder-volume" else host
         config = self.folder / f"{host}.conf"
         config.write_text(
             f"[DEFAULT]\n{f'host = {host}' if named else ''}\nenabled_backends = lvm\nreport_interval = 1\n"
             f"service_down_time = {DOWN_TIME}\n[lvm]\nvolume_backend_name = lvm\n"
+            f"{f'backend_host = {backend_host}' if backend_host else ''}\n"
             f"[database]\nconnection = {url(right)}\n"
         )
         root = {
@@ -124,6 +127,7 @@ class Services:
             binary,
             "--go",
             "/record/go",
+            *(("--cluster", f"{cluster}@lvm") if cluster else ()),
             *behaviour,
         ]
         found_by: dict[str, Any] = {"service": binary, "service_config": [str(config)]}

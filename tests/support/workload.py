@@ -101,14 +101,15 @@ class Database:
 class Service:
     """One row of ``services``, which a later process takes over, and the operations under it."""
 
-    def __init__(self, run, binary, host):
-        self.run, self.binary, self.host = run, binary, host
+    def __init__(self, run, binary, host, cluster):
+        self.run, self.binary, self.host, self.cluster = run, binary, host, cluster
         self.row = run(
             "SELECT id FROM services WHERE deleted = 0 AND host = %s AND `binary` = %s", host, binary
         ) or run(
             "INSERT INTO services (created_at, updated_at, deleted, host, `binary`, topic, report_count,"
-            f" disabled, availability_zone, uuid) VALUES ({NOW}, {NOW}, 0, %s, %s, %s, 1, 0, 'nova', %s)",
-            host, binary, binary, str(uuid.uuid4()),
+            " disabled, availability_zone, uuid, cluster_name)"
+            f" VALUES ({NOW}, {NOW}, 0, %s, %s, %s, 1, 0, 'nova', %s, %s)",
+            host, binary, binary, str(uuid.uuid4()), cluster,
         )  # fmt: skip
 
     def beat(self):
@@ -155,9 +156,10 @@ class Operation:
 
     def _volume(self, volume, host, status):
         self.run(
-            "INSERT INTO volumes (created_at, updated_at, deleted, id, host, size, status, attach_status,"
-            f" volume_type_id, use_quota) VALUES ({NOW}, {NOW}, 0, %s, %s, 1, %s, 'detached', %s, 1)",
-            volume, host, status, str(uuid.uuid4()),
+            "INSERT INTO volumes (created_at, updated_at, deleted, id, host, cluster_name, size, status,"
+            " attach_status, volume_type_id, use_quota)"
+            f" VALUES ({NOW}, {NOW}, 0, %s, %s, %s, 1, %s, 'detached', %s, 1)",
+            volume, host, self.service.cluster and self.service.cluster + "#pool", status, str(uuid.uuid4()),
         )  # fmt: skip
 
     def touch(self):
@@ -177,7 +179,8 @@ class Cinder:
 
     def __init__(self, options, record):
         self.options, self.record = options, record
-        self.service = Service(Database(json.loads(options.database)), options.binary, options.host)
+        run = Database(json.loads(options.database))
+        self.service = Service(run, options.binary, options.host, options.cluster)
         self.operations = []
         for text in options.operation:
             kind, seconds, ending = [*text.split(":"), ""][:3]
@@ -327,6 +330,7 @@ def parse(arguments):
     add("--database", help="JSON: what pymysql.connect takes")
     add("--binary", default="cinder-volume")
     add("--host", default="host@backend", help="services.host")
+    add("--cluster", help="services.cluster_name; without it the service is in none")
     add("--operation", action="append", default=[], help="KIND:SECONDS[:STATUS AT ITS END]")
     add("--go", help="a file: the work on the operations begins when it is there, instead of at once")
     add("--report-interval", type=float, default=1.0)

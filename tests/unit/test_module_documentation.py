@@ -62,7 +62,7 @@ def test_documented_results_are_those_of_the_report(module: ModuleType) -> None:
 
     started = {"ready_after", "ready_by", "ready_timeout", "rolled_back", "resumed", "would", "differences"}
     reloaded = {"reloaded", "restarted", "how"}
-    others = {"notes", "removed", "gap", "unit", *started, *reloaded}
+    others = {"notes", "removed", "gap", "unit", "unattributed_at_start", *started, *reloaded}
     assert set(stopped) | planned | others == known | {"changed", "failed"}
     assert {verdict.value for verdict in model.Verdict} <= set(_words(module.RETURN))
 

@@ -122,6 +122,8 @@ class Heartbeat:
     disabled: bool
     disabled_reason: str = ""
     cluster: str = ""
+    # Whether several processes report in this row; None: they may, as its name or its count says.
+    shared: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,10 @@ class Operation:
     # written for other reasons as well; such a row is never taken for a wreck.
     written: str | None = None
     passed_over: str = ""  # why it is not waited for, a clause; empty: it counts
+    # Why another process than the container's may be the one that works on it, a clause; empty: it is the container's.
+    unattributed: str = ""
+    # Whether the next start of the service in whose name it is claimed sets it to error, even if it is still worked on.
+    ended_by_start: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -158,6 +164,8 @@ class Ending:
     fate: str = ""  # if not finished: what the service will make of it at its next start
     # The same where its request still waits in the queue; empty: it is done then.
     queued_fate: str = ""
+    # The service that has taken it, where it was unattributed and turned out to be another's; empty: it did not.
+    anothers: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,6 +217,8 @@ class Profile:
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
     reload_keeps_work: bool = True  # work in flight goes on after that
     no_reload: str = ""  # why that signal must not be sent although its process handles it; a clause
+    # Its start sets to error what it finds claimed in its row's name, even if another process works on it.
+    start_ends_claims: bool = False
     manager_shutdown_counts: bool = False  # its exit takes manager_shutdown_timeout, idle or not
 
 

@@ -365,10 +365,118 @@ def test_in_a_cluster_the_claim_decides(cinder, volume_config):
         ("volume_delete", names["ours on our host"], True),
         ("volume_delete", names["ours on another's host"], True),
         ("volume_delete", names["queued on our host"], False),
+        ("volume_delete", names["queued on another's host"], False),
     }
-    assert (
-        len(cinder.read(volume_config)[1]) == 3
-    )  # each once, though a claimed one on our host is found in two ways
+    found = {op.id: op.unattributed for op in cinder.read(volume_config)[1]}
+    assert len(found) == 4  # each once, though a claimed one on our host is found in three ways
+    doubt = "any member of the cluster big@a may work on it"
+    assert {id_ for id_, why in found.items() if why == doubt} == {
+        names["queued on our host"],
+        names["queued on another's host"],
+    }
+
+
+def unattributed(cinder, config, evidence=None):
+    return {(op.kind, op.id) for op in cinder.read(config, evidence)[1] if op.unattributed}
+
+
+def test_in_a_cluster_what_has_no_worker_row_may_be_any_members(cinder, volume_config):
+    """Whichever member created the volume; that of another cluster is nobody's here."""
+    cinder.service("ctl@a", cluster_name="big@a")
+    extending = [
+        cinder.volume(f"{member}@a#p", "extending", cluster_name="big@a#p") for member in ("ctl", "m2")
+    ]
+    cinder.volume("ctl2@a#p", "extending", cluster_name="bigger@a#p")
+    alone = cinder.volume("ctl@a#p", "extending")
+    volume = cinder.volume("m2@a#p", "in-use", cluster_name="big@a#p", updated_at=cinder.now(-600))
+    snapshot = cinder.snapshot(volume, "deleting")
+    attachment = cinder.insert(
+        "volume_attachment", id="n1", attach_status="attaching", volume_id=volume, created_at=cinder.now()
+    )
+    cinder.insert("groups", id="g1", host="m2@a#p", cluster_name="big@a#p", status="creating")
+    cinder.insert("groups", id="g2", host="m2@a#p", cluster_name="big@a#p", status="available")
+    cinder.insert("group_snapshots", id="s1", group_id="g2", status="deleting", group_type_id="t")
+    assert unattributed(cinder, volume_config) == {
+        *(("volume_extend", id_) for id_ in extending),
+        ("snapshot_delete", snapshot),
+        ("attachment_attach", attachment),
+        ("group_create", "g1"),
+        ("group_snapshot_delete", "s1"),
+    }
+    assert ("volume_extend", alone, None) in cinder.operations(volume_config)
+
+
+def test_a_worker_row_left_over_from_something_else_names_nobody(cinder, volume_config):
+    ours = cinder.service("ctl@a", cluster_name="big@a")
+    another = cinder.service("m2@a", cluster_name="big@a")
+    volumes = [cinder.volume("ctl@a#p", "extending", cluster_name="big@a#p") for _ in range(3)]
+    cinder.worker(volumes[0], another, "creating")  # its create failed there
+    cinder.worker(volumes[1], ours, "creating")
+    assert unattributed(cinder, volume_config) == {("volume_extend", id_) for id_ in volumes}
+
+
+def test_a_member_that_was_removed_names_nobody(cinder, volume_config):
+    """It may be this one, whose row was made anew with another id."""
+    cinder.service("ctl@a", cluster_name="big@a")
+    removed = cinder.service("m2@a", cluster_name="big@a", deleted=1)
+    volume = cinder.volume("m2@a#p", "creating", cluster_name="big@a#p")
+    cinder.worker(volume, removed, "creating")
+    assert unattributed(cinder, volume_config) == {("volume_create", volume)}
+
+
+def test_what_another_member_takes_is_its(cinder, volume_config):
+    cinder.service("ctl@a", cluster_name="big@a")
+    another = cinder.service("m2@a", cluster_name="big@a")
+    volume = cinder.volume("ctl@a#p", "creating", cluster_name="big@a#p")
+    worker = cinder.worker(volume, None, "creating")
+    (queued,) = cinder.read(volume_config)[1]
+    cinder.update("workers", worker, service_id=another)
+    assert cinder.read(volume_config)[1] == ()
+    (ending,) = cinder.endings(volume_config, queued)
+    assert ending.anothers == "m2@a"
+    (known,) = cinder.endings(volume_config, Operation("volume_create", volume, "creating"))
+    assert known.anothers == "", "what was this one's stays this one's"
+
+
+# --- one row of several processes
+
+
+@pytest.mark.parametrize(("added", "shared"), [(2, None), (9, True)])
+def test_a_row_that_grows_faster_than_one_process_can_make_it(cinder, volume_config, added, shared):
+    rows = {host: cinder.service(host, age=0) for host in ("ctl@a", "shared@b")}
+    evidence = CinderVolume()
+    ours, theirs = cinder.volume("ctl@a#p", "extending"), cinder.volume("shared@b#p", "creating")
+    cinder.worker(theirs, rows["shared@b"], "creating")
+    assert unattributed(cinder, volume_config, evidence) == set()
+    cinder.update("services", rows["shared@b"], report_count=5 + added)
+    beats, operations = cinder.read(volume_config, evidence)
+    assert {beat.host: beat.shared for beat in beats} == {"ctl@a": False, "shared@b": shared}
+    assert {op.id: op.claimed for op in operations} == {ours: None, theirs: True}
+    assert {op.id for op in operations if op.unattributed} == ({theirs} if shared else set())
+
+
+@pytest.mark.parametrize(
+    ("count", "age", "shared"),
+    [(5, 900, False), (90, 900, False), (150, 900, None), (3, 0, None), (2, 0, False)],
+)
+def test_a_row_whose_count_is_too_high_for_its_age(cinder, count, age, shared):
+    config = ServiceConfig("cinder-volume", "ctl", backends=(Backend("a", "ctl"),))
+    cinder.service("ctl@a", age=0, report_count=count, created_at=cinder.now(-age))
+    assert [beat.shared for beat in cinder.read(config)[0]] == [shared]
+
+
+def test_what_the_next_start_sets_to_error(cinder, services, volume_config):
+    def claimed(status, worker_status=None, holder=services["b"], kind="Volume"):
+        volume = cinder.volume("shared@b#p", status if kind == "Volume" else "available")
+        resource = volume if kind == "Volume" else cinder.snapshot(volume, status)
+        cinder.worker(resource, holder, worker_status or status, kind=kind)
+        return resource
+
+    ended = {claimed("creating"), claimed("downloading"), claimed("creating", kind="Snapshot")}
+    claimed("deleting")
+    claimed("creating", holder=None)
+    claimed("downloading", "creating")
+    assert {op.id for op in cinder.read(volume_config)[1] if op.ended_by_start} == ended
 
 
 def test_without_a_cluster_the_host_decides(cinder, services, volume_config):

@@ -86,6 +86,7 @@ def test_a_result_is_plain_data():
                 "status": "creating",
                 "since": "2026-11-21T10:00:00Z",
                 "claimed": True,
+                "unattributed": "",
                 "outcome": "finished",
                 "last_status": "available",
                 "fate": "",
@@ -93,7 +94,14 @@ def test_a_result_is_plain_data():
             }
         ],
         "standing": [
-            {"kind": "volume_attach", "id": "ca5e", "status": "attaching", "since": None, "claimed": None}
+            {
+                "kind": "volume_attach",
+                "id": "ca5e",
+                "status": "attaching",
+                "since": None,
+                "claimed": None,
+                "unattributed": "",
+            }
         ],
         "passed_over": [
             {
@@ -102,6 +110,7 @@ def test_a_result_is_plain_data():
                 "status": "extending",
                 "since": None,
                 "claimed": None,
+                "unattributed": "",
                 "why": "ignored, as ignore_operations asks",
             }
         ],
@@ -119,6 +128,7 @@ def test_a_result_is_plain_data():
                     "disabled": False,
                     "disabled_reason": "",
                     "cluster": "",
+                    "shared": False,
                 }
             ],
         },

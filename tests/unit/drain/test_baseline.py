@@ -95,6 +95,36 @@ def test_what_was_waited_for_once_counts_to_its_end():
     assert judged(old, waited_for={old.key}).passed_over == ""
 
 
+SHARED = "other processes report as rbd:volumes@rbd-1, too, and any of them may work on it"
+
+
+def claim(seconds_ago: float) -> Operation:
+    touched = written(seconds_ago)
+    return Operation("volume_create", "d1ce", "creating", claimed=True, touched=touched, unattributed=SHARED)
+
+
+@pytest.mark.parametrize("process_age", [MINUTE, 20 * DAY])
+@pytest.mark.parametrize(("before", "is_anothers"), [(CLOCKS + 1, True), (CLOCKS, False), (-30.0, False)])
+def test_what_another_process_had_claimed_before_this_one_began_is_its(process_age, before, is_anothers):
+    op = claim(process_age + before)
+    assert bool(judged(op, process_age).passed_over) is is_anothers
+    assert bool(judged(op, process_age, waited_for={op.key}).passed_over) is is_anothers
+    assert judged(replace(op, unattributed=""), process_age).passed_over == "", "what its own row claims"
+
+
+def test_a_claim_of_another_process_says_so():
+    assert judged(claim(2 * MINUTE + 1)).passed_over == (
+        "another process claimed it 2026-11-29T11:57:59Z, before this one began 2026-11-29T11:59:00+00:00Z"
+    ).replace("+00:00", "")
+
+
+def test_a_request_that_is_unattributed_may_have_waited_in_the_queue():
+    doubtful = replace(row(MINUTE + QUEUED), unattributed=SHARED)
+    assert judged(doubtful).passed_over == ""
+    assert judged(replace(doubtful, written=written(MINUTE + QUEUED + 1))).passed_over
+    assert judged(claim(400 * DAY), process_age=None).passed_over == ""
+
+
 def test_an_ignored_id_is_passed_over_whatever_its_row_says():
     for op in (row(0.0, claimed=True), row(400 * DAY), replace(row(0.0), written=None)):
         assert judged(op, ignored=["d1ce"], waited_for={op.key}).passed_over.startswith("ignored")

@@ -160,6 +160,78 @@ def test_what_comes_with_the_exit_is_passed_over_too():
     assert {op.id for op in heard.history.passed_over} == {"0ff", "d1ce"}
 
 
+# --- what may be another process's
+
+DOUBT = "any member of the cluster big@a may work on it"
+DOUBTFUL = replace(OPERATION, claimed=None, unattributed=DOUBT)
+
+
+def test_what_may_be_anothers_is_waited_for_and_counted_apart(heard):
+    for own, total in ((1, 0), (2, 0)):
+        history = heard.hears(DOUBTFUL)
+        assert (history.own_empty_readings, history.empty_readings) == (own, total)
+    assert history.waiting_for == (DOUBTFUL,)
+    assert heard.timeline == [
+        "volume_create d1ce (creating) in flight",
+        f"volume_create d1ce (creating) is unattributed: {DOUBT}",
+    ]
+    assert heard.hears(DOUBTFUL, OTHER).own_empty_readings == 0
+    assert heard.hears().own_empty_readings == 1
+    assert heard.goes_blind().own_empty_readings == 0
+
+
+def test_what_turns_out_to_be_shared_is_told_once(heard):
+    heard.hears(OPERATION)
+    for _ in range(2):
+        history = heard.hears(DOUBTFUL)
+    assert heard.timeline[1:] == [f"volume_create d1ce (creating) is unattributed: {DOUBT}"]
+    assert [op.unattributed for op in history.open()] == [DOUBT]
+
+
+@pytest.mark.parametrize("moment", [SIGNALLED, EXITED])
+def test_what_may_be_anothers_is_never_lost_for_certain(heard, moment):
+    heard.hears(DOUBTFUL)
+    open_, failed = replace(LOST, operation=DOUBTFUL), replace(FAILED, operation=DOUBTFUL)
+    heard.hears(moment=moment, endings=[failed])
+    (ending,) = heard.history.endings
+    assert (ending.outcome, ending.status) == (Outcome.UNKNOWN, "error")
+    other = Heard()
+    history = other.hears(DOUBTFUL)
+    assert history.settle(Answer("1d", 2, history.reading, (open_,)))
+    (ending,) = history.endings
+    assert (ending.outcome, ending.fate) == (
+        Outcome.UNKNOWN,
+        f"{DOUBT}; if it was this container's, set to error",
+    )
+
+
+def test_what_may_be_anothers_and_finished_has_finished(heard):
+    heard.hears(DOUBTFUL)
+    history = heard.hears(endings=[ended(DOUBTFUL)])
+    assert [ending.outcome for ending in history.endings] == [Outcome.FINISHED]
+
+
+def test_what_another_has_taken_is_forgotten(heard):
+    taken = Ending(DOUBTFUL, Outcome.UNKNOWN, "creating", anothers="m2@a")
+    heard.hears(DOUBTFUL)
+    history = heard.hears(endings=[taken])
+    assert (history.open(), history.endings) == ((), ())
+    assert heard.timeline[-1] == "volume_create d1ce (creating) was taken by m2@a"
+    late = Heard().hears(DOUBTFUL)
+    assert late.settle(Answer("1d", 2, late.reading, (taken,)))
+    assert (late.open(), late.endings) == ((), ())
+
+
+def test_what_another_had_claimed_before_the_process_began_is_forgotten():
+    heard = Heard(baseline=Baseline(40.0))
+    old = replace(OPERATION, touched="2026-11-29T11:00:00Z")
+    assert heard.hears(old).open() == (old,)
+    history = heard.hears(replace(old, unattributed=DOUBT))
+    assert (history.open(), history.waiting_for) == ((), ())
+    assert "another process claimed it" in heard.timeline[-1]
+    assert [op.id for op in history.passed_over] == ["d1ce"]
+
+
 # --- times
 
 

@@ -33,6 +33,7 @@ NO_QUIESCE = replace(CINDER, quiesce=False)
 SEES_NOTHING = Profile(name="nova-conductor", sees_work=False)
 
 OPERATION = Operation("volume_create", "d1ce", "creating")
+DOUBTFUL = Operation("volume_extend", "ca5e", "extending", unattributed="any member may work on it")
 OK = Reading(EvidenceState.OK)
 AWAY = Reading(EvidenceState.UNAVAILABLE, "the server is down", passing=True)
 WRONG = Reading(EvidenceState.UNAVAILABLE, "the password is wrong")
@@ -164,6 +165,8 @@ BUSY = dict(reading=OK, waiting_for=(OPERATION,))
 BLIND_BUSY = dict(reading=AWAY, waiting_for=(OPERATION,))
 EMPTY_ONCE = dict(reading=OK, empty_readings=1)
 EMPTY_TWICE = dict(reading=OK, empty_readings=2)
+OTHERS = dict(reading=OK, waiting_for=(DOUBTFUL,), own_empty_readings=2)
+OTHERS_ONCE = dict(OTHERS, own_empty_readings=1)
 
 BEFORE_SIGNAL = {
     # rule: (profile, elapsed, seen, action, words)
@@ -175,6 +178,14 @@ BEFORE_SIGNAL = {
     "empty once, and the rest is for the drain": (CINDER, 85.0, EMPTY_ONCE, Action.SIGNAL, "are kept for the drain"),
     "empty twice": (CINDER, 1.0, EMPTY_TWICE, Action.SIGNAL, "2 readings running"),
     "empty twice, work that would be dropped": (ON_THREADS, 1.0, EMPTY_TWICE, Action.SIGNAL, "2 readings running"),
+    # unattributed: half of the time to quiesce
+    "work that may be another's": (CINDER, 42.4, OTHERS, Action.WAIT, "quiescing with 1 operation in flight"),
+    "work that may be another's, after half of the time": (
+        CINDER, 42.5, OTHERS, Action.SIGNAL, "1 operation still in flight that may be another process's, after 42 s",
+    ),
+    "work that may be another's and would be dropped": (ON_THREADS, 49.9, OTHERS, Action.WAIT, "quiescing with"),
+    "the same, after half of the time": (ON_THREADS, 50.0, OTHERS, Action.SIGNAL, "may be another process's"),
+    "none of its own once is not enough": (ON_THREADS, 99.0, OTHERS_ONCE, Action.WAIT, "quiescing with"),
     "no quiesce minds no work": (NO_QUIESCE, 0.0, BUSY, Action.SIGNAL, "the profile needs no quiesce"),
     "no profile": (NO_PROFILE, 0.0, dict(reads=False), Action.SIGNAL, "there is no evidence to quiesce by"),
     # the first look

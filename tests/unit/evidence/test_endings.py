@@ -62,13 +62,14 @@ def snapshot(status, deleted=0):
     return {"id": "v", "status": status, "deleted": deleted}
 
 
-def worker(status, holder, kind="Volume"):
+def worker(status, holder, kind="Volume", member=None):
     return {
         "resource_type": kind,
         "resource_id": "v",
         "status": status,
         "service_id": holder,
         "binary": {SCHEDULERS: "cinder-scheduler", ANOTHERS: "cinder-volume"}.get(holder),
+        "member": member,
         "created_at": None,
         "updated_at": None,
     }
@@ -84,6 +85,22 @@ def check(service, config, query, kind, outcome, status, words):
         assert ending.fate == ""
     else:
         assert ending.fate != ""
+
+
+@pytest.mark.parametrize(
+    ("unattributed", "status", "member", "anothers"),
+    [
+        ("any member may", "creating", "other@b", "other@b"),
+        ("", "creating", "other@b", ""),
+        ("any member may", "deleting", "other@b", ""),  # left over from something else
+        ("any member may", "creating", None, ""),
+    ],
+)
+def test_what_another_member_has_taken(unattributed, status, member, anothers):
+    query = fake(volumes=[volume("creating")], workers=[worker(status, ANOTHERS, member=member)])
+    operation = Operation("volume_create", "v", "creating", unattributed=unattributed)
+    (ending,) = CinderVolume().endings(query, VOLUME, (operation,))
+    assert ending.anothers == anothers
 
 
 STAYS = "until an operator resets it"

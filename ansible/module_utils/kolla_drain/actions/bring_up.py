@@ -12,7 +12,7 @@ from ..errors import EngineUnreachable, KollaDrainError
 from ..model import Container, ContainerStatus, Reading
 from ..start.readiness import NOTHING_KNOWN, Before, Readiness, await_ready
 from ..systemd.units import Units
-from . import survey
+from . import siblings, survey
 from .options import Options
 from .results import ContainerResult, UnitReport
 from .sources import evidence_for
@@ -36,6 +36,8 @@ class BringUp:
         if container.status in (ContainerStatus.RUNNING, ContainerStatus.RESTARTING):
             self._attach_unit(container, result)
             return result
+        if container.at_rest:
+            siblings.warn(self._options, container, result)
         result.changed, result.after = True, ContainerStatus.RUNNING.value
         if self._options.check_mode:
             return result
@@ -68,6 +70,7 @@ class BringUp:
         """Start a stopped container and see that it serves as before; return whether it does."""
         name = container.name
         try:
+            siblings.count(self._options, container, self._engine.inspect(container.id) or container, result)
             readiness = self.start_and_prove(container.id, before)
         except KollaDrainError as exc:
             result.failure = f"{name} is stopped and could not be started: {exc}"

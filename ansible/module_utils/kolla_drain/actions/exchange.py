@@ -19,6 +19,7 @@ from ..model import Container
 from ..start.exchange import Exchange
 from ..start.readiness import Readiness
 from ..systemd.install import Change
+from . import siblings
 from .bring_up import BringUp, note_readiness
 from .containers import differences_of, spec_of
 from .options import REPLACE, TAKE_BACK, Options
@@ -160,6 +161,7 @@ class ProvenExchange:
         self, result: ContainerResult, old: Container, new: Container, *, was_serving: bool
     ) -> None:
         try:
+            siblings.count(self.options, new, self.engine.inspect(old.id) or old, result)
             readiness = self.bring_up.start_and_prove(new.id, result.before)
         except KollaDrainError as exc:
             readiness = Readiness(False, 0.0, why=f"could not be started: {exc}".rstrip("."))

@@ -19,7 +19,7 @@ _SHOWN: dict[type, tuple[str, ...]] = {
     Difference: ("setting", "old", "new"),
     Event: ("at", "event"),
     Finding: ("code", "text"),
-    Operation: ("kind", "id", "status", "since", "claimed"),
+    Operation: ("kind", "id", "status", "since", "claimed", "unattributed"),
     Plan: ("signal", "timeout", "quiesce", "drain", "reason"),
     Heartbeat: tuple(part.name for part in fields(Heartbeat)),
     Details: tuple(part.name for part in fields(Details)),
@@ -33,7 +33,7 @@ _STOP = (
 _RELOAD = ("signal", "operations", "how", "reloaded", "restarted")
 _UNIT = ("state", "restart", "stop_timeout", "drop_ins", "held")
 _OUTCOME = (
-    *("ready_after", "ready_by", "ready_timeout", "gap", "image_pulled"),
+    *("ready_after", "ready_by", "ready_timeout", "gap", "image_pulled", "unattributed_at_start"),
     *("differences", "would", "removed", "rolled_back", "resumed"),
 )
 # Seconds that are told to a tenth.

@@ -103,6 +103,8 @@ class ContainerResult:
     ready_after: float | None = None  # seconds
     ready_by: str | None = None
     ready_timeout: float | None = None  # seconds; None: as the option says
+    # What other processes may have been working on that the start has set to error; None: its row is its own.
+    unattributed_at_start: tuple[Operation, ...] | None = None
     gap: float | None = None  # seconds between the old process and the new one
     image_pulled: bool | None = None  # None: the container was not created
     differences: tuple[Difference, ...] | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ..container.spec import ContainerSpec
 from ..engine.port import Engine
 from ..errors import EngineError, Refused
+from ..model import Container, ContainerStatus
+from . import siblings
 from .bring_up import BringUp
 from .containers import spec_of
 from .one_off import run_once
@@ -52,6 +54,8 @@ def start(options: Options, engine: Engine) -> ActionResult:
 def _create_and_start(options: Options, engine: Engine, spec: ContainerSpec) -> ActionResult:
     maker = engine.maker()
     created = ContainerResult(spec.name, changed=True)
+    to_be = Container("", spec.name, ContainerStatus.CREATED, image=spec.image, env=spec.environment)
+    siblings.warn(options, to_be, created)
     if options.check_mode:
         created.image_pulled = maker.image(spec.image) is None
     else:

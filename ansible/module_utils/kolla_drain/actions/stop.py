@@ -18,7 +18,7 @@ from ..host.process import any_in_container
 from ..model import ContainerStatus, EvidenceState, Reading, Verdict
 from ..systemd.units import SETTLE
 from . import options as intents
-from . import report
+from . import report, siblings
 from .options import Intent, Options
 from .results import ActionResult, ContainerResult, compose, in_order, side_by_side
 from .status import looked_at
@@ -59,7 +59,7 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
     Raises Refused, with nothing touched.
     """
     ledger = Ledger()
-    surveys = survey_all(options, engine, ledger, intent)
+    surveys = siblings.told(survey_all(options, engine, ledger, intent), intent, options.preflight)
     if options.preflight == "strict":
         _refuse_by_preflight(surveys)
     units = ContainerUnits(surveys.names)
@@ -147,7 +147,7 @@ def _drained(surveyed: Survey, stopped: StopResult) -> ContainerResult:
         stop=stopped,
         was_unhealthy=surveyed.unhealthy,
         notes=surveyed.notes,
-        warnings=[finding.text for finding in surveyed.findings] + report.warnings(stopped),
+        warnings=[finding.text for finding in surveyed.warned_of] + report.warnings(stopped),
         failure=report.failure(stopped) if stopped.failed else "",
     )
     if result.at_rest and stopped.changed:

@@ -57,6 +57,11 @@ class Survey:
         runs = self.container.status is ContainerStatus.RUNNING and not self.draining
         return runs and self.container.health == "unhealthy"
 
+    @property
+    def warned_of(self) -> tuple[Finding, ...]:
+        """What is wrong, and what will be at the next start."""
+        return self.findings + tuple(note for note in self.notes if note.code == checks.ENDED_BY_START)
+
     def target(self, request: StopRequest) -> Target:
         """Return the container as the drain takes it."""
         down = float(self.config.service_down_time) if self.config else 60.0
@@ -246,9 +251,9 @@ def _draining(
 # --- reading
 
 
-def read(sources: Mapping[str, Source]) -> dict[str, Reading]:
-    """Read each source once, by its key."""
+def read(sources: Mapping[str, Source], timeout: float = 30.0) -> dict[str, Reading]:
+    """Read each source once, by its key, within ``timeout`` seconds."""
     if not sources:
         return {}
     with contextlib.closing(EvidenceReader(sources, lambda: None)) as reader:
-        return reader.readings_once(sources)
+        return reader.readings_once(sources, timeout)

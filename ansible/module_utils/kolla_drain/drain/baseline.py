@@ -4,6 +4,9 @@ A crash, a kill or a lost message leaves a row in a transitional status for good
 the process began, and so was the row of a request that waited in the queue at that moment. These bounds tell the two
 apart. In doubt a row counts as work.
 
+Where several processes share a row of ``services``, a claim from before the process began is another's, and exact:
+whoever claims a request has taken it from the queue.
+
 A delete that a service resumes at its start has an old row, too. It is not waited for; the next start resumes it again.
 """
 
@@ -41,7 +44,8 @@ class Baseline:
     ) -> Reading:
         """Return the reading, heard at ``now`` seconds, with the reason at each operation that is passed over.
 
-        An operation whose key is in ``waited_for`` was found to count before, and does so to its end.
+        An operation whose key is in ``waited_for`` was found to count before, and does so to its end, unless another
+        process turns out to have claimed it.
         """
         if reading.state is not EvidenceState.OK:
             return reading
@@ -56,14 +60,19 @@ class Baseline:
             return ""
         if op.id in self.ignored:
             return "ignored, as ignore_operations asks"
-        if is_waited_for or op.claimed or op.written is None or at is None or self.began is None:
+        is_claim = bool(op.unattributed and op.claimed)
+        since = op.touched if is_claim else op.written
+        if since is None or at is None or self.began is None:
             return ""
         age = now - self.began  # of the process
-        before = (_moment(at) - _moment(op.written)).total_seconds() - age
-        if before <= QUEUED and (before <= CLOCKS or age <= SETTLED):
-            return ""
+        before = (_moment(at) - _moment(since)).total_seconds() - age
         began = (_moment(at) - timedelta(seconds=age)).isoformat(timespec="seconds")
-        return f"unchanged since {op.written[:19]}Z, older than the process, which began {began}Z"
+        if is_claim:
+            told = f"another process claimed it {since[:19]}Z, before this one began {began}Z"
+            return told if before > CLOCKS else ""
+        if is_waited_for or op.claimed or (before <= QUEUED and (before <= CLOCKS or age <= SETTLED)):
+            return ""
+        return f"unchanged since {since[:19]}Z, older than the process, which began {began}Z"
 
 
 # Nothing is passed over.

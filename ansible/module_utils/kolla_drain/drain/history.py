@@ -36,7 +36,8 @@ class History:
         baseline: Baseline = NO_BASELINE,
     ) -> None:
         self.reading: Reading | None = None
-        self.empty_readings = 0
+        self.empty_readings = 0  # in a row, up to the newest, that showed nothing to wait for
+        self.own_empty_readings = 0  # the same for what is certainly the container's own
         self.waiting_for: tuple[Operation, ...] = ()
         self.dead: frozenset[tuple[str, str]] = frozenset()
         self.readable: set[Moment] = set()  # the moments at which a reading could be had
@@ -96,6 +97,9 @@ class History:
         waited_for = self._moved | {op.key for op in self.open()}
         judged = self._baseline.judged(reading, now, waited_for)
         for op in judged.passed_over:
+            self._seen.pop(
+                op.key, None
+            )  # of several processes' that share a row, until it was seen to be another's
             if op.key not in before:
                 self._note(f"{say(op)} is passed over: {op.passed_over}")
         self._passed_over = {key: op for key, op in before.items() if key not in self._moved}
@@ -103,7 +107,7 @@ class History:
         return judged
 
     def _unreadable(self, reading: Reading, now: float) -> None:
-        self.empty_readings = 0
+        self.empty_readings = self.own_empty_readings = 0
         self._freshness.blind(now)
         if self._outage is None:
             self._outage = (now, reading.why)
@@ -127,6 +131,8 @@ class History:
         self._mark_dead(self._freshness.dead(now))
         self.waiting_for = tuple(op for op in working if op.key not in self.dead)
         self.empty_readings = 0 if self.waiting_for else self.empty_readings + 1
+        own = any(not op.unattributed for op in self.waiting_for)
+        self.own_empty_readings = 0 if own else self.own_empty_readings + 1
 
     def _operations(self, working: Iterable[Operation], *, late: bool) -> None:
         for op in working:
@@ -134,6 +140,9 @@ class History:
                 self._note(f"{say(op)} in flight")
                 if late:
                     self._late.add(op.key)
+            before = self._seen.get(op.key)
+            if op.unattributed and not (before is not None and before.unattributed):
+                self._note(f"{say(op)} is unattributed: {op.unattributed}")
             self._ended.pop(op.key, None)
             self._seen[op.key] = op
 
@@ -141,7 +150,7 @@ class History:
         """Keep the end of what is no longer in flight; what is still unclear is asked about again."""
         for ending in endings:
             key = ending.operation.key
-            if key in in_flight or key not in self._seen or key in self._ended:
+            if key in in_flight or key not in self._seen or key in self._ended or self._is_anothers(ending):
                 continue
             failed = ending.status.startswith("error")
             if failed and moment is Moment.BEFORE_SIGNAL:
@@ -149,8 +158,15 @@ class History:
                 self._failed[key] = ending
                 ending = replace(ending, outcome=Outcome.FINISHED, fate="ended in error before the signal")
             if ending.outcome is Outcome.FINISHED or failed:
-                self._ended[key] = ending
+                self._ended[key] = _if_anothers(ending)
                 self._note(f"{say(ending.operation)} ended: {ending.status}")
+
+    def _is_anothers(self, ending: Ending) -> bool:
+        """Forget an operation that was unattributed and that another service has taken; return whether it is one."""
+        if ending.anothers:
+            self._seen.pop(ending.operation.key, None)
+            self._note(f"{say(ending.operation)} was taken by {ending.anothers}")
+        return bool(ending.anothers)
 
     def _mark_dead(self, dead: frozenset[tuple[str, str]]) -> None:
         for key in dead - self.dead:
@@ -168,7 +184,8 @@ class History:
             return False
         for op in self.open():
             ending = endings[op.key]
-            self._ended[op.key] = _if_queued(ending) if op.key in self._late else ending
+            if not self._is_anothers(ending):
+                self._ended[op.key] = _if_anothers(_if_queued(ending) if op.key in self._late else ending)
         return True
 
     def give_up(self, fate: str) -> None:
@@ -223,6 +240,16 @@ def _if_queued(ending: Ending) -> Ending:
         fate = f"it came as the service went: {queued}{rest}"
         return replace(ending, outcome=Outcome.UNKNOWN, fate=fate)
     return ending
+
+
+def _if_anothers(ending: Ending) -> Ending:
+    """Return the ending of an operation that may be another process's: nobody knows then whether it was cut here."""
+    doubt = ending.operation.unattributed
+    if not doubt or ending.outcome is not Outcome.INTERRUPTED:
+        return ending
+    return replace(
+        ending, outcome=Outcome.UNKNOWN, fate=f"{doubt}; if it was this container's, {ending.fate}"
+    )
 
 
 def say(op: Operation) -> str:

@@ -38,6 +38,13 @@ KILL_BOUND = 30.0
 # time-outs of 5 s, and short enough to keep the gap of a restart small.
 VERIFY_BOUND = 10.0
 
+# Part of the time to quiesce for which operations are waited for that may be another process's, as in a cluster or with
+# one backend_host on several hosts. They may be this container's as well, so they are waited for. But a busy site
+# always has some such work, and waiting for a moment without it would take the whole budget at every stop. After half
+# of the time what was there at the beginning has mostly ended, and a service that keeps its work has the rest of the
+# budget for what is its own. What has not ended by the exit is told, and makes the verdict unverified.
+UNATTRIBUTED = 0.5
+
 # Empty readings in a row that make a quiet moment: a single one may fall between two steps of one request.
 EMPTY_READINGS = 2
 
@@ -71,6 +78,7 @@ class Observation:
     reads: bool = True  # there is evidence to ask for
     reading: Reading | None = None  # the newest; None before the first
     empty_readings: int = 0  # readings in a row, up to the newest, that showed nothing to wait for
+    own_empty_readings: int = 0  # the same for what is certainly the container's own
     unread_for: float = 0.0  # since evidence was last readable, or since the start
     waiting_for: tuple[Operation, ...] = ()  # shown by the newest readable one
     given_more: float = 0.0  # by which another run that waits for the same stop has the later deadline
@@ -126,6 +134,12 @@ def _before_signal(profile: Profile, plan: Plan, seen: Observation, elapsed: flo
         return _blind(profile, plan, seen, elapsed)
     if seen.empty_readings >= EMPTY_READINGS:
         return Decision(Action.SIGNAL, f"its evidence showed no operation {EMPTY_READINGS} readings running")
+    if elapsed >= plan.quiesce * UNATTRIBUTED and seen.own_empty_readings >= EMPTY_READINGS:
+        return Decision(
+            Action.SIGNAL,
+            f"{count(seen.waiting_for)} still in flight that may be another process's, "
+            f"after {elapsed:.0f} s, and {EMPTY_READINGS} readings running showed none of its own",
+        )
     if elapsed >= plan.quiesce:
         return Decision(Action.SIGNAL, f"{count(seen.waiting_for)} still in flight, but {plan.reason}")
     if seen.waiting_for:

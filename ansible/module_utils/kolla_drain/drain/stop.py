@@ -220,6 +220,7 @@ class ContainerStop:
             reads=self.reads,
             reading=Reading(EvidenceState.UNAVAILABLE, missing) if missing else history.reading,
             empty_readings=history.empty_readings,
+            own_empty_readings=history.own_empty_readings,
             unread_for=history.unread_for(now),
             waiting_for=history.waiting_for,
             given_more=self._given_more(),

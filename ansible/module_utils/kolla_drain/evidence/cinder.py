@@ -70,7 +70,7 @@ def services(query: Query, config: ServiceConfig) -> list[Row]:
     else:
         where, params = "host LIKE %s ESCAPE '!'", [escaped(prefix) + "%"]
     candidates = query(
-        "SELECT s.id, s.host, s.cluster_name, s.report_count, s.replication_status, s.updated_at,"
+        "SELECT s.id, s.host, s.cluster_name, s.report_count, s.replication_status, s.created_at, s.updated_at,"
         " IF(c.id IS NULL, s.disabled, c.disabled) AS disabled,"
         " IF(c.id IS NULL, s.disabled_reason, c.disabled_reason) AS disabled_reason,"
         " TIMESTAMPDIFF(SECOND, s.updated_at, UTC_TIMESTAMP()) AS age"
@@ -128,6 +128,7 @@ class Worker:
     holder: str | None  # "us", "nobody", the binary of another service, None if its row is gone
     since: str | None
     touched: str | None
+    member: str = ""  # services.host of another member of a cluster that holds it
 
     @property
     def waits(self) -> bool:
@@ -145,7 +146,8 @@ def workers(
     mine = list(own)
     resource_ids = ids(resource_id for _, resource_id in resources)
     rows = query(
-        "SELECT w.resource_type, w.resource_id, w.status, w.service_id, w.created_at, w.updated_at, s.`binary`"
+        "SELECT w.resource_type, w.resource_id, w.status, w.service_id, w.created_at, w.updated_at, s.`binary`,"
+        " IF(s.deleted = 0 AND s.cluster_name IS NOT NULL, s.host, NULL) AS member"
         " FROM workers w LEFT JOIN services s ON s.id = w.service_id"
         " WHERE w.deleted = 0 AND w.resource_type <> 'SENTINEL'"
         f" AND (w.service_id IN ({marks(mine)}) OR w.resource_id IN ({marks(resource_ids)}))",
@@ -158,6 +160,7 @@ def workers(
             holder=holders.get(row["service_id"], row["binary"]),
             since=utc(row["created_at"] or row["updated_at"]),
             touched=utc(row["updated_at"]),
+            member="" if row["service_id"] in mine else row["member"] or "",
         )
         for row in rows
     }

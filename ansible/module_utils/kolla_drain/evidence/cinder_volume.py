@@ -37,8 +37,9 @@ No row shows these requests. All but those marked as casts are calls, whose call
     publish_service_capabilities, set_log_levels    (casts; repeated anyway, or their effect ends with the process)
 
 So every cast that a user's request depends on is shown. A call for a connection can be missed, while its caller waits
-for the answer. In a cluster more can be missed: all members share a queue, and only a create, a delete and a snapshot
-have a worker row that says which member holds the request; the work of other members is not shown.
+for the answer. In a cluster all members share a queue, and only a create, a delete and a snapshot's creation have a
+worker row that says which member holds the request. What another member holds is not shown; all else is shown as
+unattributed.
 
 After the final status a service still sends notifications, updates quotas and tells Nova of a larger volume, which
 takes milliseconds. If there is a worker row it covers that as well.
@@ -54,6 +55,7 @@ from ..model import Ending, Operation, Profile
 from ..service.config import Backend, ServiceConfig
 from . import cinder, cinder_volume_endings, cinder_volume_reading
 from .base import Activity, escaped
+from .cinder_volume_sharing import Reporters
 
 
 class CinderVolume(cinder.CinderEvidence):
@@ -73,16 +75,18 @@ class CinderVolume(cinder.CinderEvidence):
         first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
         refreshes_workers=False,  # workers.updated_at is written once, when the row is claimed
         exit_seconds=15.0,  # the longest of eight idle exits took 10.1 s
+        start_ends_claims=True,  # cinder/manager.py do_cleanup, by the id of the row
     )
 
     def __init__(self) -> None:
         # Backends that run and are not configured, by services.host.
         self._unconfigured: dict[str, Backend] = {}
+        self._reporters = Reporters()
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
         if config.backends:  # if none are known, all rows of the host count anyway
             self._unconfigured.update(_beating(query, config))
-        heartbeats, operations = cinder_volume_reading.read(query, self._running(config))
+        heartbeats, operations = cinder_volume_reading.read(query, self._running(config), self._reporters)
         # The next process is proven to serve by its own backends only.
         configured = tuple(beat for beat in heartbeats if beat.host in config.service_hosts)
         return Activity(configured or heartbeats, operations)

@@ -78,6 +78,8 @@ def _ending(operation: Operation, row: Row | None, worker: Worker | None) -> End
     status = None if row is None or row["deleted"] else str(row[column] or "none")
     if row is None or status is None:
         return Ending(operation, Outcome.FINISHED, "deleted")
+    if operation.unattributed and worker is not None and worker.member and worker.status in kind.statuses:
+        return Ending(operation, Outcome.UNKNOWN, status, anothers=worker.member)
     if kind in (*kinds.ATTACH, *kinds.ATTACHMENT):
         # No row says whether a call was answered or given up, but an old one is over.
         if status not in kind.statuses or not cinder.young(row, cinder.ATTACH_CALL):

@@ -2,11 +2,14 @@
 
 Rows of ``volumes``, ``snapshots``, ``groups``, ``group_snapshots`` and ``volume_attachment`` in a transitional status
 show the work. Rows of ``workers`` tell whether a service has claimed it, and which service in a cluster.
+
+The members of a cluster take requests from one queue, and so do processes that share one row of ``services``. Where no
+row tells which of them works on something it is unattributed: see _Resources._attributed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..database.connection import Query, Row
@@ -16,8 +19,11 @@ from . import cinder
 from . import cinder_volume_kinds as kinds
 from .base import Activity, ids, marks, utc
 from .cinder import Kind, Worker
+from .cinder_volume_sharing import Reporters
 
 _TARGET_OF, _MOVING = kinds.TARGET_OF, kinds.MIGRATE.statuses
+# By kind, the statuses of a worker row that is not left over from something else.
+_CLAIMED_AS = {kind.name: kind.statuses for kind in (*kinds.VOLUME, *kinds.SNAPSHOT)}
 _VOLUMES = (
     "SELECT id, host, cluster_name, status, migration_status, attach_status, launched_at, created_at, updated_at,"
     f" deleted, {kinds.VOLUME_AGE} AS age FROM volumes"
@@ -29,12 +35,14 @@ _SNAPSHOTS = (
 )
 
 
-def read(query: Query, config: ServiceConfig) -> Activity:
+def read(query: Query, config: ServiceConfig, reporters: Reporters) -> Activity:
     """Return heartbeats and operations of all backends in ``config``. Raises EvidenceUnavailable."""
     services = cinder.services(query, config)
+    reporters.update(services, config.report_interval)
     own = [row["id"] for row in services]
     hosts = config.service_hosts or tuple(row["host"] for row in services)
-    resources = _Resources(query, hosts, own, cinder.workers(query, own))
+    clusters = list(dict.fromkeys(row["cluster_name"] for row in services if row["cluster_name"]))
+    resources = _Resources(query, hosts, clusters, reporters.shared, own, cinder.workers(query, own))
     operations = (
         *resources.volumes(),
         *resources.snapshots(),
@@ -55,7 +63,7 @@ def read(query: Query, config: ServiceConfig) -> Activity:
             if row["replication_status"] in kinds.FAILOVER.statuses
         ),
     )
-    return Activity(cinder.heartbeats(config, services), operations)
+    return Activity(reporters.told(cinder.heartbeats(config, services), config), operations)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class _Resources:
 
     query: Query
     hosts: Sequence[str]
+    clusters: Sequence[str]  # that these services belong to, as services.cluster_name has it
+    shared: Collection[str]  # those of the hosts in whose row other processes report, too
     own: Sequence[int]
     claimed: Mapping[tuple[str, str], Worker]  # the worker rows that these services hold
 
@@ -79,12 +89,13 @@ class _Resources:
         )
         held = self._workers("Volume", rows)
         migrations = _migrations(self.query, rows)
-        operations = (self._volume(row, held.get(("Volume", row["id"])), migrations) for row in rows)
-        return [operation for operation in operations if operation is not None]
+        found = []
+        for row in rows:
+            worker = held.get(("Volume", row["id"]))
+            found += self._attributed(self._volume(row, worker, migrations), row, worker)
+        return found
 
     def _volume(self, row: Row, worker: Worker | None, migrations: _Migrations) -> Operation | None:
-        if not self._for_us(row, worker):
-            return None
         kind = None if row["deleted"] else cinder.kind_of(row["status"], kinds.VOLUME)
         if kind is not None:
             # A volume that was launched before is being given another image, not created.
@@ -112,19 +123,17 @@ class _Resources:
         rows = self._rows(
             f"{_SNAPSHOTS} WHERE s.deleted = 0 AND v.deleted = 0 AND s.status IN ({marks(working)})",
             working,
-            host="v.host",
+            of="v.",
             also=(_SNAPSHOTS, "s.id", "Snapshot"),
         )
         held = self._workers("Snapshot", rows)
-        operations: list[Operation | None] = []
+        found = []
         for row in rows:
             worker = held.get(("Snapshot", row["id"]))
             kind = None if row["deleted"] else cinder.kind_of(row["status"], kinds.SNAPSHOT)
-            if kind is None:
-                operations.append(_held(row, worker, kinds.SNAPSHOT))
-            elif self._for_us(row, worker):
-                operations.append(_operation(kind.name, row, worker))
-        return [operation for operation in operations if operation is not None]
+            operation = _operation(kind.name, row, worker) if kind else _held(row, worker, kinds.SNAPSHOT)
+            found += self._attributed(operation, row, worker)
+        return found
 
     def revert_cleanups(self) -> list[Operation]:
         rows = self._rows(
@@ -132,52 +141,52 @@ class _Resources:
             " AND s.status = 'available' AND s.use_quota = 0 AND s.display_name LIKE '[revert] volume %%'"
             f" AND v.status IN ('available', 'in-use') AND {cinder.age_of('v.updated_at')} < %s",
             [cinder.CLEANUP],
-            host="v.host",
+            of="v.",
         )
-        return _of_kinds(rows, (kinds.REVERT_CLEANUP,))
+        return self._of_kinds(rows, (kinds.REVERT_CLEANUP,))
 
     def attachments(self) -> list[Operation]:
         calling = cinder.statuses(kinds.ATTACHMENT)
         rows = self._rows(
-            "SELECT a.id, a.attach_status AS status, a.created_at, a.updated_at, v.host"
+            "SELECT a.id, a.attach_status AS status, a.created_at, a.updated_at, v.host, v.cluster_name"
             " FROM volume_attachment a JOIN volumes v ON v.id = a.volume_id"
             " WHERE a.deleted = 0 AND v.deleted = 0 AND v.status = 'in-use'"
             f" AND a.attach_status IN ({marks(calling)}) AND {cinder.age_of('a.updated_at', 'a.created_at')} < %s",
             [*calling, cinder.ATTACH_CALL],
-            host="v.host",
+            of="v.",
         )
-        return _of_kinds(rows, kinds.ATTACHMENT)
+        return self._of_kinds(rows, kinds.ATTACHMENT)
 
     def groups(self) -> list[Operation]:
         working, replicating = cinder.statuses(kinds.GROUP), kinds.GROUP_REPLICATION.statuses
         rows = self._rows(
-            "SELECT id, host, created_at, updated_at,"
+            "SELECT id, host, cluster_name, created_at, updated_at,"
             f" IF(status IN ({marks(working)}), status, replication_status) AS status"
             " FROM `groups` WHERE deleted = 0"
             f" AND (status IN ({marks(working)}) OR replication_status IN ({marks(replicating)}))",
             [*working, *working, *replicating],
         )
-        return _of_kinds(rows, (*kinds.GROUP, kinds.GROUP_REPLICATION))
+        return self._of_kinds(rows, (*kinds.GROUP, kinds.GROUP_REPLICATION))
 
     def group_snapshots(self) -> list[Operation]:
         working = cinder.statuses(kinds.GROUP_SNAPSHOT)
         rows = self._rows(
-            "SELECT s.id, s.status, s.created_at, s.updated_at, g.host"
+            "SELECT s.id, s.status, s.created_at, s.updated_at, g.host, g.cluster_name"
             " FROM group_snapshots s JOIN `groups` g ON g.id = s.group_id"
             f" WHERE s.deleted = 0 AND s.status IN ({marks(working)})",
             working,
-            host="g.host",
+            of="g.",
         )
-        return _of_kinds(rows, kinds.GROUP_SNAPSHOT)
+        return self._of_kinds(rows, kinds.GROUP_SNAPSHOT)
 
     def _rows(
         self,
         statement: str,
         params: Sequence[object],
-        host: str = "host",
+        of: str = "",
         also: tuple[str, str, str] = ("", "", ""),
     ) -> list[Row]:
-        """Return the rows whose resource is on our hosts.
+        """Return the rows whose resource is on our hosts, or in our clusters, by the columns of the table ``of``.
 
         ``also`` (the statement's beginning, its column of ids, a type of resource) adds the resources that our services
         have claimed although their host is another one, as in a cluster. A worker row counts only if its resource is in
@@ -185,8 +194,9 @@ class _Resources:
         the resource is gone or at rest: cinder/manager.py do_cleanup skips a missing resource and one whose status is
         not the row's.
         """
-        where, hosts = cinder.on_hosts(host, self.hosts)
-        statement, params = f"{statement} AND {where}", [*params, *hosts]
+        on_host, hosts = cinder.on_hosts(f"{of}host", self.hosts)
+        in_cluster, clusters = cinder.on_hosts(f"{of}cluster_name", self.clusters)
+        statement, params = f"{statement} AND ({on_host} OR {in_cluster})", [*params, *hosts, *clusters]
         select, key, resource = also
         claimed = [id_ for kind, id_ in self.claimed if kind == resource]
         if claimed:
@@ -196,27 +206,50 @@ class _Resources:
         return [row for row in rows if self._here(row) or row["id"] in claimed]
 
     def _here(self, row: Row) -> bool:
-        return (row["host"] or "").split("#", 1)[0] in self.hosts
+        return _without_pool(row["host"]) in self.hosts or self._is_clustered(row)
+
+    def _is_clustered(self, row: Row) -> bool:
+        return _without_pool(row["cluster_name"]) in self.clusters
 
     def _workers(self, resource: str, rows: Sequence[Row]) -> dict[tuple[str, str], Worker]:
         return cinder.workers(self.query, self.own, [(resource, row["id"]) for row in rows]) if rows else {}
 
-    def _for_us(self, row: Row, worker: Worker | None) -> bool:
-        """Return whether this container does the work; in a cluster another member may hold it.
+    def _of_kinds(self, rows: Sequence[Row], of: Sequence[Kind]) -> list[Operation]:
+        """Return the operations of rows for which the status alone decides."""
+        found = []
+        for row in rows:
+            kind = cinder.kind_of(row["status"], of)
+            if kind is not None:
+                found += self._attributed(_operation(kind.name, row, None), row, None)
+        return found
+
+    def _attributed(self, operation: Operation | None, row: Row, worker: Worker | None) -> list[Operation]:
+        """Return the operation with the reason if it may be another process's; nothing if it is known to be.
+
+        In a cluster the worker row names the member, where there is one and it has been claimed. The host does not: any
+        member is given the requests for a volume, and only a create puts its own host there (cinder/volume/manager.py
+        _set_resource_host). Where processes share a row of ``services``, a worker row names them all.
 
         Without a cluster the host decides, even if the worker row names another service: the ``services`` row of this
         host may have been removed and created again with another id.
         """
-        if worker is not None and worker.holder == "us":
-            return True
-        another_member = row["cluster_name"] and worker is not None and not worker.waits
-        return self._here(row) and not another_member
+        if operation is None:
+            return []
+        if worker is not None and worker.status not in _CLAIMED_AS.get(operation.kind, ()):
+            worker = None
+        if row["cluster_name"] and worker is not None and worker.member:
+            return []
+        host, doubt = _without_pool(row["host"]), ""
+        if host in self.shared:
+            doubt = f"other processes report as {host}, too, and any of them may work on it"
+        elif self._is_clustered(row) and (worker is None or worker.holder != "us"):
+            cluster = _without_pool(row["cluster_name"])
+            doubt = f"any member of the cluster {cluster} may work on it"
+        return [replace(operation, unattributed=doubt)]
 
 
-def _of_kinds(rows: Sequence[Row], of: Sequence[Kind]) -> list[Operation]:
-    """Return the operations of rows for which the status alone decides."""
-    by_kind = [(cinder.kind_of(row["status"], of), row) for row in rows]
-    return [_operation(kind.name, row, None) for kind, row in by_kind if kind]
+def _without_pool(host: str | None) -> str:
+    return (host or "").split("#", 1)[0]
 
 
 def _held(row: Row, worker: Worker | None, of: Sequence[Kind]) -> Operation | None:
@@ -250,6 +283,8 @@ def _operation(kind: str, row: Row, worker: Worker | None, informs: bool = False
         touched=worker.touched if worker and ours else None,
         informs=informs,
         written=None if ours else written,  # whatever its status, a row that is claimed is not left behind
+        # cinder/manager.py do_cleanup takes the worker rows of its service whose status is still the resource's.
+        ended_by_start=tells and ours and row["status"] in ("creating", "downloading"),
     )
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import signals
-from ..model import Container, ContainerStatus, Finding
+from ..model import Container, ContainerStatus, Finding, Operation
 from .process import ProcessFacts
+
+ENDED_BY_START = "start_ends_others_work"
 
 _TINIS = frozenset({"tini", "tini-static", "docker-init"})
 
@@ -54,7 +56,16 @@ _TEXTS = {
     " {ours:g} s, so SIGKILL cuts work that it would still wait for; raise ours above it, or lower the service's.",
     "manager_timeout_not_below": "{name}: manager_shutdown_timeout of {facts.manager_timeout:g} s is not below {whose}"
     " of {limit:g} s, which cuts the wait for its tasks; lower the first or raise the second.",
+    ENDED_BY_START: "{name}: other processes report as {hosts}, too, or may, and its next start sets to error"
+    " all that is being created under that name, whoever works on it: {operations}; wait until that has ended, and give"
+    " each host a name of its own, or put them into a cluster.",
+    "shared_row": "{name}: other processes report as {hosts}, too, or may, and its next start sets to error all that is"
+    " being created under that name, whoever works on it; nothing is now.",
 }
+_AT_START = (
+    "{name}: {count} in flight at its start, which sets to error all that is being created under the name {hosts}, and"
+    " other processes report under it, too, or may: {operations}."
+)
 _Found = Iterator[tuple[str, dict[str, Any]]]  # codes, and what their texts need beside the facts
 
 
@@ -103,6 +114,31 @@ def _told(facts: Facts, look: Callable[[Facts], _Found]) -> tuple[Finding, ...]:
     known = dict(facts=facts, name=facts.container.name, signal=facts.signal)
     limits = dict(ours=facts.timeout, own=facts.service_timeout)
     return tuple(Finding(code, _TEXTS[code].format(**known, **limits, **more)) for code, more in look(facts))
+
+
+def before_start(
+    name: str, hosts: Sequence[str], operations: Sequence[Operation]
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return what is wrong with starting a container now, and what an operator should know.
+
+    ``hosts`` are its rows of services in which other processes report, and ``operations`` what the start would end.
+    """
+    if not hosts:
+        return (), ()
+    code = ENDED_BY_START if operations else "shared_row"
+    text = _TEXTS[code].format(name=name, hosts=", ".join(hosts), operations=_named(operations))
+    found = (Finding(code, text),)
+    return (found, ()) if operations else ((), found)
+
+
+def at_start(name: str, hosts: Sequence[str], operations: Sequence[Operation]) -> str:
+    """Return the sentence for a start that ends these operations."""
+    count = "1 operation was" if len(operations) == 1 else f"{len(operations)} operations were"
+    return _AT_START.format(name=name, hosts=", ".join(hosts), count=count, operations=_named(operations))
+
+
+def _named(operations: Sequence[Operation]) -> str:
+    return ", ".join(f"{op.kind} {op.id}" for op in operations)
 
 
 def unhandled(container: Container, signal: str, process: ProcessFacts | None) -> str:

@@ -76,7 +76,7 @@ def test_what_no_row_attributes_does_not_take_the_whole_budget(
 def test_what_no_row_attributes_and_ends_is_no_doubt(member: Start, start_module: Any) -> None:
     idle, busy = member(), member(f"volume_extend:{LONGER}")
     run = start_module(idle.args())
-    idle.wait_asked("ROLLBACK", 2)
+    idle.wait_asked("ROLLBACK", 3)
     busy.go()
     result = run.result()
     assert [one[:2] for one in told(result)] == [("volume_extend", "finished")]
@@ -92,7 +92,7 @@ def test_a_request_that_another_member_takes_is_forgotten(
     (holder,) = sql("SELECT id FROM services WHERE host = %s", (f"{busy.host}@lvm",), "cinder")[0]
     sql("UPDATE workers SET service_id = NULL WHERE service_id = %s", (holder,), "cinder")
     run = start_module(idle.args())
-    idle.wait_asked("ROLLBACK", 2)
+    idle.wait_asked("ROLLBACK", 3)
     sql(
         "UPDATE workers SET service_id = %s WHERE resource_id IN (SELECT id FROM volumes WHERE host LIKE %s)",
         (holder, f"{busy.host}@%"),

@@ -9,6 +9,7 @@
 6. A database that cannot be read costs no work: a service that drops its work at the signal is not signalled while
    work that nobody saw may run, until what is left of the budget is only the time of its exit. A fault that passes
    never costs work that one that lasts would not have cost.
+   Work that may be another process's is waited for during half of the time to quiesce, and is never called cut.
 7. What an earlier life of the process left behind holds nothing up and does not count as lost, and what may be work of
    this one is never taken for that.
 """
@@ -93,6 +94,8 @@ def _excuse_for_signal(world, container, work, life, runs):
     left = _budget_left(world, container, life, signal, runs)
     if work.taken_at + work.job.takes > signal.asked_at + left:
         return "it would not have ended in time"
+    if work.unattributed and _half_is_over(world, container, life, signal, runs):
+        return "it may have been another's, and was waited for during half of the time"
     told = _told(container, signal)
     if told and told[-1][2].state is EvidenceState.OK:
         _, taken, reading = told[-1]
@@ -123,6 +126,16 @@ def _budget_left(world, container, life, signal, runs):
     return deadline - signal.asked_at
 
 
+def _half_is_over(world, container, life, signal, runs):
+    """Whether what may be another's had been waited for as long as it is. All of a budget is for quiesce here."""
+    begun, _ = world.budget(container, life, signal.asked_at)
+    waited = signal.asked_at - begun
+    return (
+        waited
+        >= policy.UNATTRIBUTED * (waited + _budget_left(world, container, life, signal, runs)) - EPSILON
+    )
+
+
 def _exit_time(world, container, life, signal):
     """What is kept of the budget for the exit where nothing can be read, and a second, the time of a look."""
     begun, deadline = world.budget(container, life, signal.asked_at)
@@ -150,6 +163,8 @@ def no_signal_goes_out_over_work_that_may_run(world, container, runs):
             told = _told(container, signal)
             if told and told[-1][2].state is EvidenceState.OK:
                 dead = {work.id for work in container.works if _dead(work) or work.ignored or work.job.wreck}
+                if _half_is_over(world, container, life, signal, runs):
+                    dead |= {work.id for work in container.works if work.unattributed}
                 seen = {op.id for op in told[-1][2].working} - dead
                 assert not seen, f"{container.name} was signalled although {seen} had been seen in flight"
             elif left > _exit_time(world, container, life, signal):
@@ -312,6 +327,7 @@ def _outcome_is_true(container, work, ending, moment, read_at):
     if ending.outcome is Outcome.FINISHED:
         assert _finished(container, work, moment), f"{work.id} is called finished and is {work.state}"
     if ending.outcome is Outcome.INTERRUPTED:
+        assert not work.unattributed, f"{work.id} may be another's, and is called interrupted"
         done = work.state == "finished" and work.ended_at <= read_at
         assert not done, f"{work.id} is called interrupted and is finished"
         begun = work.taken_at <= moment or not work.job.by_worker
@@ -335,7 +351,9 @@ def _what_is_passed_over_is_no_work(run, result, container, endings):
     works = {work.id: work for work in container.works}
     for op in result.passed_over:
         work = works[op.id]
-        assert work.ignored or work.job.wreck, f"{op.id} is passed over: {op.passed_over}"
+        assert work.ignored or work.job.wreck or work.job.anothers, (
+            f"{op.id} is passed over: {op.passed_over}"
+        )
     for key in endings:
         lost = works[key].ignored or _plainly_a_wreck(works[key], container)
         assert not lost, f"{key} was left behind, or ignored, and counts"
@@ -361,7 +379,7 @@ def outcomes_are_known(world, run):
                     assert ending.outcome is Outcome.FINISHED, (
                         f"{work.id} has finished, and is {ending.outcome}"
                     )
-                elif work.id not in _late(result):
+                elif work.id not in _late(result) and not work.unattributed:
                     assert ending.outcome is not Outcome.UNKNOWN, (
                         f"{work.id} was {work.state}, and is unknown"
                     )

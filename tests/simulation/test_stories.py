@@ -929,3 +929,39 @@ def test_what_is_ignored_is_not_waited_for():
     assert (result.verdict, result.endings) == (Verdict.DRAINED, ())
     assert [op.passed_over for op in result.passed_over] == ["ignored, as ignore_operations asks"]
     assert world.age < 5.0
+
+
+# --- what may be another's
+
+SIBLINGS = Job(takes=NEVER, anothers=True)
+
+
+@pytest.mark.parametrize(("profile", "quiesce"), [(CINDER, 45.0), (ON_THREADS, 60.0)], ids=["keeps", "drops"])
+def test_what_may_be_anothers_holds_a_stop_for_half_of_the_time(profile, quiesce):
+    at_signal = "drains" if profile.keeps_work else "drops"
+    _, result = stop(Service(jobs=(SIBLINGS,), profile=profile, at_signal=at_signal))
+    assert result.verdict is Verdict.UNVERIFIED
+    assert quiesce / 2 <= result.quiesced <= quiesce / 2 + 2.5
+    assert [ending.outcome for ending in result.endings] == [Outcome.UNKNOWN]
+
+
+def test_work_of_its_own_beside_it_is_waited_for():
+    own = Job(takes=50.0)
+    _, result = stop(Service(jobs=(SIBLINGS, own), profile=ON_THREADS, at_signal="drops"))
+    assert result.verdict is Verdict.UNVERIFIED
+    assert result.quiesced >= 50.0
+    assert sorted(ending.outcome.value for ending in result.endings) == ["finished", "unknown"]
+
+
+def test_what_may_be_anothers_and_was_its_own_goes_on_in_the_drain():
+    _, result = stop(Service(jobs=(SIBLINGS, Job(takes=40.0, unattributed=True))))
+    assert result.quiesced < 40.0
+    assert sorted(ending.outcome.value for ending in result.endings) == ["finished", "unknown"]
+
+
+def test_what_was_its_own_after_all_and_is_cut_is_not_known_to_be():
+    _, result = stop(
+        Service(jobs=(Job(takes=40.0, unattributed=True),), profile=ON_THREADS, at_signal="drops")
+    )
+    assert result.verdict is Verdict.UNVERIFIED
+    assert [ending.outcome for ending in result.endings] == [Outcome.UNKNOWN]

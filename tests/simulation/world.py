@@ -64,6 +64,8 @@ class Job:
     by_worker: bool = True  # it has a worker row, which tells whether the service has taken it
     informs: bool = False
     wreck: bool = False  # an earlier life left it behind: nobody works on it
+    unattributed: bool = False  # its rows do not tell which of several processes works on it
+    anothers: bool = False  # another process works on it, and its rows do not tell
 
 
 @dataclass(frozen=True)
@@ -175,20 +177,25 @@ class Work:
 
     @property
     def claimed(self):
-        if not self.job.by_worker or self.job.wreck:
+        if not self.job.by_worker or self.job.wreck or self.unattributed:
             return None
         return self.state not in ("unborn", "queued")
 
+    @property
+    def unattributed(self):
+        return self.job.unattributed or self.job.anothers
+
     def row(self, now):
         """The operation as the database shows it, None before and after it."""
-        if self.state not in ("queued", "running", "cut", "left"):
+        if self.state not in ("queued", "running", "cut", "left", "elsewhere"):
             return None
         touched = None
         if self.job.by_worker and self.claimed:
             beats = self.container.service.refreshes and self.state == "running" and self.job.takes < NEVER
             touched = f"{int((now - self.taken_at) // REFRESH) if beats else 0}"
         row = Operation("volume_create", self.id, "creating", None, self.claimed, touched, self.job.informs)
-        return replace(row, written=moment(self.written))
+        doubt = "any of them may work on it" if self.unattributed else ""
+        return replace(row, written=moment(self.written), unattributed=doubt)
 
     def ending(self, operation):
         """What the rows say of it, in the words of the real evidence."""
@@ -264,6 +271,10 @@ class FakeContainer:
         if work.job.wreck:
             work.state, work.taken_at = "left", work.written
             return
+        if work.job.anothers:
+            work.state, work.taken_at = "elsewhere", self.world.now
+            self.world.later(work.job.takes, lambda: self._ends_elsewhere(work))
+            return
         work.state = "queued"
         self._take(work)
 
@@ -278,6 +289,9 @@ class FakeContainer:
         work.state, work.taken_at = "running", self.world.now
         life = self.life
         self.world.later(work.job.takes, lambda: self._end(work, life))
+
+    def _ends_elsewhere(self, work):
+        work.state, work.ended_at = "finished", self.world.now
 
     def _end(self, work, life):
         if work.state == "running" and self.life is life and self.status is ContainerStatus.PAUSED:

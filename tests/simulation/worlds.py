@@ -31,6 +31,8 @@ def jobs(draw):
         takes=draw(mostly(5.0, st.one_of(seconds(0.25, 90), st.just(NEVER)))),
         fails=draw(mostly(False, st.booleans())),
         by_worker=by_worker,
+        unattributed=draw(mostly(False, st.booleans())),
+        anothers=draw(mostly(False, st.booleans())),
     )
 
 

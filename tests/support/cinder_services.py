@@ -10,6 +10,7 @@ from typing import Any
 from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
 
+from .checks import LEDGER
 from .workloads import Workload, Workloads, cinder_arguments
 
 PASSWORD = "s3cr3t-of-the-database"
@@ -34,7 +35,9 @@ class Service:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a run has a connection to read its rows."""
+        """Whether a run has a connection to read its rows, and not only for its preflight."""
+        if not (LEDGER / f"{self.workload.id}.json").exists():
+            return False
         rows = self.database.execute(
             "SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", (self.user,)
         )
@@ -62,11 +65,11 @@ class Service:
         (self.workload.folder / "go").touch()
 
     def wait_read(self) -> None:
-        """Until a run has read its rows from now on, and not only for its plan; then let the operations begin.
+        """Until a run has read its rows from now on, and not only for its preflight; then let the operations begin.
 
         Each reading ends with a ROLLBACK.
         """
-        self.wait_asked("ROLLBACK", 2)
+        self.wait_asked("ROLLBACK", 3)
         self.go()
 
     def volume_status(self) -> list[str]:

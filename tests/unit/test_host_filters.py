@@ -217,6 +217,13 @@ def test_verdicts_are_counted(filters: ModuleType) -> None:
     assert filters.counted([]) == "no container"
 
 
+def test_the_plan_tells_what_may_be_anothers(filters: ModuleType) -> None:
+    doubtful = {"kind": "volume_extend", "id": "0ff", "status": "extending", "unattributed": "any member may"}
+    seen = {"name": "cinder_volume", "status": "running", "evidence": "ok", "operations": [doubtful]}
+    lines = filters.plan(filters.waves(["cinder_volume"], ORDER), [seen])
+    assert lines[-1].endswith("in flight: volume_extend 0ff (extending, since unknown): any member may")
+
+
 def test_the_plan_tells_what_is_passed_over(filters: ModuleType) -> None:
     wreck = {"kind": "volume_extend", "id": "0ff", "status": "extending", "since": "2025", "why": "unchanged"}
     seen = {"name": "cinder_volume", "status": "running", "evidence": "ok", "operations": []}

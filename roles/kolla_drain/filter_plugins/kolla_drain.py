@@ -76,6 +76,7 @@ def _details(answer: Answer, times: Answer) -> list[str]:
     operations = answer.get("operations", [])
     lines = [
         f"in flight: {one['kind']} {one['id']} ({one['status']}, since {one.get('since') or 'unknown'})"
+        + (f": {one['unattributed']}" if one.get("unattributed") else "")
         for one in operations
     ]
     if not operations and answer.get("evidence") == "ok":

@@ -113,6 +113,7 @@ def _details(one: Answer) -> list[str]:
     lines = [
         f"{name}: in flight: {operation['kind']} {operation['id']} ({operation['status']}, "
         f"since {operation.get('since') or 'unknown'})"
+        + (f": {operation['unattributed']}" if operation.get("unattributed") else "")
         for operation in one.get("operations", [])
     ]
     if one.get("evidence") == "ok" and not lines:

@@ -35,7 +35,7 @@ def looked_at(surveys: Surveys) -> list[ContainerResult]:
     return [
         ContainerResult.of(
             one.container,
-            warnings=[finding.text for finding in one.findings],
+            warnings=[finding.text for finding in one.warned_of],
             survey=one,
             reading=readings.get(one.container.id),
             notes=tuple(not_serving(one, readings.get(one.container.id))),

@@ -4,8 +4,8 @@ A crash, a kill or a lost message leaves a row in a transitional status for good
 the process began, and so was the row of a request that waited in the queue at that moment. These bounds tell the two
 apart. In doubt a row counts as work.
 
-Where several processes share a row of ``services``, a claim from before the process began is another's, and exact:
-whoever claims a request has taken it from the queue.
+Where several processes share a row of ``services``, what was claimed before the process began is another's. No margin
+for a queue is needed there, because whoever claims a request has taken it from the queue.
 
 A delete that a service resumes at its start has an old row, too. It is not waited for; the next start resumes it again.
 """

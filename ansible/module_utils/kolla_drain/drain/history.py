@@ -97,9 +97,8 @@ class History:
         waited_for = self._moved | {op.key for op in self.open()}
         judged = self._baseline.judged(reading, now, waited_for)
         for op in judged.passed_over:
-            self._seen.pop(
-                op.key, None
-            )  # of several processes' that share a row, until it was seen to be another's
+            # It counted until it turned out to be another process's that shares the row.
+            self._seen.pop(op.key, None)
             if op.key not in before:
                 self._note(f"{say(op)} is passed over: {op.passed_over}")
         self._passed_over = {key: op for key, op in before.items() if key not in self._moved}

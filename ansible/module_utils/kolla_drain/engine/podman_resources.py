@@ -29,6 +29,8 @@ _GIVEN = {
 _HEALTH = Healthcheck((), interval=30 * 10**9, timeout=30 * 10**9, retries=3)
 _MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
 _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
+# Kolla's word for a mount of podman that no volume is: a devpts, at devpts:/dev/pts.
+_TERMINALS = "devpts"
 _NO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,7 +42,8 @@ class PodmanMaker(Maker):
 
     def found(self, container_id: str) -> Found:
         """Return podman's inspection of a container in Docker's words and the image that it was made from."""
-        inspected = in_dockers_words(inspection(container_id))
+        shown = inspection(container_id)
+        inspected = in_dockers_words(shown, shares_ipc=_shares_ipc(shown.get("OCIConfigPath") or ""))
         given = {**_GIVEN, "environment": _GIVEN["environment"] | super()._given(inspected)["environment"]}
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
 
@@ -54,7 +57,15 @@ class PodmanMaker(Maker):
         if not spec.privileged:
             # Kolla's images start with sudo, which needs CAP_AUDIT_WRITE; podman's default set may lack it.
             body["HostConfig"]["CapAdd"] = sorted({*spec.cap_add, *_GIVEN["cap_add"]})
+        host = body["HostConfig"]
+        host["Mounts"] = [
+            {"Type": _TERMINALS, "Target": bind.target} for bind in spec.binds if bind.source == _TERMINALS
+        ]
+        host["Binds"] = [str(bind) for bind in sorted(spec.binds, key=str) if bind.source != _TERMINALS]
         return body
+
+    def _volumes(self, spec: ContainerSpec) -> Sequence[str]:
+        return [name for name in super()._volumes(spec) if name != _TERMINALS]
 
 
 class _Client:
@@ -130,7 +141,20 @@ class _Client:
         self._call("delete", f"/volumes/{name}")
 
 
-def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
+def _shares_ipc(config_path: str) -> bool:
+    """Return whether a container's runtime configuration leaves it in the host's IPC namespace.
+
+    There is none before the container's first start.
+    """
+    try:
+        with open(config_path, encoding="utf-8") as stream:
+            namespaces = json.load(stream)["linux"]["namespaces"]
+        return all(namespace["type"] != "ipc" for namespace in namespaces)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def in_dockers_words(inspected: Mapping[str, Any], *, shares_ipc: bool = False) -> dict[str, Any]:
     """Return ``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     if isinstance(config.get("Entrypoint"), str):
@@ -149,7 +173,7 @@ def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
     ]
     host["CgroupnsMode"] = host.get("CgroupMode") or ""
     host["PidMode"] = "" if host.get("PidMode") == "private" else host.get("PidMode") or ""
-    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "")
+    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "", shares_ipc)
     if _asked(config).get("memswap_limit") == -1:  # podman dropped it when it made the container
         host["MemorySwap"] = -1
     host["CapAdd"] = _asked(config).get("cap_add") or host.get("CapAdd")
@@ -169,9 +193,14 @@ def _words(options: str, without: frozenset[str]) -> str:
     return ",".join(word for word in options.split(",") if word not in without)
 
 
-def _ipc(config: Mapping[str, Any], shown: str) -> str:
-    """Return the mode that was asked for where podman shows shareable, which 4.3 does of every container."""
-    return str(_asked(config).get("ipc_mode") or "") if shown == "shareable" else shown
+def _ipc(config: Mapping[str, Any], shown: str, shares_ipc: bool) -> str:
+    """Return the mode that a container has; empty where podman does not tell.
+
+    Podman before 4.4 shows shareable, whatever the mode is (https://github.com/containers/podman/issues/17189).
+    """
+    if shown != "shareable":
+        return shown
+    return str(_asked(config).get("ipc_mode") or "") or ("host" if shares_ipc else "")
 
 
 def _asked(config: Mapping[str, Any]) -> Mapping[str, Any]:

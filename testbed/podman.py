@@ -60,7 +60,8 @@ class Service:
                 stdout=log,
                 stderr=log,
                 env={
-                    **os.environ,
+                    # With the address of another service podman would be that one's client.
+                    **{name: value for name, value in os.environ.items() if name != "CONTAINER_HOST"},
                     "CONTAINERS_CONF": str(settings),
                     "CONTAINERS_REGISTRIES_CONF": str(registries),
                     **environment,

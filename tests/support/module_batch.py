@@ -62,7 +62,9 @@ def answer(call):
 calls = json.load(sys.stdin)
 for library in ("dbus", "docker", "podman"):
     importlib.import_module(library)
-for module, module_utils in {(call["module"], call["module_utils"]) for call in calls if "method" not in call}:
+for module, module_utils in {
+    (call["module"], call["module_utils"]) for call in calls if "method" not in call
+}:
     ansible.module_utils.__path__.append(module_utils)
     runpy.run_path(module)
 json.dump([answer(call) for call in calls], sys.stdout)

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..container.spec import ASKED_LABEL, ContainerSpec, Found, Healthcheck, Image
+from ..container.spelling import capability
 from .common import PATIENT, QUICK
 from .image_reference import ImageReference
 from .podman_client import call, inspection, stream
+from .podman_config import listed
 from .resources import Maker
 
 # Settings that podman gives every container by itself.
@@ -26,6 +28,8 @@ _GIVEN = {
     "environment": frozenset(("PATH", "TERM", "HOME", "HOSTNAME", "container")),
     "cap_add": frozenset(("CAP_AUDIT_WRITE",)),
 }
+# It hands these on from its own environment.
+_PROXY = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 _HEALTH = Healthcheck((), interval=30 * 10**9, timeout=30 * 10**9, retries=3)
 _MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
 _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
@@ -44,8 +48,18 @@ class PodmanMaker(Maker):
         """Return podman's inspection of a container in Docker's words and the image that it was made from."""
         shown = inspection(container_id)
         inspected = in_dockers_words(shown, shares_ipc=_shares_ipc(shown.get("OCIConfigPath") or ""))
-        given = {**_GIVEN, "environment": _GIVEN["environment"] | super()._given(inspected)["environment"]}
+        given = self._given(inspected)
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
+
+    def _given(self, inspected: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        variables = (variable.partition("=")[0] for variable in listed("env"))
+        proxies = (*_PROXY, *map(str.upper, _PROXY))
+        environment = super()._given(inspected)["environment"].union(variables, proxies)
+        capabilities = map(capability, listed("default_capabilities"))
+        return {
+            "environment": _GIVEN["environment"] | environment,
+            "cap_add": _GIVEN["cap_add"].union(capabilities),
+        }
 
     def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
         body = super()._body(spec, image, labels)

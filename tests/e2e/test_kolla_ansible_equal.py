@@ -126,7 +126,7 @@ ROWS: dict[str, Row] = {
         starts=False,
     ),
     "silent_checked_image": Row(
-        {"image": CHECKED, "healthcheck": {**HEALTHCHECK, "test": "NONE"}}, releases=("18", "20", "23")
+        {"image": CHECKED, "healthcheck": {**HEALTHCHECK, "test": "NONE"}}, releases=("20", "23")
     ),
     "volumes_shared": Row(
         {"volumes": ["/run:/run:shared", "/var/lib/nova/mnt:/var/lib/nova/mnt:shared"]},

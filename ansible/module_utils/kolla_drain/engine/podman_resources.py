@@ -47,7 +47,7 @@ class PodmanMaker(Maker):
     def found(self, container_id: str) -> Found:
         """Return podman's inspection of a container in Docker's words and the image that it was made from."""
         shown = inspection(container_id)
-        inspected = in_dockers_words(shown, shares_ipc=_shares_ipc(shown.get("OCIConfigPath") or ""))
+        inspected = in_dockers_words(shown, ipc_is_hosts=shares_ipc(shown.get("OCIConfigPath") or ""))
         given = self._given(inspected)
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
 
@@ -155,7 +155,7 @@ class _Client:
         self._call("delete", f"/volumes/{name}")
 
 
-def _shares_ipc(config_path: str) -> bool:
+def shares_ipc(config_path: str) -> bool:
     """Return whether a container's runtime configuration leaves it in the host's IPC namespace.
 
     There is none before the container's first start.
@@ -168,7 +168,7 @@ def _shares_ipc(config_path: str) -> bool:
         return False
 
 
-def in_dockers_words(inspected: Mapping[str, Any], *, shares_ipc: bool = False) -> dict[str, Any]:
+def in_dockers_words(inspected: Mapping[str, Any], *, ipc_is_hosts: bool = False) -> dict[str, Any]:
     """Return ``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     if isinstance(config.get("Entrypoint"), str):
@@ -187,7 +187,7 @@ def in_dockers_words(inspected: Mapping[str, Any], *, shares_ipc: bool = False) 
     ]
     host["CgroupnsMode"] = host.get("CgroupMode") or ""
     host["PidMode"] = "" if host.get("PidMode") == "private" else host.get("PidMode") or ""
-    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "", shares_ipc)
+    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "", ipc_is_hosts)
     if _asked(config).get("memswap_limit") == -1:  # podman dropped it when it made the container
         host["MemorySwap"] = -1
     host["CapAdd"] = _asked(config).get("cap_add") or host.get("CapAdd")
@@ -207,14 +207,14 @@ def _words(options: str, without: frozenset[str]) -> str:
     return ",".join(word for word in options.split(",") if word not in without)
 
 
-def _ipc(config: Mapping[str, Any], shown: str, shares_ipc: bool) -> str:
+def _ipc(config: Mapping[str, Any], shown: str, ipc_is_hosts: bool) -> str:
     """Return the mode that a container has; empty where podman does not tell.
 
     Podman before 4.4 shows shareable, whatever the mode is (https://github.com/containers/podman/issues/17189).
     """
     if shown != "shareable":
         return shown
-    return str(_asked(config).get("ipc_mode") or "") or ("host" if shares_ipc else "")
+    return str(_asked(config).get("ipc_mode") or "") or ("host" if ipc_is_hosts else "")
 
 
 def _asked(config: Mapping[str, Any]) -> Mapping[str, Any]:

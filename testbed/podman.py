@@ -41,15 +41,15 @@ insecure = true
 class Service:
     """``podman system service`` on a socket of its own; several may run side by side, on the same containers.
 
-    ``registry_port`` is where it takes a registry without TLS.
+    ``registry_port`` is where it takes a registry without TLS. ``config`` is its containers.conf.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: str = CONFIG, **environment: str) -> None:
         ensure_packages(["podman"])
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.registry_port: int = probe.getsockname()[1]
-        config, registries = folder / "containers.conf", folder / "registries.conf"
-        config.write_text(CONFIG)
+        settings, registries = folder / "containers.conf", folder / "registries.conf"
+        settings.write_text(config)
         registries.write_text(REGISTRIES.format(port=self.registry_port))
         self.url = f"unix://{folder}/podman.sock"
         self._log = folder / "podman.log"
@@ -60,9 +60,11 @@ class Service:
                 stdout=log,
                 stderr=log,
                 env={
-                    **os.environ,
-                    "CONTAINERS_CONF": str(config),
+                    # With the address of another service podman would be that one's client.
+                    **{name: value for name, value in os.environ.items() if name != "CONTAINER_HOST"},
+                    "CONTAINERS_CONF": str(settings),
                     "CONTAINERS_REGISTRIES_CONF": str(registries),
+                    **environment,
                 },
                 start_new_session=True,
                 cwd=folder,  # where conmon leaves a file when memory runs out

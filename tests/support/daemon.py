@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ PROGRAMS = tuple(
 
 
 class Daemon:
-    """One dockerd. ``restart`` ends it as an upgrade of the engine does, ``crash`` as a bug does."""
+    """One dockerd. ``restart`` ends it as an upgrade of the engine does, ``crash`` as a bug does.
 
-    def __init__(self, folder: Path, live_restore: bool) -> None:
+    ``settings`` are those of its daemon.json.
+    """
+
+    def __init__(self, folder: Path, live_restore: bool, settings: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.live_restore = live_restore
+        self.settings = dict(settings or {})
         self.url = f"unix://{folder}/docker.sock"
         self.log = folder / "dockerd.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,6 +51,7 @@ class Daemon:
             "unshare",
             "--net",
             "dockerd",
+            f"--config-file={self.folder}/daemon.json",
             f"--host={self.url}",
             *(f"--{option}={self.folder / name}" for option, name in where.items()),
             "--bridge=none",
@@ -57,6 +63,7 @@ class Daemon:
 
     def start(self) -> docker.DockerClient:
         """Start it and wait until it answers."""
+        (self.folder / "daemon.json").write_text(json.dumps(self.settings))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
         return wait_until(self._client, 180, "our dockerd", on_timeout=lambda: self.log.read_text()[-3000:])
@@ -112,9 +119,11 @@ class HostWorkloads(Workloads):
 
 
 @contextlib.contextmanager
-def daemon(live_restore: bool) -> Iterator[tuple[Daemon, HostWorkloads]]:
+def daemon(
+    live_restore: bool, settings: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Daemon, HostWorkloads]]:
     """A daemon and workloads on it; both are gone afterwards."""
-    made = Daemon(Path(tempfile.mkdtemp(prefix="kolla-drain-dockerd-")), live_restore)
+    made = Daemon(Path(tempfile.mkdtemp(prefix="kolla-drain-dockerd-")), live_restore, settings)
     try:
         client = made.start()
         made.import_image(client)

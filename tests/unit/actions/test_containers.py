@@ -55,3 +55,12 @@ def test_a_unit_that_is_not_wanted_any_more_is_a_change(monkeypatch: pytest.Monk
 def test_a_unit_as_wanted_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     result = compared(monkeypatch, NOTHING)
     assert (result["changed"], result["differences"], result["diff"]) == (False, [], [])
+
+
+@pytest.mark.parametrize(("engine", "limits"), [("podman", {}), ("docker", {"nofile": (5, 5)})])
+def test_limits_that_are_left_to_podman(engine: str, limits: dict[str, Any]) -> None:
+    described = {"dimensions": {"ulimits": {"RLIMIT_NOFILE": {"hard": 5}}}}
+    options = Options(
+        "compare_container", (NAME,), StopRequest(), image="x", container=described, container_engine=engine
+    )
+    assert containers.spec_of(options).ulimits == limits

@@ -235,6 +235,22 @@ def test_ipc_mode_is_the_engines_unless_said(mode: str) -> None:
     assert compared({}, {}, host={"IpcMode": mode}) == {}
 
 
+def test_an_ipc_mode_that_the_engine_does_not_tell() -> None:
+    """Podman before 4.4 tells host alone from the others."""
+    for mode in ("private", "shareable"):
+        assert compared({}, {"ipc_mode": mode}, host={"IpcMode": ""}) == {}
+    assert compared({}, {"ipc_mode": "host"}, host={"IpcMode": ""}) == {"ipc_mode": ("", "host")}
+
+
+def test_capabilities_that_a_privileged_container_has_anyway() -> None:
+    both = {"privileged": True, "cap_add": ["SYS_ADMIN"]}
+    assert compared(both, both, host={"CapAdd": []}) == {}
+    assert compared({"privileged": True}, {"cap_add": ["SYS_ADMIN"]}) == {
+        "privileged": (True, False),
+        "cap_add": ([], ["CAP_SYS_ADMIN"]),
+    }
+
+
 def test_a_container_whose_namespace_is_shared_by_name() -> None:
     options = {"ipc_mode": "container:db", "pid_mode": "container:db"}
     image = Image("sha256:1", IMAGE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.container.options import describe, merged
+from kolla_drain.container.options import describe, merged, without_podmans_own
 from kolla_drain.container.spec import Bind, ContainerSpec, Healthcheck, one_off
 from kolla_drain.errors import Refused
 
@@ -53,6 +53,7 @@ SPELLINGS: list[tuple[dict[str, Any], str, Any]] = [
     ({"dimensions": {"ulimits": {"nofile": {"soft": 1, "hard": "2"}}}}, "ulimits", {"nofile": (1, 2)}),
     ({"dimensions": {"ulimits": {"nofile": {"hard": 5}}}}, "ulimits", {"nofile": (5, 5)}),
     ({"dimensions": {"ulimits": {"core": {"soft": "unlimited"}}}}, "ulimits", {"core": (-1, -1)}),
+    ({"dimensions": {"ulimits": {"RLIMIT_NOFILE": {"hard": 5}}}}, "ulimits", {"nofile": (5, 5)}),
     ({"ipc_mode": ""}, "ipc_mode", ""),
     ({"pid_mode": "private"}, "pid_mode", ""),
     ({"pid_mode": "container:x"}, "pid_mode", "container:x"),
@@ -210,3 +211,17 @@ def test_a_container_that_is_run_once_is_never_started_again() -> None:
     assert one_off(spec(**found), found["restart_policy"]).restart_policy == "no"
     with pytest.raises(Refused, match="always"):
         one_off(spec(restart_policy="always"), "always")
+
+
+def test_what_kolla_ansible_leaves_to_podman() -> None:
+    """Its roles give both of these to every container there, and its module hands neither over."""
+    limit = {"soft": 1048576, "hard": 1048576}
+    given = {
+        "ulimits": {"RLIMIT_NOFILE": limit, "RLIMIT_NPROC": limit, "RLIMIT_CORE": limit},
+        "cpu_shares": 2,
+    }
+    left = without_podmans_own({"dimensions": given, "tty": True})
+    assert left == {"dimensions": {"ulimits": {"RLIMIT_CORE": limit}, "cpu_shares": 2}, "tty": True}
+    assert len(given["ulimits"]) == 3
+    for nothing in ({}, {"dimensions": None}, {"dimensions": {"ulimits": "x"}}):
+        assert without_podmans_own(nothing) == nothing

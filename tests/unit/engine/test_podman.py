@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from kolla_drain.container.spec import ASKED_LABEL
-from kolla_drain.engine import common, podman, podman_client
-from kolla_drain.engine.podman_resources import in_dockers_words
+from kolla_drain.container.options import describe
+from kolla_drain.container.spec import ASKED_LABEL, Image
+from kolla_drain.engine import common, podman, podman_client, podman_config
+from kolla_drain.engine.podman_resources import PodmanMaker, in_dockers_words, shares_ipc
 from kolla_drain.errors import EngineAbsent, EngineUnreachable
 from kolla_drain.model import Container, ContainerStatus
 
@@ -168,3 +169,92 @@ def test_what_was_looked_at_is_left_as_it_was():
 def test_the_host_s_ipc_is_believed_of_a_podman_that_says_it():
     told = {**INSPECTED, "HostConfig": {**INSPECTED["HostConfig"], "IpcMode": "host"}}
     assert in_dockers_words(told)["HostConfig"]["IpcMode"] == "host"
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_an_ipc_mode_that_podman_does_not_tell(shares):
+    unlabelled = {**INSPECTED, "Config": {**INSPECTED["Config"], "Labels": None}}
+    assert in_dockers_words(unlabelled, ipc_is_hosts=shares)["HostConfig"]["IpcMode"] == (
+        "host" if shares else ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ('{"linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}}', True),
+        ('{"linux": {"namespaces": [{"type": "pid"}, {"type": "ipc"}]}}', False),
+        ("{}", False),
+        ("[]", False),
+        ("", False),
+    ],
+)
+def test_the_namespaces_of_the_runtimes_configuration(tmp_path, text, shares):
+    config = tmp_path / "config.json"
+    config.write_text(text)
+    assert shares_ipc(str(config)) is shares
+
+
+def test_a_container_that_never_ran_has_no_such_configuration():
+    assert not shares_ipc("")
+
+
+# --- what it gives every container
+
+CONF = """\
+[engine]
+env = ["ENGINE=1"]
+[containers]
+# env = ["COMMENTED=1"]
+env = ["A=[1]", 'B=2']
+default_capabilities = [
+  "CHOWN",
+  "net_admin", # more than podman's own
+]
+[network]
+"""
+
+
+def test_the_lists_of_a_configuration(tmp_path, monkeypatch):
+    config = tmp_path / "containers.conf"
+    config.write_text(CONF)
+    monkeypatch.setenv("CONTAINERS_CONF", str(config))
+    assert podman_config.listed("env") == ["A=[1]", "B=2"]
+    assert podman_config.listed("default_capabilities") == ["CHOWN", "net_admin"]
+    assert podman_config.listed("volumes") == []
+
+
+def test_a_later_file_of_the_host_wins(tmp_path, monkeypatch):
+    (tmp_path / "1.conf").write_text('[containers]\nenv = ["A=1"]\nvolumes = ["/a:/a"]\n')
+    (tmp_path / "2.conf").write_text('[containers]\nenv = ["B=1"]')
+    monkeypatch.delenv("CONTAINERS_CONF", raising=False)
+    files = (f"{tmp_path}/none.conf", f"{tmp_path}/*.conf")
+    monkeypatch.setattr(podman_config, "_FILES", files)
+    assert podman_config.listed("env") == ["B=1"]
+    assert podman_config.listed("volumes") == ["/a:/a"]
+
+
+@pytest.fixture
+def maker(monkeypatch):
+    made = PodmanMaker()
+    monkeypatch.setattr(made, "_zone", "")
+    return made
+
+
+def test_settings_that_podman_gives_unasked(maker, tmp_path, monkeypatch):
+    config = tmp_path / "containers.conf"
+    config.write_text(CONF)
+    monkeypatch.setenv("CONTAINERS_CONF", str(config))
+    given = maker._given({"Config": {"Env": ["TZ=UTC"]}})
+    assert {"A", "B", "TZ", "PATH", "http_proxy", "NO_PROXY"} <= given["environment"]
+    assert given["cap_add"] == {"CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_NET_ADMIN"}
+    assert "TZ" not in maker._given({"Config": {"Env": ["TZ=Asia/Tokyo"]}})["environment"]
+
+
+def test_terminals_are_no_volume(maker):
+    """Kolla's devpts:/dev/pts is a mount of podman's own, and no volume of this name is made."""
+    spec = describe("nova_libvirt", "x", {"volumes": ["devpts:/dev/pts", "logs:/logs"]}, 60)
+    host = maker._body(spec, Image("1"), {})["HostConfig"]
+    assert host["Binds"] == ["logs:/logs"]
+    assert host["Mounts"] == [{"Type": "devpts", "Target": "/dev/pts"}]
+    assert maker._volumes(spec) == ["logs"]

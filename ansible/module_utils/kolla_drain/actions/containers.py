@@ -7,7 +7,7 @@ from dataclasses import replace
 from .. import evidence
 from ..container import compare, show
 from ..container.compare import Difference
-from ..container.options import check_restart, describe
+from ..container.options import check_restart, describe, without_podmans_own
 from ..container.spec import ContainerSpec
 from ..engine.port import Engine
 from ..engine.resources import Maker
@@ -39,6 +39,8 @@ def spec_of(options: Options) -> ContainerSpec:
     if not options.image:
         raise Refused(f"No image is given for {name}; give image.")
     described = options.container
+    if options.container_engine == "podman":
+        described = without_podmans_own(described)
     environment = described.get("environment") or {}
     service = options.evidence.service or evidence.service_of(name, options.image, env=environment)
     profile = evidence.profile_for(service or NO_PROFILE.name, environment)

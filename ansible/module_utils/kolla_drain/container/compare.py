@@ -220,6 +220,8 @@ def _modes(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[
     # Not asked for, the engine takes its own default, which differs from host to host.
     ipc, asked_ipc = _by_name(found.host.get("IpcMode") or "", found), found.asked.get("ipc_mode")
     no_default = ipc.partition(":")[0] in ("host", "container", "none") or "shareable" == ipc == asked_ipc
+    if not ipc and spec.ipc_mode in ("private", "shareable"):  # podman before 4.4 does not tell the two apart
+        ipc = spec.ipc_mode
     if ipc != _by_name(spec.ipc_mode, found) if spec.ipc_mode else no_default:
         yield Difference("ipc_mode", ipc, spec.ipc_mode)
     cgroupns = found.host.get("CgroupnsMode") or "host"  # what engines before 20.10 do
@@ -258,10 +260,12 @@ def _binds(host: Mapping[str, Any]) -> Iterator[Bind]:
 
 
 def _sets(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
-    pairs = {
+    pairs: dict[str, tuple[Iterable[str], frozenset[str]]] = {
         "volumes_from": (map(volume_from, found.host.get("VolumesFrom") or ()), spec.volumes_from),
-        "cap_add": (map(capability, found.host.get("CapAdd") or ()), spec.cap_add),
     }
+    # A privileged container has all capabilities, and podman does not show those that were added.
+    if not (spec.privileged and found.host.get("Privileged")):
+        pairs["cap_add"] = map(capability, found.host.get("CapAdd") or ()), spec.cap_add
     for setting, (entries, wanted) in pairs.items():
         given = found.given.get(setting, frozenset()) - wanted
         yield from _set(setting, set(entries) - given, wanted)

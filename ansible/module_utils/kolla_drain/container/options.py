@@ -80,6 +80,8 @@ _ULIMITS = (
     "sigpending",
     "stack",
 )
+# With podman kolla-ansible gives these two to every container, and leaves them to podman all the same.
+_LEFT_TO_PODMAN = ("RLIMIT_NOFILE", "RLIMIT_NPROC")
 _HEALTH = ("test", "interval", "timeout", "start_period", "retries")
 
 
@@ -98,6 +100,16 @@ def merged(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("restart_retries") is None and together.get("restart_policy") != "on-failure":
         together["restart_retries"] = None
     return together
+
+
+def without_podmans_own(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the options without the limits that kolla-ansible leaves to podman."""
+    dimensions = options.get("dimensions") or {}
+    given = dimensions.get("ulimits")
+    if not isinstance(given, Mapping):
+        return options
+    limits = {name: limit for name, limit in given.items() if name not in _LEFT_TO_PODMAN}
+    return {**options, "dimensions": {**dimensions, "ulimits": limits}}
 
 
 def describe(
@@ -305,12 +317,18 @@ def _ulimits(given: Any) -> dict[str, tuple[int, int]]:
         raise Refused(
             "dimensions.ulimits is no dictionary; give one such as {nofile: {soft: 1024, hard: 4096}}."
         )
-    unknown = sorted(str(name) for name in set(given) - set(_ULIMITS))
+    given = {_limit_name(str(name)): limits for name, limits in given.items()}
+    unknown = sorted(set(given) - set(_ULIMITS))
     if unknown:
         raise Refused(
             f"dimensions.ulimits holds {unknown[0]}, which is none; it knows {', '.join(_ULIMITS)}."
         )
     return {name: _ulimit(f"dimensions.ulimits.{name}", limits) for name, limits in given.items()}
+
+
+def _limit_name(name: str) -> str:
+    """Return one spelling of nofile and RLIMIT_NOFILE."""
+    return name[len("RLIMIT_") :].lower() if name.startswith("RLIMIT_") else name
 
 
 def _ulimit(what: str, limits: Any) -> tuple[int, int]:

@@ -16,9 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..container.spec import ASKED_LABEL, ContainerSpec, Found, Healthcheck, Image
+from ..container.spelling import capability
 from .common import PATIENT, QUICK
 from .image_reference import ImageReference
 from .podman_client import call, inspection, stream
+from .podman_config import listed
 from .resources import Maker
 
 # Settings that podman gives every container by itself.
@@ -26,9 +28,13 @@ _GIVEN = {
     "environment": frozenset(("PATH", "TERM", "HOME", "HOSTNAME", "container")),
     "cap_add": frozenset(("CAP_AUDIT_WRITE",)),
 }
+# It hands these on from its own environment.
+_PROXY = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 _HEALTH = Healthcheck((), interval=30 * 10**9, timeout=30 * 10**9, retries=3)
 _MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
 _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
+# Kolla's word for a mount of podman that no volume is: a devpts, at devpts:/dev/pts.
+_TERMINALS = "devpts"
 _NO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,9 +46,20 @@ class PodmanMaker(Maker):
 
     def found(self, container_id: str) -> Found:
         """Return podman's inspection of a container in Docker's words and the image that it was made from."""
-        inspected = in_dockers_words(inspection(container_id))
-        given = {**_GIVEN, "environment": _GIVEN["environment"] | super()._given(inspected)["environment"]}
+        shown = inspection(container_id)
+        inspected = in_dockers_words(shown, ipc_is_hosts=shares_ipc(shown.get("OCIConfigPath") or ""))
+        given = self._given(inspected)
         return Found(inspected, self.image(inspected["Image"]), self._names(), given, _HEALTH)
+
+    def _given(self, inspected: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        variables = (variable.partition("=")[0] for variable in listed("env"))
+        proxies = (*_PROXY, *map(str.upper, _PROXY))
+        environment = super()._given(inspected)["environment"].union(variables, proxies)
+        capabilities = map(capability, listed("default_capabilities"))
+        return {
+            "environment": _GIVEN["environment"] | environment,
+            "cap_add": _GIVEN["cap_add"].union(capabilities),
+        }
 
     def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
         body = super()._body(spec, image, labels)
@@ -54,7 +71,15 @@ class PodmanMaker(Maker):
         if not spec.privileged:
             # Kolla's images start with sudo, which needs CAP_AUDIT_WRITE; podman's default set may lack it.
             body["HostConfig"]["CapAdd"] = sorted({*spec.cap_add, *_GIVEN["cap_add"]})
+        host = body["HostConfig"]
+        host["Mounts"] = [
+            {"Type": _TERMINALS, "Target": bind.target} for bind in spec.binds if bind.source == _TERMINALS
+        ]
+        host["Binds"] = [str(bind) for bind in sorted(spec.binds, key=str) if bind.source != _TERMINALS]
         return body
+
+    def _volumes(self, spec: ContainerSpec) -> Sequence[str]:
+        return [name for name in super()._volumes(spec) if name != _TERMINALS]
 
 
 class _Client:
@@ -130,7 +155,20 @@ class _Client:
         self._call("delete", f"/volumes/{name}")
 
 
-def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
+def shares_ipc(config_path: str) -> bool:
+    """Return whether a container's runtime configuration leaves it in the host's IPC namespace.
+
+    There is none before the container's first start.
+    """
+    try:
+        with open(config_path, encoding="utf-8") as stream:
+            namespaces = json.load(stream)["linux"]["namespaces"]
+        return all(namespace["type"] != "ipc" for namespace in namespaces)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def in_dockers_words(inspected: Mapping[str, Any], *, ipc_is_hosts: bool = False) -> dict[str, Any]:
     """Return ``podman inspect`` as ``docker inspect`` would show the same container. Pure."""
     config, host = dict(inspected["Config"]), dict(inspected["HostConfig"])
     if isinstance(config.get("Entrypoint"), str):
@@ -149,7 +187,7 @@ def in_dockers_words(inspected: Mapping[str, Any]) -> dict[str, Any]:
     ]
     host["CgroupnsMode"] = host.get("CgroupMode") or ""
     host["PidMode"] = "" if host.get("PidMode") == "private" else host.get("PidMode") or ""
-    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "")
+    host["IpcMode"] = _ipc(config, host.get("IpcMode") or "", ipc_is_hosts)
     if _asked(config).get("memswap_limit") == -1:  # podman dropped it when it made the container
         host["MemorySwap"] = -1
     host["CapAdd"] = _asked(config).get("cap_add") or host.get("CapAdd")
@@ -169,9 +207,14 @@ def _words(options: str, without: frozenset[str]) -> str:
     return ",".join(word for word in options.split(",") if word not in without)
 
 
-def _ipc(config: Mapping[str, Any], shown: str) -> str:
-    """Return the mode that was asked for where podman shows shareable, which 4.3 does of every container."""
-    return str(_asked(config).get("ipc_mode") or "") if shown == "shareable" else shown
+def _ipc(config: Mapping[str, Any], shown: str, ipc_is_hosts: bool) -> str:
+    """Return the mode that a container has; empty where podman does not tell.
+
+    Podman before 4.4 shows shareable, whatever the mode is (https://github.com/containers/podman/issues/17189).
+    """
+    if shown != "shareable":
+        return shown
+    return str(_asked(config).get("ipc_mode") or "") or ("host" if ipc_is_hosts else "")
 
 
 def _asked(config: Mapping[str, Any]) -> Mapping[str, Any]:

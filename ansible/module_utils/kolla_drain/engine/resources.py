@@ -52,7 +52,8 @@ class Maker:
 
     def _given(self, inspected: Mapping[str, Any]) -> dict[str, frozenset[str]]:
         """Return the settings that a container was given unasked, at its creation here or by kolla-ansible."""
-        is_hosts = f"TZ={self._zone}" in (inspected["Config"].get("Env") or ())
+        # kolla-ansible takes UTC where the host does not tell its zone.
+        is_hosts = f"TZ={self._zone or 'UTC'}" in (inspected["Config"].get("Env") or ())
         return {"environment": frozenset({"TZ"} if is_hosts else ())}
 
     def _listed(self, **filters: str) -> list[dict[str, Any]]:
@@ -73,7 +74,7 @@ class Maker:
             raise Refused(
                 f"The image {spec.image} is not on this host; pull it first with action=pull_image."
             )
-        for volume in spec.volume_names:
+        for volume in self._volumes(spec):
             self.create_volume(volume)
         body = self._body(spec, image, extra_labels or {})
         try:
@@ -83,6 +84,10 @@ class Maker:
             raise EngineError(f"The container {name} cannot be created: {exc}") from exc
         self.warnings += [f"{name}: {text}" for text in made.get("Warnings") or ()]
         return str(made["Id"])
+
+    def _volumes(self, spec: ContainerSpec) -> Sequence[str]:
+        """Return the names of the volumes that a container needs."""
+        return spec.volume_names
 
     def _body(self, spec: ContainerSpec, image: Image, labels: Mapping[str, str]) -> dict[str, Any]:
         return create_body(spec, image, labels, self._zone)

@@ -72,8 +72,8 @@ HEALTHCHECK = {
     "timeout": "30",
 }
 FILES = {"soft": 1048576, "hard": 1048576}
-# What starts inside a host that may not raise limits.
-FEW_FILES = {"soft": 512, "hard": 1024}
+# What starts inside a host that may not raise limits, as podman would with the second where the first is given alone.
+FEW = {"nofile": {"soft": 512, "hard": 1024}, "nproc": {"soft": 1000, "hard": 1000}}
 KOLLAS_VOLUMES = [
     "/etc/kolla/service/:/var/lib/kolla/config_files/:ro",
     "/etc/localtime:/etc/localtime:ro",
@@ -110,7 +110,7 @@ ROWS: dict[str, Row] = {
             "command": "/bin/sleep 900",
             "environment": {"NUMBER": 1, "TEXT": "a=b c", "NONE": None},
             "healthcheck": HEALTHCHECK,
-            "dimensions": {"ulimits": {"nofile": FEW_FILES}, "mem_limit": "512m"},
+            "dimensions": {"ulimits": FEW, "mem_limit": "512m"},
             "volumes": KOLLAS_VOLUMES,
             "ipc_mode": "host",
             "pid_mode": "host",
@@ -139,7 +139,7 @@ ROWS: dict[str, Row] = {
     "healthcheck_none": Row({"healthcheck": {**HEALTHCHECK, "test": ["NONE"]}}),
     "healthcheck_image": Row({"image": CHECKED, "healthcheck": HEALTHCHECK}),
     # --- dimensions
-    "ulimits": Row({"dimensions": {"ulimits": {"nofile": FEW_FILES, "core": {"soft": 0, "hard": 0}}}}),
+    "ulimits": Row({"dimensions": {"ulimits": {**FEW, "core": {"soft": 0, "hard": 0}}}}),
     "ulimits_default": Row({"dimensions": {"ulimits": {"nofile": FILES}}}, DOCKER, starts=False),
     "ulimits_podman": Row(
         {"dimensions": {"ulimits": {"RLIMIT_NOFILE": FILES, "RLIMIT_NPROC": FILES}}},

@@ -39,7 +39,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "dns-search": ["example.org"],
         "userland-proxy": False,
         "no-new-privileges": True,
-        "seccomp-profile": "unconfined",
         **({"init": True} if shutil.which("docker-init") else {}),
     },
     "the other modes": {

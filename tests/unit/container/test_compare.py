@@ -297,6 +297,12 @@ def test_a_new_one_has_the_hosts_time_zone(
     assert dict(item.partition("=")[::2] for item in body["Env"]).get("TZ") == expected
 
 
+def test_the_services_name_is_ours_to_give() -> None:
+    assert compared({}, {}, config={"Env": ["PATH=/bin", "BASE=1"]}) == {}
+    other = {"Env": ["PATH=/bin", "BASE=1", "KOLLA_SERVICE_NAME=other"]}
+    assert list(compared({}, {}, config=other)) == ["environment.KOLLA_SERVICE_NAME"]
+
+
 def test_mounts_of_another_maker() -> None:
     mounts = [
         {"Type": "bind", "Source": "/a", "Target": "/x", "ReadOnly": True},

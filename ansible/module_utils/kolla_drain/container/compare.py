@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..kolla import SERVICE_NAME
 from ..masking import masked
 from ..signals import signal_name
 from .show import health_shown, limits_shown, line, policy_shown, tmpfs_shown
@@ -108,7 +109,9 @@ def _environment(spec: ContainerSpec, image: Image | None, found: Found) -> Iter
     has = {key: value for key, value in _variables(found.config).items() if key not in given}
     inherited = _variables(found.inherited) if found.image else has
     new = _variables(image.config) if image else {}
-    yield from _dicts("environment", spec.environment, has, inherited, new)
+    # Nobody asks for the service's name; kolla-ansible up to 18 gives it to no container of podman.
+    wanted = {key: value for key, value in spec.environment.items() if key != SERVICE_NAME or key in has}
+    yield from _dicts("environment", wanted, has, inherited, new)
 
 
 def _variables(config: Mapping[str, Any]) -> dict[str, str]:

@@ -108,7 +108,7 @@ ROWS: dict[str, Row] = {
     "service": Row(
         {
             "command": "/bin/sleep 900",
-            "environment": {"NUMBER": 1, "TEXT": "a=b c", "NONE": None},
+            "environment": {"NUMBER": 1, "TEXT": "a=b c"},
             "healthcheck": HEALTHCHECK,
             "dimensions": {"ulimits": FEW, "mem_limit": "512m"},
             "volumes": KOLLAS_VOLUMES,
@@ -176,7 +176,7 @@ ROWS: dict[str, Row] = {
     "tmpfs": Row({"tmpfs": ["", "/var/lib/cinder/conversion", "/scratch:size=64m,noexec"]}, DOCKER),
     "tmpfs_empty": Row({"tmpfs": [""]}),
     # --- what runs
-    "environment": Row({"environment": {"BASE": "2", "YES": True, "TZ": "Asia/Kolkata"}}),
+    "environment": Row({"environment": {"BASE": "2", "NONE": None, "YES": True, "TZ": "Asia/Kolkata"}}),
     "tty": Row({"tty": True}),
     # --- restart policies
     **{

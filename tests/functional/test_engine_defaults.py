@@ -26,7 +26,6 @@ from tests.support.daemon import IMAGE, PROGRAMS, Daemon, daemon
 FEW = {"Name": "nofile", "Soft": 512, "Hard": 1024}
 NO_CORE = {"Name": "core", "Soft": 0, "Hard": 0}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "none": {},
     "many": {
         "default-ulimits": {"nofile": FEW, "core": NO_CORE},
         "default-shm-size": "32M",
@@ -103,16 +102,9 @@ PODMAN_ROWS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "ipc_host": ({"ipc_mode": "host"}, ["--ipc=host"]),
     "terminals": ({"volumes": ["devpts:/dev/pts"]}, ["--mount=type=devpts,target=/dev/pts"]),
 }
-needs_dockerd = [
-    pytest.mark.skipif(shutil.which("dockerd") is None, reason="needs a dockerd to start one of its own"),
-    engines.docker_only("podman has its defaults in containers.conf"),
-]
-
-
-def marked(test: Any) -> Any:
-    for mark in needs_dockerd:
-        test = mark(test)
-    return test
+needs_dockerd = pytest.mark.skipif(
+    engines.is_podman() or shutil.which("dockerd") is None, reason="Docker's own: needs a dockerd to start"
+)
 
 
 @pytest.fixture(scope="module", params=SETTINGS, ids=list(SETTINGS))
@@ -144,7 +136,7 @@ def differences(driver: Engine, options: Options) -> Any:
     return report.module_result(making.compare_container(options, driver))["differences"]
 
 
-@marked
+@needs_dockerd
 @pytest.mark.parametrize("maker", ["this module", "plain docker"])
 @pytest.mark.parametrize("row", ROWS)
 def test_defaults_of_the_daemon(own: Daemon, monkeypatch: pytest.MonkeyPatch, row: str, maker: str) -> None:

@@ -2,9 +2,9 @@
 
     python module_batch.py  < [{"module": PATH, "module_utils": PATH, "args": {…}, "method": …}, …]
 
-Prints a list of what each returned. Every run has a process of its own, forked from one that has imported what is slow to
-import. With a ``method`` the module is kolla-ansible's, and that method of its worker is called, whether or not an action
-has its name.
+Prints a list of what each returned. Every run has a process of its own, forked from one that has imported what is slow
+to import. With a ``method`` the module is kolla-ansible's, and that method of its worker is called, whether or not an
+action has its name.
 """
 
 import importlib

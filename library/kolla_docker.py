@@ -267,8 +267,8 @@ options:
       - Limits. C(mem_limit), C(mem_reservation), C(memswap_limit) and C(kernel_memory) are sizes such as V(1g);
         C(cpu_period), C(cpu_quota), C(cpu_shares) and C(blkio_weight) are numbers; C(cpuset_cpus) and C(cpuset_mems)
         are lists such as V(0-3); C(ulimits) is a dictionary of names, each with C(soft) and C(hard).
-      - With podman the limits C(RLIMIT_NOFILE) and C(RLIMIT_NPROC), which Kolla's roles give to every container, are left to
-        podman, as kolla-ansible leaves them.
+      - With podman the limits C(RLIMIT_NOFILE) and C(RLIMIT_NPROC), which Kolla's roles give to every container, are
+        left to podman, as kolla-ansible leaves them.
       - Limits that are not given have the engine's default. A limit that the engine dropped because the kernel does not
         support it is no difference.
     type: dict

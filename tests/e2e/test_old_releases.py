@@ -63,7 +63,9 @@ def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
     load.ended()
     assert test_upgrade.images_of(stack) == {upgrades.cinder_image(stack.client)}
     wait_until(lambda: all_up_and_enabled(stack), 180, "every service up and enabled")
-    assert recorded.kills == [(name, str(TERM)) for name in test_upgrade.ORDER], "one SIGTERM each, no SIGKILL"
+    assert recorded.kills == [(name, str(TERM)) for name in test_upgrade.ORDER], (
+        "one SIGTERM each, no SIGKILL"
+    )
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
     assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, ImageNotFound
+from docker.types import Mount
 
 from testbed.console import say, step
 from testbed.errors import TestbedError
@@ -305,10 +306,11 @@ def _build_project(client: docker.DockerClient, base: Image, image: Image, name:
             detach=True,
             network_mode="none",
             labels={LABEL: "build"},
-            volumes={
-                str(_wheels(name)): {"bind": "/wheels", "mode": "ro"},
-                str(_pins(name)): {"bind": f"/constraints/{project}.txt", "mode": "ro"},
-            },
+            # NOTE: volumes would stay in the image, and each of its containers would get empty ones of its own.
+            mounts=[
+                Mount("/wheels", str(_wheels(name)), type="bind", read_only=True),
+                Mount(f"/constraints/{project}.txt", str(_pins(name)), type="bind", read_only=True),
+            ],
         )
         try:
             code = container.wait(timeout=900)["StatusCode"]

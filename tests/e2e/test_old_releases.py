@@ -20,6 +20,7 @@ from testbed.stack import Stack
 from testbed.waiting import wait_until
 
 from . import test_upgrade, test_upgrade_nova
+from .conftest import begun
 from .test_upgrade import TERM, Play, Recorder, all_up_and_enabled
 
 pytestmark = pytest.mark.timeout(2400)
@@ -42,13 +43,18 @@ def nothing(any_stack: Stack) -> Iterator[Stack]:
 
 
 def with_work(play: Play, on: Stack | NovaStack, service: str, work: Callable[[], None]) -> Play:
-    """Have this work begin at the service's turn; its time passes from where the service is stopped."""
+    """Have this work begin at the service's turn; its time passes from where the stop of the service has begun."""
+    container = on.container(service.replace("-", "_"))
 
     def begin() -> None:
         on.hold()
-        work()
+        try:
+            work()
+            wait_until(lambda: begun(container), 300, f"the stop of {service} having begun")
+        finally:
+            on.go_on()
 
-    return play.when(f"PLAY [{on.name}, {service}]", begin).when(f"{service}: recreate or restart]", on.go_on)
+    return play.when(f"PLAY [{on.name}, {service}]", begin)
 
 
 def assert_one_sigterm(recorded: Recorder, old: list[Container]) -> None:

@@ -23,6 +23,7 @@ class Settings:
     report_interval: int = 10
     host: str | None = None
     debug: bool = False
+    image: str = "cinder"  # or one of images.OLD_RELEASES
 
 
 @dataclass(frozen=True)

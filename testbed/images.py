@@ -3,6 +3,9 @@
 Each image's tag is a hash of what goes into it, so it is built only when that
 changes. The distribution's root file system and the Python wheels are made
 side by side, since one waits for the disk and the other for the network.
+
+"cinder" and "nova" are of the current release, "cinder-24" is of an older one
+(OLD_RELEASES). The pins of each are in constraints/.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from pathlib import Path
 
 import docker
 from docker.errors import APIError, ImageNotFound
+from docker.types import Mount
 
 from testbed.console import say, step
 from testbed.errors import TestbedError
@@ -55,6 +59,16 @@ done
 [ ! -d /opt/{project}/etc/{project} ] || cp -a /opt/{project}/etc/{project} /etc/{project}
 mkdir -p /etc/{project} /var/lib/{project} /var/log/kolla
 """
+# Releases to upgrade from, with their OpenStack release. The pins are those of openstack/requirements for it.
+OLD_RELEASES = {
+    "cinder-24": "2024.1",
+    "cinder-26": "2025.1",
+    "nova-29": "2024.1",
+    "nova-31": "2025.1",
+}
+# Some packages of 2024.1 have no wheels: netifaces is in C, others need bdist_wheel.
+BUILD_PACKAGES = ("gcc", "python3-dev")
+
 # Further packages in a project's image. Placement lives in Nova's venv, because it needs nothing else.
 BESIDE = {"nova": ("openstack-placement",)}
 # NOTE: Nova loads compute drivers from nova.virt only, and the testbed's are mounted at /opt/testbed.
@@ -93,10 +107,18 @@ def base_image() -> Image:
     return Image("base", digest_of(codename, PACKAGES, *DPKG_OPTIONS, *CHANGES))
 
 
-def project_image(project: str) -> Image:
-    """The base and one OpenStack project in a venv of its own."""
-    pins = (CONSTRAINTS / f"{project}.txt").read_text()
-    return Image(project, digest_of(base_image().tag, pins, _install(project)))
+def project_image(name: str) -> Image:
+    """The base and one OpenStack project, of a given release, in a venv of its own."""
+    project = _project(name)
+    return Image(project, digest_of(base_image().tag, _pins(name).read_text(), _install(project)))
+
+
+def _project(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def _pins(name: str) -> Path:
+    return CONSTRAINTS / f"{name}.txt"
 
 
 def _install(project: str) -> str:
@@ -104,7 +126,7 @@ def _install(project: str) -> str:
 
 
 def image_named(name: str) -> Image:
-    """base, cinder or nova."""
+    """base, cinder or nova, or one of OLD_RELEASES."""
     return base_image() if name == "base" else project_image(name)
 
 
@@ -118,7 +140,7 @@ def present(client: docker.DockerClient, image: Image) -> bool:
 
 
 def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
-    """Build the missing ones of base, cinder and nova; return the images by name."""
+    """Build the missing ones of base, cinder, nova and OLD_RELEASES; return the images by name."""
     wanted = {name: image_named(name) for name in dict.fromkeys(("base", *names))}
     if not all(present(client, image) for image in wanted.values()):
         with locked("images"):
@@ -136,7 +158,7 @@ def _build(client: docker.DockerClient, wanted: dict[str, Image]) -> None:
         jobs.append(lambda: _build_base(client, wanted["base"]))
     _side_by_side(jobs)
     for name in projects:
-        _build_project(client, wanted["base"], wanted[name])
+        _build_project(client, wanted["base"], wanted[name], name)
         shutil.rmtree(_wheels(name))
 
 
@@ -245,24 +267,27 @@ def _give_final_tag(client: docker.DockerClient, image: Image) -> None:
     client.images.remove(half, noprune=True)
 
 
-def _make_wheels(projects: list[str]) -> None:
+def _make_wheels(names: list[str]) -> None:
     """Fetch wheels with the host's own Python: the image's is of the same release.
 
     So pip's configuration, certificates and caches stay on the host.
     """
     with tempfile.TemporaryDirectory() as scratch:
         _run(["/usr/bin/python3", "-m", "venv", scratch], "making a virtual environment")
-        for project in projects:
-            pins = CONSTRAINTS / f"{project}.txt"
+        if set(names) & set(OLD_RELEASES):
+            ensure_packages(BUILD_PACKAGES)
+            _run([f"{scratch}/bin/pip", "install", "-q", "wheel"], "fetching what builds wheels")
+        for name in names:
+            pins, project = _pins(name), _project(name)
             version = next(line for line in pins.read_text().splitlines() if line.startswith(f"{project}=="))
             with step(f"fetching the wheels of {version}"):
                 packages = (version, *BESIDE.get(project, ()), "PyMySQL")
-                command = [f"{scratch}/bin/pip", "wheel", "-q", "--wheel-dir", str(_wheels(project))]
+                command = [f"{scratch}/bin/pip", "wheel", "-q", "--wheel-dir", str(_wheels(name))]
                 _run([*command, "-c", str(pins), *packages], f"fetching {version} from PyPI")
 
 
-def _wheels(project: str) -> Path:
-    return CACHE_DIR / f"wheels-{project_image(project).tag}"
+def _wheels(name: str) -> Path:
+    return CACHE_DIR / f"wheels-{project_image(name).tag}"
 
 
 def _run(command: list[str], what: str) -> None:
@@ -271,7 +296,7 @@ def _run(command: list[str], what: str) -> None:
         raise TestbedError(f"{what} failed (rc {ran.returncode}): {ran.stderr.strip()[-1500:]}")
 
 
-def _build_project(client: docker.DockerClient, base: Image, image: Image) -> None:
+def _build_project(client: docker.DockerClient, base: Image, image: Image, name: str) -> None:
     """Install into a container of the base image, and commit that."""
     project = image.name
     with step(f"building {image.reference}"):
@@ -281,10 +306,11 @@ def _build_project(client: docker.DockerClient, base: Image, image: Image) -> No
             detach=True,
             network_mode="none",
             labels={LABEL: "build"},
-            volumes={
-                str(_wheels(project)): {"bind": "/wheels", "mode": "ro"},
-                str(CONSTRAINTS): {"bind": "/constraints", "mode": "ro"},
-            },
+            # NOTE: volumes would stay in the image, and each of its containers would get empty ones of its own.
+            mounts=[
+                Mount("/wheels", str(_wheels(name)), type="bind", read_only=True),
+                Mount(f"/constraints/{project}.txt", str(_pins(name)), type="bind", read_only=True),
+            ],
         )
         try:
             code = container.wait(timeout=900)["StatusCode"]

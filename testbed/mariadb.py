@@ -247,10 +247,13 @@ class MariaDB:
     def __exit__(self, *_: object) -> None:
         self.remove()
 
-    def load_schema(self, schema: str, database: str | None = None) -> str:
-        """Make ``database`` (by default called as the schema) afresh, empty but for what a db sync leaves in it."""
+    def load_schema(self, schema: str, database: str | None = None, image: str | None = None) -> str:
+        """Make ``database`` (by default called as the schema) afresh, empty but for what a db sync leaves in it.
+
+        ``image`` is the name of an image of an older release of the project, whose schema it then is.
+        """
         database = database or schema
-        dump = ensure_dump(self, schema)
+        dump = ensure_dump(self, schema, image)
         self.execute(f"DROP DATABASE IF EXISTS `{database}`")
         self.execute(f"CREATE DATABASE `{database}` CHARACTER SET utf8mb3")
         container = self.client.containers.get(self.name)
@@ -306,23 +309,24 @@ def _start(
     return server
 
 
-def ensure_cinder(server: MariaDB, password: str) -> None:
+def ensure_cinder(server: MariaDB, password: str, image: str = "cinder") -> None:
     """The database of Cinder and its user, made where it is missing; it has its name only when it is whole."""
     if server.execute("SHOW DATABASES LIKE 'cinder'"):
         return
-    server.load_schema("cinder", "cinder_half")
+    server.load_schema("cinder", "cinder_half", image)
     server.execute("UPDATE cinder_half.quota_classes SET hard_limit = -1")
     server.rename("cinder_half", "cinder")
     server.create_user("cinder", password, on="cinder.*")
 
 
-def ensure_dump(server: MariaDB, schema: str) -> Path:
+def ensure_dump(server: MariaDB, schema: str, name: str | None = None) -> Path:
     """The dump of a schema, made by the project's own command when it is not there yet."""
     project, command = SCHEMAS[schema]
-    dump = CACHE_DIR / f"schema-{schema}-{images.image_named(project).tag}.sql"
+    name = name or project
+    dump = CACHE_DIR / f"schema-{schema}-{images.image_named(name).tag}.sql"
     if dump.exists():
         return dump
-    image = images.ensure(server.client, project)[project].reference
+    image = images.ensure(server.client, name)[name].reference
     scratch = f"sync_{schema}"
     with step(f"making the schema of {schema} ({' '.join(command)})"):
         server.execute(f"DROP DATABASE IF EXISTS `{scratch}`")

@@ -33,6 +33,7 @@ class NovaSettings:
     manager_shutdown_timeout: int = 160
     host: str | None = None
     debug: bool = False
+    image: str = "nova"  # or one of images.OLD_RELEASES
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ driver = noop
 
 [upgrade_levels]
 compute = auto
+
+[workarounds]
+# Upgrades from older releases skip the one between, which Nova refuses otherwise.
+disable_compute_service_check_for_ffu = true
 
 [glance]
 api_servers = {neighbours}

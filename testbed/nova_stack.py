@@ -109,7 +109,7 @@ class NovaStack(Slowed):
         self.stack.up(only=(MARIADB, RABBITMQ))
         with locked("ports"):
             self._next_state(settings)
-        image = images.ensure(self.client, "nova")["nova"].reference
+        images.ensure(self.client, "nova", self.state.settings.image)
         self._make_folders()
         with locked("nova"), step(f"{', '.join(SERVICES)} (Nova on {self.state.settings.mode})"):
             self._ensure_databases()
@@ -117,7 +117,7 @@ class NovaStack(Slowed):
                 if name == "nova_compute":
                     # nova-compute asks the conductor first, and waits 10 s for the answer if that does not serve yet.
                     self._wait_consumers(["nova_conductor"], timeout)
-                self._ensure(name, image)
+                self._ensure(name)
             self._wait_ready(NOVA, timeout)
             self.api.ensure_flavor()
         return self
@@ -176,7 +176,7 @@ class NovaStack(Slowed):
         self._forget_before()
         server, own = self.mariadb, self.state.ends
         for database in ("nova_api", "nova_cell0", "nova"):
-            server.load_schema(database)
+            server.load_schema(database, image=self.state.settings.image)
         server.execute("CREATE DATABASE IF NOT EXISTS placement CHARACTER SET utf8mb3")
         server.create_user("nova", own.database_password, on="placement.*")
         for database in ("nova_api", "nova_cell0", "nova"):
@@ -234,8 +234,13 @@ class NovaStack(Slowed):
     def _make_folders(self) -> None:
         (NOVA_DIR / "tmp").mkdir(parents=True, exist_ok=True)
 
-    def _ensure(self, name: str, image: str) -> str:
-        return containers.ensure(self.client, self.spec(name, image))
+    def _ensure(self, name: str) -> str:
+        return containers.ensure(self.client, self.spec(name, self._image(name)))
+
+    def _image(self, service: str) -> str:
+        """Return the reference; Placement is upgraded before Nova, so it is never old."""
+        name = self.state.settings.image if service in NOVA else "nova"
+        return images.ensure(self.client, name)[name].reference
 
     def spec(self, name: str, image: str) -> Spec:
         """Describe a container with that image, and write its configuration."""
@@ -280,7 +285,7 @@ class NovaStack(Slowed):
         applications = {
             PLACEMENT: ("placement.wsgi.api", ends.placement_port),
             NEIGHBOURS: ("kolla_drain_testbed.neighbours", ends.neighbours_port),
-            "nova_api": ("nova.wsgi.osapi_compute", ends.api_port),
+            "nova_api": ("kolla_drain_testbed.compute_api", ends.api_port),
         }
         if name in applications:
             module, port = applications[name]
@@ -305,7 +310,10 @@ class NovaStack(Slowed):
             )
 
     def _wait_consumers(self, names: list[str], timeout: float) -> None:
-        queues = [f"{topic}.{self.host}" for name in names for topic in TOPICS[name]]
+        topics = [topic for name in names for topic in TOPICS[name]]
+        if self.state.settings.image in images.OLD_RELEASES:
+            topics = [topic for topic in topics if topic != "compute-alt"]  # since 2026.1
+        queues = [f"{topic}.{self.host}" for topic in topics]
         if not queues:
             return
         command = [PYTHON, f"{TESTBED}/await_queues.py", str(timeout), *queues]
@@ -369,13 +377,13 @@ class NovaStack(Slowed):
 
     def restart_service(self, name: str, timeout: float = 240) -> str:
         """Start a stopped service, create a missing one, and wait until it serves."""
-        done = self._ensure(name, images.ensure(self.client, "nova")["nova"].reference)
+        done = self._ensure(name)
         self._wait_ready([name], timeout)
         return done
 
     def run(self, service: str, *command: str) -> tuple[int, str]:
         """Run a one-off container with a service's image and configuration; return exit code and output."""
-        spec = self.spec(service, images.ensure(self.client, "nova")["nova"].reference)
+        spec = self.spec(service, self._image(service))
         container = self.client.containers.run(
             spec.image,
             list(command),

@@ -101,11 +101,13 @@ class Stack(Slowed):
         report_interval: int | None = None,
         service_down_time: int | None = None,
         host: str | None = None,
+        image: str | None = None,
         timeout: float = 240,
     ) -> Stack:
         """Create and start what is missing of the stack, and wait until it serves.
 
-        What is not given stays as it was, or takes its default on a first ``up``.
+        What is not given stays as it was, or takes its default on a first ``up``. The schema of an older release's
+        ``image`` is made on a first ``up`` only.
         """
         wanted = self._names(only)
         self._refuse_strangers()
@@ -116,14 +118,15 @@ class Stack(Slowed):
                 report_interval=report_interval,
                 service_down_time=service_down_time,
                 host=host,
+                image=image,
             )
-        needed = ("cinder",) if set(wanted) & set(CINDER) else ()
+        needed = (self.settings.image,) if set(wanted) & set(CINDER) else ()
         built = images.ensure(self.client, *needed)
         self._make_folders()
         with locked("stack"), step(f"{', '.join(wanted)} (Cinder on {self.state.settings.mode})"):
             self._start_infrastructure(wanted, built["base"].reference)
             for name in (name for name in CINDER if name in wanted):
-                self._ensure_cinder(name, built["cinder"].reference)
+                self._ensure_cinder(name, built[self.settings.image].reference)
             self._wait_ready(wanted, timeout)
         return self
 
@@ -191,7 +194,7 @@ class Stack(Slowed):
         if MARIADB in wanted:
             self._ensure_mariadb(base)
             if any(name in CINDER for name in wanted):
-                ensure_cinder(self.mariadb, self.state.endpoints.database_password)
+                ensure_cinder(self.mariadb, self.state.endpoints.database_password, self.settings.image)
 
     @property
     def mariadb(self) -> MariaDB:
@@ -364,7 +367,8 @@ class Stack(Slowed):
         """Start a stopped service, create a missing one, and wait until it serves."""
         name = SHORT_NAMES.get(name, name)
         if name in CINDER:
-            done = self._ensure_cinder(name, images.ensure(self.client, "cinder")["cinder"].reference)
+            image = self.settings.image
+            done = self._ensure_cinder(name, images.ensure(self.client, image)[image].reference)
             self._wait_ready([name], timeout)
             return done
         self._start_infrastructure([name], images.ensure(self.client)["base"].reference)

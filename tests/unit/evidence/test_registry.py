@@ -54,7 +54,7 @@ def test_novas_heartbeat_goes_on(service, quiesce):
 
 @pytest.mark.parametrize(
     ("release", "stated", "keeps"),
-    [(32, False, False), (None, False, False), (33, False, True), (34, False, True), (None, True, True)],
+    [(32, False, False), (32, True, False), (None, False, False), (33, False, True), (None, True, True)],
 )
 def test_nova_keeps_its_work_since_it_has_a_time_for_it(release, stated, keeps):
     names = frozenset({"manager_shutdown_timeout"} if stated else ())

@@ -39,8 +39,12 @@ class NovaEvidence(ServiceEvidence):
     def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
         on_threads = env.get(_NO_EVENTLET, "").lower() in ("", *TRUE)
         profile = cls.PROFILE if on_threads else replace(cls.PROFILE, no_reload="")
-        stated = config is not None and "manager_shutdown_timeout" in config.stated
-        if stated or (release is not None and release >= _WAITS_FOR_TASKS):
+        if release is None:
+            waits = config is not None and "manager_shutdown_timeout" in config.stated
+        else:
+            # In an upgrade the files may be the new release's already, with an option that the process does not know.
+            waits = release >= _WAITS_FOR_TASKS
+        if waits:
             return profile
         return replace(profile, keeps_work=False, manager_shutdown_counts=False)
 

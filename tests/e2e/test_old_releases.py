@@ -1,0 +1,121 @@
+"""Upgrades from older releases to the current one, with work in flight.
+
+The schema is the old release's own, so the play migrates it; the processes that it stops are of that release.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from docker.models.containers import Container
+
+from testbed import upgrades
+from testbed.images import OLD_RELEASES
+from testbed.nova_stack import NOVA, NovaStack
+from testbed.stack import Stack
+from testbed.waiting import wait_until
+
+from . import test_upgrade, test_upgrade_nova
+from .conftest import begun
+from .test_upgrade import TERM, Play, Recorder, all_up_and_enabled
+
+NOVA_VARIABLES = {
+    "nova_upgrade_check_ignored": ["Older than N-1 computes"],
+    # What the current release needs to exit by itself is nearly all of this: for an old one it must not be kept.
+    "nova_compute_graceful_shutdown_timeout": 185,
+}
+pytestmark = pytest.mark.timeout(2400)
+
+
+def releases(project: str) -> list[str]:
+    return [name for name in OLD_RELEASES if name.startswith(f"{project}-")]
+
+
+@pytest.fixture
+def nothing(any_stack: Stack) -> Iterator[Stack]:
+    """No stack, and afterwards the one that was there, made anew."""
+    nova = NovaStack(any_stack)
+    before = [one for one in (any_stack, nova) if any(service.state == "running" for service in one.status())]
+    take_down(any_stack)
+    yield any_stack
+    take_down(any_stack)
+    for one in before:
+        one.up()
+
+
+def with_work(play: Play, on: Stack | NovaStack, service: str, work: Callable[[], None]) -> Play:
+    """Have this work begin at the service's turn; its time passes from where the stop of the service has begun."""
+    container = on.container(service.replace("-", "_"))
+
+    def begin() -> None:
+        on.hold()
+        try:
+            work()
+            wait_until(lambda: begun(container), 300, f"the stop of {service} having begun")
+        finally:
+            on.go_on()
+
+    return play.when(f"PLAY [{on.name}, {service}]", begin)
+
+
+def assert_one_sigterm(recorded: Recorder, old: list[Container]) -> None:
+    """Each old process got one, in the order of this list, and nothing was killed.
+
+    What has replaced it may be restarted, so that it speaks to the others as to the new release.
+    """
+    signals = [(event.id, event.signal) for event in recorded.events if event.action == "kill"]
+    ids = [container.id for container in old]
+    assert [one for one in signals if one[0] in ids] == [(one, str(TERM)) for one in ids]
+    assert {signal for _, signal in signals} == {str(TERM)}
+
+
+def take_down(stack: Stack) -> None:
+    NovaStack(stack).down()
+    stack.down()
+
+
+@pytest.mark.parametrize("release", releases("cinder"))
+def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
+    stack = nothing.up(mode="eventlet", image=release)
+    load = test_upgrade.Load(stack)
+    old = [stack.container(name) for name in test_upgrade.ORDER]
+    inventory = upgrades.write_inventory(stack, tmp_path / "site.json")
+
+    with Recorder(stack.client, "cinder") as recorded:
+        play = with_work(Play(inventory), stack, "cinder-volume", load.volume_work)
+        with_work(play, stack, "cinder-backup", load.backup_work).end(1800)
+
+    assert play.code == 0
+    load.ended()
+    assert test_upgrade.images_of(stack) == {upgrades.cinder_image(stack.client)}
+    wait_until(lambda: all_up_and_enabled(stack), 180, "every service up and enabled")
+    assert_one_sigterm(recorded, old)
+    assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
+    assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
+
+
+@pytest.mark.parametrize("release", releases("nova"))
+def test_nova(nothing: Stack, release: str, tmp_path: Path) -> None:
+    nova = NovaStack(nothing).up(image=release)
+    load = test_upgrade_nova.Load(nova)
+    old = [nova.container(name) for name in test_upgrade_nova.ORDER]
+    inventory = upgrades.write_nova_inventory(nova, tmp_path / "site.json")
+
+    with Recorder(nova.client, "nova") as recorded:
+        play = Play(inventory, "-e", json.dumps(NOVA_VARIABLES))
+        play.when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
+        with_work(play, nova, "nova-compute", load.spawn).end(1800)
+
+    assert play.code == 0
+    for server in load.servers:
+        nova.api.wait_status(server, "ACTIVE", 60)
+    assert {nova.container(name).attrs["Config"]["Image"] for name in NOVA} == {
+        upgrades.nova_image(nova.client)
+    }
+    wait_until(lambda: all_up_and_enabled(nova), 180, "every service up and enabled")
+    assert_one_sigterm(recorded, old)
+    assert re.search(r"nova-compute: replaced, drained .*1 operation finished", play.output)

@@ -277,7 +277,7 @@ def test_another_stop_signal_under_restart_always_ends_stopped(stop: Any, worklo
     assert not result.get("failed"), result["msg"]
     assert "stop_signal_differs" in [finding["code"] for finding in result["preflight"]]
     stays(workload, "exited")
-    # dumb-init loses a signal that comes before its child has a process group, and at the deadline such a one is killed.
+    # dumb-init loses a signal that comes before its child has a process group; such a one is killed at the deadline.
     lost = ["SIGKILL"] if workload.received == ["SIGTERM"] else []
     once = ["SIGTERM", "SIGQUIT"]
     assert workload.sent in (once[:1], once, once + lost), "at most one signal for each process"

@@ -66,7 +66,9 @@ def test_restarted_while_it_drains(start_module: Any, own: tuple[Daemon, HostWor
     assert result["verdict"] == "unverified"
     assert result["exit_code"] == (0 if engine.live_restore else 143)
     events = [event["event"] for event in result["timeline"]]
-    assert sum(event.startswith("SIGTERM sent") for event in events) == 1
+    # The process may have the signal, and the daemon be gone, before its answer is there.
+    told = ("SIGTERM sent", "already signalled with SIGTERM by this run, whose call broke off")
+    assert sum(event.startswith(told) for event in events) == 1, events
     if engine.live_restore:
         assert any("does not answer" in event for event in events)
         assert any("answers again" in event for event in events)

@@ -221,6 +221,8 @@ def test_ten_at_once_take_as_long_as_the_longest(run_module: Any, workloads: Wor
     result = run_module(stop(*(workload.name for workload in made)))
     assert [one["name"] for one in result["containers"]] == [workload.name for workload in made]
     for seconds, one, workload in zip(range(1, 11), result["containers"], made):
+        assert not one["failed"], one
+        assert one["drained"] is not None, one["timeline"]
         assert one["drained"] >= seconds - 0.5
         signalled_once(workload)
     moments = {what: [event["timeNano"] for one in made for event in one.log.of(one.id) if event["Action"] == what]

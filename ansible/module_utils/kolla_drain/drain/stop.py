@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..engine.port import Engine
-from ..errors import EngineUnreachable, KollaDrainError, LedgerBusy
+from ..errors import EngineError, EngineUnreachable, KollaDrainError, LedgerBusy
 from ..model import NO_PROFILE, Answer, Container, Entry, EvidenceState, Reading, Verdict
 from . import policy
 from .context import Context
@@ -86,7 +86,7 @@ class ContainerStop:
         if silence is not None:
             self._engine_is_silent(silence)
             return
-        found = context.engine.inspect(context.container.id)
+        found = self._look()
         if self._silent_engine:
             self._silent_engine = False
             context.note("the engine answers again")
@@ -97,6 +97,15 @@ class ContainerStop:
                 self._see_kill_through(found)
                 return
         self._act(self._decide(found, now))
+
+    def _look(self) -> Container | None:
+        """Return the container as the engine has it. An engine that refuses to show it may do so at the next look."""
+        try:
+            return self._context.engine.inspect(self._context.container.id)
+        except EngineUnreachable:
+            raise
+        except EngineError as exc:
+            raise EngineUnreachable(str(exc)) from exc
 
     def _act(self, decision: policy.Decision) -> None:
         acts: dict[Action, Callable[[str], None]] = {

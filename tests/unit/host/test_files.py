@@ -24,13 +24,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "lock"
 
 
-def never(seconds: float) -> None:
-    raise AssertionError(f"it waits {seconds} s")
-
-
-def test_a_lock_is_for_one_and_for_its_owner_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("nobody_waits")
+def test_a_lock_is_for_one_and_for_its_owner_alone(path: Path) -> None:
     """Without a bound nobody waits for it."""
-    monkeypatch.setattr("time.sleep", never)
     fd = files.lock(str(path))
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
     with pytest.raises(files.Busy):

@@ -15,7 +15,7 @@ from ..database.target import target as make_target
 from ..errors import ConfigError
 from ..evidence.reader import Source
 from ..model import NO_PROFILE, Container
-from ..preflight.process import read_process
+from ..preflight.process import ProcessFacts, read_process
 from ..service.config import ServiceConfig, load
 from .options import EvidenceOptions
 
@@ -34,14 +34,12 @@ def evidence_for(
     files = options.service_config or tuple(
         kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_"))
     )
-    running = None if options.service_config else _running(service, container)
+    process = read_process(container)
+    running = None if options.service_config else _running(service, container, process)
     if not running and not options.service_config and not any(map(os.path.exists, files)):
         where = " or ".join(files)
-        return (
-            None,
-            None,
-            f"its configuration {where} is not on this host; give service_config, or service=none",
-        )
+        why = f"its configuration {where} is not on this host; give service_config, or service=none"
+        return None, None, why
     config = running or load(files, service, container.hostname or None)
     database = dict(options.database)
     url = database.pop("url", None)
@@ -50,43 +48,40 @@ def evidence_for(
         return config, None, "its configuration names no [database] connection; give database"
     connection.client()  # a missing library is reported now, not after the signal
     # What the service's own URL names are paths that its process sees.
-    root = f"/proc/{container.pid}/root" if inherited and read_process(container) is not None else ""
+    root = f"/proc/{container.pid}/root" if inherited and process is not None else ""
     target = make_target(url or inherited, inherited=bool(inherited), root=root, **database)
     if running and inherited:
         target = _renewed(target, service, files, database)
     return config, Source(rows, config, target), ""
 
 
-def _running(service: str, container: Container) -> ServiceConfig | None:
+def _running(service: str, container: Container, process: ProcessFacts | None) -> ServiceConfig | None:
     """Return the configuration that the service's process has read; None where it cannot be seen.
 
     Kolla's containers copy their files from the host when they start (KOLLA_CONFIG_STRATEGY). Between a change on the
     host and the restart, which is when an upgrade stops a service, the two differ.
     """
-    files = own_files(service, container)
+    files = _own_files(service, process.innermost) if process is not None else ()
     try:
         return load(files, service, container.hostname or None) if files else None
     except ConfigError:  # the process has ended, and its root with it
         return None
 
 
-def own_files(service: str, container: Container, proc: str = "/proc") -> tuple[str, ...]:
-    """Return where this host sees the configuration files that the service's process has read.
+def _own_files(service: str, process: ProcessFacts) -> tuple[str, ...]:
+    """Return where this host sees the configuration files that a service's process has read.
 
     Empty where they cannot be seen, or where the service's program does not run yet: before that, the files in the
     container may be those of the image.
     """
-    process = read_process(container, proc)
-    if process is None:
-        return ()
     # A process may have put a title before its command, and the command in brackets.
-    words = [word.strip("()") for arg in process.innermost.argv for word in arg.split()]
+    words = [word.strip("()") for arg in process.argv for word in arg.split()]
     if service not in map(os.path.basename, words):
         return ()
     project, option = service.partition("-")[0], "--config-file"
     named = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
     named += [value for word, value in zip(words, words[1:]) if word == option]
-    root = f"{proc}/{process.innermost.pid}/root"
+    root = f"/proc/{process.pid}/root"
     files = tuple(inside(root, path) for path in named or [f"/etc/{project}/{project}.conf"])
     return files if all(map(_is_file, files)) else ()
 

@@ -121,11 +121,10 @@ class OneSignal:
         if sent.forgotten is not None:
             return sent.forgotten, "the engine has sent it a signal and forgotten which"
         ages = [row.age for row in beats.rows if row.age is not None and not beats.moved(row.host)]
-        still = ages and len(ages) == len(beats.rows) and not target.profile.heartbeat_while_draining
-        if still and min(ages) > max(sent.horizon, target.service_down_time):
-            return min(
-                ages
-            ), f"its heartbeat stands still, and the engine remembers {sent.horizon:.0f} s only"
+        still = len(ages) == len(beats.rows) and not target.profile.heartbeat_while_draining
+        silent = min(ages, default=0.0) if still else 0.0
+        if silent > max(sent.horizon, target.service_down_time):
+            return silent, f"its heartbeat stands still, and the engine remembers {sent.horizon:.0f} s only"
         return 0.0, ""
 
     def _adopt(self, entry: Entry, signal: str) -> None:

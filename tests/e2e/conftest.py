@@ -16,6 +16,7 @@ from docker.models.containers import Container
 
 from testbed.lanes import Lane
 from testbed.nova_stack import NovaStack
+from testbed.pauses import Slowed
 from testbed.stack import BACKENDS, Stack
 from testbed.waiting import wait_until
 from tests.support.checks import LEDGER
@@ -120,7 +121,7 @@ def begun(container: Container) -> bool:
     return (LEDGER / f"{container.id}.json").exists()
 
 
-def stopped(on: Stack | Lane, container: Container, arguments: str) -> dict[str, Any]:
+def stopped(on: Slowed, container: Container, arguments: str) -> dict[str, Any]:
     """What a stop comes to, and what was held goes on once that has begun."""
     run = AdHoc(f"action=stop_container {arguments}")
     try:

@@ -11,7 +11,7 @@ from testbed.nova_stack import NovaStack
 from testbed.waiting import wait_until
 from tests.support.module_run import ROOT, run_module
 
-from .conftest import ad_hoc, clean_nova, kills
+from .conftest import ad_hoc, clean_nova, kills, stopped
 
 COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
 TERM = 15
@@ -27,7 +27,8 @@ def nova(any_nova: NovaStack) -> NovaStack:
 
 
 def spawning(nova: NovaStack, seconds: float) -> str:
-    """An instance that nova-compute is spawning for that long; its id."""
+    """An instance that nova-compute is spawning, and that needs ``seconds`` from ``go_on``; its id."""
+    nova.hold()
     nova.set_pause("instance_spawn", seconds)
     server = str(nova.api.create_server("e2e")["id"])
     wait_until(lambda: nova.task_state(server) == "spawning", 180, f"instance {server} being spawned")
@@ -43,9 +44,9 @@ def test_evidence_of_every_service_is_read(nova: NovaStack) -> None:
 
 def test_a_spawn_in_flight_is_drained(nova: NovaStack) -> None:
     begun = time.time()
-    server = spawning(nova, 25)  # longer than an ad hoc call takes to begin on a busy machine
+    server = spawning(nova, 5)
 
-    result = ad_hoc(f"action=stop_container name={COMPUTE} graceful_shutdown_timeout={LONG}")
+    result = stopped(nova, nova.container(COMPUTE), f"name={COMPUTE} graceful_shutdown_timeout={LONG}")
 
     assert result["verdict"] == "drained", result["reason"]
     assert result["evidence"] == "ok"

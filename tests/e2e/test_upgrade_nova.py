@@ -15,13 +15,13 @@ from testbed import upgrades
 from testbed.nova_stack import NOVA, NovaStack
 from testbed.waiting import wait_until
 
-from .conftest import clean_nova
+from .conftest import begun, clean_nova
 from .test_upgrade import Play, Recorder, all_up_and_enabled
 
 TERM = 15
 ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
-# Longer than it takes from where an instance is asked for to the step that has to wait for it.
-SECONDS = 15.0
+# What is left of an instance's making once the step that has to wait for it is there.
+SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def to_next(site: NovaStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Load:
-    """Instances that are asked for while the play goes on."""
+    """Instances that are asked for while the play goes on, and made once it waits for them."""
 
     def __init__(self, nova: NovaStack) -> None:
         self.nova = nova
@@ -52,9 +52,18 @@ class Load:
         nova.set_pause("instance_spawn", SECONDS)
 
     def spawn(self) -> None:
+        """One more, held until ``go_on``."""
+        self.nova.hold()
         server = str(self.nova.api.create_server("upgraded")["id"])
         self.servers.append(server)
         wait_until(lambda: self.nova.task_state(server) == "spawning", 180, f"{server} being spawned")
+
+    def spawn_for_the_stop(self) -> None:
+        """One more, that goes on once nova-compute's stop has begun."""
+        compute = self.nova.container("nova_compute")
+        self.spawn()
+        wait_until(lambda: begun(compute), 180, "the stop of nova-compute")
+        self.nova.go_on()
 
 
 @pytest.mark.timeout(900)
@@ -65,7 +74,8 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
         play = (
             Play(to_next)
             .when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
-            .when("PLAY [nova, nova-compute]", load.spawn)
+            .when("RETRYING: ", site.go_on)
+            .when("PLAY [nova, nova-compute]", load.spawn_for_the_stop)
             .end(600)
         )
 

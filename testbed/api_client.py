@@ -9,6 +9,8 @@ import requests
 from testbed.errors import TestbedError
 
 Resource = dict[str, Any]
+# Seconds between two questions after a status: an answer costs the API and the database more than the wait does.
+ASK_EVERY = 0.5
 
 
 class ApiClient:

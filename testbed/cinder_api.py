@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from testbed.api_client import ApiClient, Resource
+from testbed.api_client import ASK_EVERY, ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.waiting import wait_until
 
@@ -176,7 +176,9 @@ class CinderApi(ApiClient):
                 raise NotReady(f"{resource} {resource_id} went to {status}, waited for {sorted(wanted)}")
             raise TestbedError(f"status {status}")
 
-        found = wait_until(reached, timeout, f"{resource} {resource_id} {'/'.join(sorted(wanted))}")
+        found = wait_until(
+            reached, timeout, f"{resource} {resource_id} {'/'.join(sorted(wanted))}", ASK_EVERY
+        )
         assert found
         return found
 

@@ -17,7 +17,7 @@ from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.lanes import Lane, down_together, up_together
 from testbed.matrix import Job, Row, judge
-from testbed.matrix_bench import POLL, Bench
+from testbed.matrix_bench import Bench
 from testbed.matrix_terms import NOT_RUN, Cell, Fate, Operation, State, Stopped
 from testbed.matrix_ways import WAYS, Stopping, spec_for
 from testbed.stack import Stack
@@ -29,6 +29,8 @@ PATIENCE = 60.0
 SHORT_PATIENCE = 10.0
 HOPELESS = ("error", "error_deleting", "error_extending", "error_restoring", "error_backing-up")
 ASK_EVERY = 1.0  # seconds between two requests
+# Seconds between two looks at what is not over yet: each asks the API about each operation.
+LOOK_EVERY = 1.5
 
 
 class CellRun:
@@ -136,7 +138,7 @@ class CellRun:
         open_ones = list(self.operations)
         while open_ones and time.monotonic() < deadline:
             open_ones = [one for one in open_ones if not self._has_ended(one)]
-            time.sleep(POLL if open_ones else 0)
+            time.sleep(LOOK_EVERY if open_ones else 0)
         return [self._fate(one, stopped) for one in self.operations]
 
     def _has_ended(self, operation: Operation) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from testbed.api_client import ApiClient, Resource
+from testbed.api_client import ASK_EVERY, ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.waiting import wait_until
 
@@ -95,6 +95,6 @@ class NovaApi(ApiClient):
                 )
             raise TestbedError(f"status {server['status']}")
 
-        found = wait_until(reached, timeout, f"instance {server_id} {'/'.join(sorted(wanted))}")
+        found = wait_until(reached, timeout, f"instance {server_id} {'/'.join(sorted(wanted))}", ASK_EVERY)
         assert found
         return found

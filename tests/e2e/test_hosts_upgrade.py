@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,32 +18,12 @@ from testbed import kolla_unit, upgrades
 from testbed.hosts import Host
 from testbed.site import SPREAD, Site
 from testbed.waiting import wait_until
+from tests.support.checks import LEDGER
 
-from .test_upgrade import CHUNKS, Load, Play, all_up_and_enabled
+from .playing import CINDER_ORDER, CinderLoad, Play, all_up_and_enabled, with_work
 
 TERM = "15"
-# Longer than a turn takes over SSH from its beginning to its stop, so that the stop finds all of it in flight.
-SECONDS = 45.0
-ORDER = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
-TURNS = [(name, place) for name in ORDER for place in SPREAD[name]]
-
-
-class SiteLoad(Load):
-    """The same six kinds of operation, on a site whose hosts have to share one machine."""
-
-    def __init__(self, site: Site) -> None:
-        self.api, self.stack = site.api, site  # type: ignore[assignment]  # what it asks of a stack, a site has
-        self.expected, self.kinds = {}, []
-        names = ("extend", "snapshot", "clone", "backup", "restore")
-        self.volumes = {what: self.api.create_volume(1, what)["id"] for what in names}
-        for volume in self.volumes.values():
-            self.api.wait_status("volume", volume, "available", timeout=300)
-        self.backup = self.api.create_backup(self.volumes["restore"])["id"]
-        self.api.wait_status("backup", self.backup, "available", timeout=300)
-        for operation in ("volume_create", "volume_extend", "volume_clone", "snapshot_create"):
-            site.set_pause(operation, SECONDS)
-        for operation in ("backup_chunk", "restore_chunk"):
-            site.set_pause(operation, SECONDS / CHUNKS)
+TURNS = [(name, place) for name in CINDER_ORDER for place in SPREAD[name]]
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +90,15 @@ class Chronicle:
         return begun, next(one.at for one in mine if one.action == "start" and one.at > begun)
 
 
+def stop_of(site: Site, name: str) -> Callable[[], bool]:
+    """Whether a stop of this container, on the one host that has it, has made its entry."""
+    (place,) = SPREAD[name]
+    host = site.hosts[place]
+    with contextlib.closing(host.engine) as engine:
+        entry = LEDGER / f"{engine.containers.get(name).id}.json"
+    return lambda: host.run("cat", str(entry)) != ""
+
+
 def unit_state(host: Host, name: str) -> list[str]:
     unit = kolla_unit.name_of(name)
     shown = host.run("systemctl", "show", "-P", "ActiveState", "-P", "Result", "-P", "UnitFileState", unit)
@@ -134,15 +123,13 @@ def to_next(site: Site, image: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.timeout(2400)
 def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, to_next: Path, image: str) -> None:
-    load = SiteLoad(site)
+    load = CinderLoad(site)
 
     with Chronicle(site) as chronicle:
-        play = (
-            Play(to_next)
-            .when("PLAY [cinder, cinder-volume]", load.volume_work)
-            .when("PLAY [cinder, cinder-backup]", load.backup_work)
-            .end(1800)
+        play = with_work(
+            Play(to_next), site, "cinder-volume", load.volume_work, stop_of(site, "cinder_volume")
         )
+        with_work(play, site, "cinder-backup", load.backup_work, stop_of(site, "cinder_backup")).end(1800)
     print(
         "\n".join(
             f"{one.at:.3f} {one.place} {one.name} {one.action} {one.signal}" for one in chronicle.events
@@ -154,7 +141,7 @@ def test_an_upgrade_rolls_over_three_hosts_and_loses_nothing(site: Site, to_next
     load.ended()
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
     assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
-    wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")  # type: ignore[arg-type]
+    wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
     for name, place in TURNS:
         host = site.hosts[place]
         assert image_of(host, name) == image

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,18 @@ from testbed.nova_stack import NOVA, NovaStack
 from testbed.stack import Stack
 from testbed.waiting import wait_until
 
-from . import test_upgrade, test_upgrade_nova
-from .conftest import begun
-from .test_upgrade import TERM, Play, Recorder, all_up_and_enabled
+from .playing import (
+    CINDER_ORDER,
+    NOVA_ORDER,
+    TERM,
+    CinderLoad,
+    NovaLoad,
+    Play,
+    Recorder,
+    all_up_and_enabled,
+    images_of,
+    with_work,
+)
 
 NOVA_VARIABLES = {
     "nova_upgrade_check_ignored": ["Older than N-1 computes"],
@@ -47,21 +56,6 @@ def nothing(any_stack: Stack) -> Iterator[Stack]:
         one.up()
 
 
-def with_work(play: Play, on: Stack | NovaStack, service: str, work: Callable[[], None]) -> Play:
-    """Have this work begin at the service's turn; its time passes from where the stop of the service has begun."""
-    container = on.container(service.replace("-", "_"))
-
-    def begin() -> None:
-        on.hold()
-        try:
-            work()
-            wait_until(lambda: begun(container), 300, f"the stop of {service} having begun")
-        finally:
-            on.go_on()
-
-    return play.when(f"PLAY [{on.name}, {service}]", begin)
-
-
 def assert_one_sigterm(recorded: Recorder, old: list[Container]) -> None:
     """Each old process got one, in the order of this list, and nothing was killed.
 
@@ -81,8 +75,8 @@ def take_down(stack: Stack) -> None:
 @pytest.mark.parametrize("release", releases("cinder"))
 def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
     stack = nothing.up(mode="eventlet", image=release)
-    load = test_upgrade.Load(stack)
-    old = [stack.container(name) for name in test_upgrade.ORDER]
+    load = CinderLoad(stack)
+    old = [stack.container(name) for name in CINDER_ORDER]
     inventory = upgrades.write_inventory(stack, tmp_path / "site.json")
 
     with Recorder(stack.client, "cinder") as recorded:
@@ -91,7 +85,7 @@ def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
 
     assert play.code == 0
     load.ended()
-    assert test_upgrade.images_of(stack) == {upgrades.cinder_image(stack.client)}
+    assert images_of(stack) == {upgrades.cinder_image(stack.client)}
     wait_until(lambda: all_up_and_enabled(stack), 180, "every service up and enabled")
     assert_one_sigterm(recorded, old)
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
@@ -101,13 +95,14 @@ def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("release", releases("nova"))
 def test_nova(nothing: Stack, release: str, tmp_path: Path) -> None:
     nova = NovaStack(nothing).up(image=release)
-    load = test_upgrade_nova.Load(nova)
-    old = [nova.container(name) for name in test_upgrade_nova.ORDER]
+    load = NovaLoad(nova)
+    old = [nova.container(name) for name in NOVA_ORDER]
     inventory = upgrades.write_nova_inventory(nova, tmp_path / "site.json")
 
     with Recorder(nova.client, "nova") as recorded:
         play = Play(inventory, "-e", json.dumps(NOVA_VARIABLES))
         play.when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
+        play.when("RETRYING: ", nova.go_on)
         with_work(play, nova, "nova-compute", load.spawn).end(1800)
 
     assert play.code == 0

@@ -15,13 +15,8 @@ from testbed import upgrades
 from testbed.nova_stack import NOVA, NovaStack
 from testbed.waiting import wait_until
 
-from .conftest import begun, clean_nova
-from .test_upgrade import Play, Recorder, all_up_and_enabled
-
-TERM = 15
-ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
-# What is left of an instance's making once the step that has to wait for it is there.
-SECONDS = 10.0
+from .conftest import clean_nova
+from .playing import NOVA_ORDER, TERM, NovaLoad, Play, Recorder, all_up_and_enabled, with_work
 
 
 @pytest.fixture(scope="module")
@@ -43,41 +38,14 @@ def to_next(site: NovaStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return upgrades.write_nova_inventory(site, tmp_path_factory.mktemp("site") / "next.json", image)
 
 
-class Load:
-    """Instances that are asked for while the play goes on, and made once it waits for them."""
-
-    def __init__(self, nova: NovaStack) -> None:
-        self.nova = nova
-        self.servers: list[str] = []
-        nova.set_pause("instance_spawn", SECONDS)
-
-    def spawn(self) -> None:
-        """One more, held until ``go_on``."""
-        self.nova.hold()
-        server = str(self.nova.api.create_server("upgraded")["id"])
-        self.servers.append(server)
-        wait_until(lambda: self.nova.task_state(server) == "spawning", 180, f"{server} being spawned")
-
-    def spawn_for_the_stop(self) -> None:
-        """One more, that goes on once nova-compute's stop has begun."""
-        compute = self.nova.container("nova_compute")
-        self.spawn()
-        wait_until(lambda: begun(compute), 180, "the stop of nova-compute")
-        self.nova.go_on()
-
-
 @pytest.mark.timeout(900)
 def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Path) -> None:
-    load = Load(site)
+    load = NovaLoad(site)
 
     with Recorder(site.client, "nova") as recorder:
-        play = (
-            Play(to_next)
-            .when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
-            .when("RETRYING: ", site.go_on)
-            .when("PLAY [nova, nova-compute]", load.spawn_for_the_stop)
-            .end(600)
-        )
+        play = Play(to_next).when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
+        play.when("RETRYING: ", site.go_on)
+        with_work(play, site, "nova-compute", load.spawn).end(600)
 
     assert play.code == 0
     for server in load.servers:
@@ -86,7 +54,7 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
     assert len(images) == 1
     assert images.pop().endswith("-next")
     wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
-    assert recorder.kills == [(name, str(TERM)) for name in ORDER]
+    assert recorder.kills == [(name, str(TERM)) for name in NOVA_ORDER]
     assert re.search(r"RETRYING: .*Empty what works through it, nova-conductor", play.output), (
         "the conductor was not stopped while nova-compute worked"
     )

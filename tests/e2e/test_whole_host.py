@@ -20,7 +20,7 @@ from testbed.hosts import Host, Hosts
 from testbed.site import own
 from testbed.waiting import wait_until
 
-from .test_upgrade import Play
+from .playing import Play
 
 # What Kolla would run on c1, in the order in which it should stop, a wave each. c2 and c3 have the database alone.
 WAVES = (

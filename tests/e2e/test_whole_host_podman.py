@@ -13,7 +13,7 @@ from testbed.hosts import Host, Hosts
 from testbed.site import own
 from testbed.waiting import wait_until
 
-from .test_upgrade import Play
+from .playing import Play
 from .test_whole_host import KOLLA, SERVICE, STATE
 
 # In the order in which they should stop.

@@ -13,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 STUB = Path(__file__).with_name("stub_action.py")
 MODULES = ("kolla_docker", "kolla_service", "kolla_haproxy", "kolla_timeouts", "kolla_galera")
-PROGRAM = Path(sys.executable).with_name("ansible-playbook")
+PROGRAM = [sys.executable, str(Path(__file__).with_name("inline.py"))]
 
 INVENTORY = """
 [cinder-api]
@@ -91,7 +91,7 @@ class Site:
             "ansible_python_interpreter": sys.executable,
         }  # fmt: skip
         command = [
-            PROGRAM,
+            *PROGRAM,
             "-i",
             self.folder / "hosts",
             ROOT / "ansible" / name,

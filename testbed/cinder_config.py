@@ -22,6 +22,7 @@ class Settings:
     service_down_time: int = 60
     report_interval: int = 10
     host: str | None = None
+    cluster: str | None = None
     debug: bool = False
     image: str = "cinder"  # or one of images.OLD_RELEASES
 
@@ -60,10 +61,11 @@ def cinder_conf(
     The path tells the Image API who asks, so that it knows how long that one's downloads are told to take.
     """
     host = f"host = {settings.host}\n" if settings.host else ""
+    cluster = f"cluster = {settings.cluster}\n" if settings.cluster else ""
     sections = "".join(_backend(name) for name in backends)
     return f"""[DEFAULT]
 debug = {settings.debug}
-{host}transport_url = {ends.broker_url}
+{host}{cluster}transport_url = {ends.broker_url}
 auth_strategy = noauth
 api_paste_config = /etc/cinder/api-paste.ini
 rootwrap_config = /etc/cinder/rootwrap.conf

@@ -51,8 +51,11 @@ class Lane(Slowed):
         service_down_time: int = 60,
         image: str | None = None,
         touching: bool = False,
+        cluster: str | None = None,
     ) -> None:
         """``image`` is the reference of another image than the stack's; the mode is the stack's if not given.
+
+        Lanes of one ``cluster`` have its backends, and their cinder-volumes are its members.
 
         ``touching``: as some forks of Cinder do, an operation touches its row of ``workers`` for as long as it runs.
         """
@@ -61,13 +64,14 @@ class Lane(Slowed):
         self.kinds = tuple(kinds)
         self._refuse_nonsense()
         self.host = f"lane-{name}"
-        self.backends = (f"{name}-1", f"{name}-2")
+        self.backends = (f"{cluster or name}-1", f"{cluster or name}-2")
         self.settings = Settings(
             mode=self.mode,
             service_timeout=service_timeout,
             service_down_time=service_down_time,
             report_interval=report_interval,
             host=self.host,
+            cluster=cluster,
         )
         self.volume, self.backup = (f"cinder_{kind}_{name}" for kind in KINDS)
         self._folder = CINDER_DIR / "lanes" / name
@@ -134,6 +138,12 @@ class Lane(Slowed):
                     (host, f"cinder-{kind}"),
                     "cinder",
                 )
+        if self.settings.cluster:
+            self.stack.mariadb.execute(
+                "UPDATE clusters SET deleted = 1, deleted_at = UTC_TIMESTAMP() WHERE deleted = 0 AND name LIKE %s",
+                (f"{self.settings.cluster}@%",),
+                "cinder",
+            )
 
     def _ensure(self, kind: str) -> str:
         image = self.image or images.ensure(self.stack.client, "cinder")["cinder"].reference

@@ -40,6 +40,10 @@ class Service:
             return [f"{self.host}@{backend}" for backend in self.backends]
         return [self.host]
 
+    def offered_as(self, host: str) -> str:
+        """Return the scheduler's name for the backend of such a row, which is one for all members of a cluster."""
+        return f"{self.settings.cluster}@{host.partition('@')[2]}" if self.settings.cluster else host
+
     @property
     def queues(self) -> list[str]:
         """The queues that its work comes from."""

@@ -287,12 +287,13 @@ class Stack(Slowed):
         volumes = [one for one in services if one.binary == "cinder-volume"]
         if any(one.binary == "cinder-scheduler" for one in services) and self._runs("cinder_volume"):
             volumes.append(self.service("cinder_volume"))
-        enabled = self.mariadb.execute(
+        rows = self.mariadb.execute(
             "SELECT host FROM services WHERE deleted = 0 AND disabled = 0 AND `binary` = 'cinder-volume'",
             (),
             "cinder",
         )
-        wanted = {host for one in volumes for host in one.hosts} & {host for (host,) in enabled}
+        enabled = {host for (host,) in rows}
+        wanted = {one.offered_as(host) for one in volumes for host in one.hosts if host in enabled}
         missing = wanted - self.api.pools() if wanted else set()
         if missing:
             raise TestbedError(f"not offered: {', '.join(sorted(missing))}")

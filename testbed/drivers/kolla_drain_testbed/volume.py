@@ -30,6 +30,7 @@ class SlowFileDriver(driver.VolumeDriver):
     """Volumes are sparse files, snapshots and clones are sparse copies."""
 
     VERSION = "1.0"
+    SUPPORTS_ACTIVE_ACTIVE = True  # or cinder-volume refuses to be a member of a cluster
     CI_WIKI_NAME = "none"
 
     def __init__(self, *args, **kwargs):

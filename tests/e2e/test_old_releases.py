@@ -32,7 +32,7 @@ from .playing import (
     with_work,
 )
 
-# With several backends on eventlet, the parent of such a cinder-volume passes a stop signal on twice, and the second one
+# With several backends on eventlet, the parent of such a cinder-volume passes a stop signal on twice: the second one
 # ends work. Work here needs more than half of the time, which is what a service that keeps its work is let finish in.
 CINDER_VARIABLES = {"cinder_volume_graceful_shutdown_timeout": 120}
 CINDER_SECONDS = 70

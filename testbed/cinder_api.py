@@ -8,6 +8,7 @@ from typing import Any
 
 from testbed.api_client import ASK_EVERY, ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
+from testbed.locks import locked
 from testbed.waiting import wait_until
 
 MICROVERSION = "volume 3.70"
@@ -197,9 +198,9 @@ class CinderApi(ApiClient):
 
     def ensure_types(self, backends: Iterable[str]) -> None:
         """Make a volume type for each backend, named by it."""
-        there = {one["name"] for one in self.call("GET", "types")["volume_types"]}
-        for backend in backends:
-            if backend not in there:
+        with locked("volume-types"):
+            there = {one["name"] for one in self.call("GET", "types")["volume_types"]}
+            for backend in sorted(set(backends) - there):
                 specs = {"volume_backend_name": backend}
                 self.call("POST", "types", {"volume_type": {"name": backend, "extra_specs": specs}})
 

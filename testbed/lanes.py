@@ -139,8 +139,9 @@ class Lane(Slowed):
                     "cinder",
                 )
         if self.settings.cluster:
+            # As Cinder's own deletion does: else no other cluster may ever have this name.
             self.stack.mariadb.execute(
-                "UPDATE clusters SET deleted = 1, deleted_at = UTC_TIMESTAMP() WHERE deleted = 0 AND name LIKE %s",
+                "UPDATE clusters SET deleted = 1, race_preventer = id WHERE deleted = 0 AND name LIKE %s",
                 (f"{self.settings.cluster}@%",),
                 "cinder",
             )

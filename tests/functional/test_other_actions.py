@@ -244,26 +244,20 @@ def test_status(run_module: Any, workloads: Workloads) -> None:
 # --- check and diff mode
 
 
-@pytest.mark.parametrize("diff", [False, True], ids=["check", "check and diff"])
+CHANGING = ("stop_container", "stop_and_remove_container", "restart_container")
+READING = ("drain_status", "get_container_state", "get_container_env")
+
+
 @pytest.mark.parametrize(
-    "action",
-    [
-        "stop_container",
-        "stop_and_remove_container",
-        "restart_container",
-        "drain_status",
-        "get_container_state",
-        "get_container_env",
-    ],
+    ("action", "diff"),
+    [*((one, diff) for one in CHANGING for diff in (False, True)), *((one, True) for one in READING)],
 )
 def test_check_mode_changes_nothing(run_module: Any, workloads: Workloads, action: str, diff: bool) -> None:
     workload = workloads.start()
     with untouched(workload):
         result = run_module({"action": action, "name": workload.name}, check=True, diff=diff)
     assert not result.get("failed"), result["msg"]
-    assert result["changed"] == (
-        action in ("stop_container", "stop_and_remove_container", "restart_container")
-    )
+    assert result["changed"] == (action in CHANGING)
     assert ("diff" in result) == (diff and result["changed"])
     assert workload.exists
     assert not LEDGER.is_dir() or not [name for name in os.listdir(LEDGER) if workload.id in name]

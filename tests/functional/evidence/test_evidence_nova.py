@@ -168,6 +168,13 @@ def test_open_events(nova, compute):
     assert nova.operations(COMPUTE) == {("instance_event_attach_volume", instance, None)}
 
 
+def test_the_end_of_a_build_is_no_operation_of_its_own(nova, compute):
+    """Its event is open, and its task is over."""
+    instance = nova.instance("ctl")
+    nova.event(instance, "compute__do_build_and_run_instance", "ctl")
+    assert nova.operations(COMPUTE) == {("instance_build", instance, None)}
+
+
 def test_an_event_that_is_open_for_an_hour_only_informs(nova, compute):
     nova.event(nova.instance("ctl"), "compute_swap_volume", "ctl", started=-4000)
     (operation,) = nova.read(COMPUTE)[1]

@@ -63,6 +63,8 @@ _HEALED = {
     "instance_powering_on": "its next start starts the instance",
 }
 _EVENT, _EVENT_KIND = "compute_", "instance_event_"
+# A build has an event as well, which stays open a moment longer than its task: it is one operation all the same.
+_EVENT_OF_BUILD = "compute__do_build_and_run_instance"
 
 
 class NovaCompute(nova.NovaEvidence):
@@ -225,7 +227,7 @@ def _events(query: Query, host: str) -> list[Operation]:
 
 
 def _event_kind(event: str) -> str:
-    return _EVENT_KIND + event[len(_EVENT) :]
+    return "instance_build" if event == _EVENT_OF_BUILD else _EVENT_KIND + event[len(_EVENT) :]
 
 
 def _last_status(operation: Operation, migrations: Sequence[Row]) -> str | None:

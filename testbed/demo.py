@@ -81,21 +81,10 @@ def in_flight(stack: Stack, seconds: float) -> str:
     """Create a volume that takes ``seconds``; return its id once the service works on it."""
     stack.set_pause("volume_create", seconds)
     volume = str(stack.api.create_volume(1, "kolla-drain-demo")["id"])
-    wait_until(lambda: claimed(stack, volume), 60, f"cinder-volume taking volume {volume}")
+    wait_until(lambda: stack.taken_by(volume), 60, f"cinder-volume taking volume {volume}")
     say(f"volume {volume} is being created; it needs {seconds:g} s")
     time.sleep(2)
     return volume
-
-
-def claimed(stack: Stack, volume: str) -> bool:
-    """Return whether cinder-volume has taken the creation of this volume."""
-    rows = stack.mariadb.execute(
-        "SELECT s.`binary` FROM workers w JOIN services s ON s.id = w.service_id"
-        " WHERE w.resource_id = %s AND w.deleted = 0",
-        (volume,),
-        "cinder",
-    )
-    return any(row[0] == "cinder-volume" for row in rows)
 
 
 def signals(events: Iterable[EngineEvent]) -> str:

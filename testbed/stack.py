@@ -375,6 +375,16 @@ class Stack(Slowed):
         self._start_infrastructure([name], images.ensure(self.client)["base"].reference)
         return "started"
 
+    def taken_by(self, volume: str) -> str:
+        """Return the host of the cinder-volume that has taken work on a volume; empty where none has."""
+        rows = self.mariadb.execute(
+            "SELECT s.host FROM workers w JOIN services s ON s.id = w.service_id"
+            " WHERE w.resource_id = %s AND w.deleted = 0 AND s.`binary` = 'cinder-volume'",
+            (volume,),
+            "cinder",
+        )
+        return str(rows[0][0]) if rows else ""
+
     def engine_events(self, container: str, since: float | datetime) -> list[EngineEvent]:
         """Return the engine's events of the container since then, execs left out."""
         begin = since.timestamp() if isinstance(since, datetime) else since

@@ -112,8 +112,17 @@ def creating(on: Stack | Lane, seconds: float) -> str:
     on.hold()
     on.set_pause("volume_create", seconds)
     volume = str(on.api.create_volume(1, "e2e", backend=backends[0])["id"])
-    wait_until(lambda: taken(stack, volume), 180, f"cinder-volume taking volume {volume}")
+    wait_until(lambda: stack.taken_by(volume), 180, f"cinder-volume taking volume {volume}")
     return volume
+
+
+def spawning(nova: NovaStack, seconds: float) -> str:
+    """An instance that nova-compute is spawning, and that needs ``seconds`` from ``go_on``; its id."""
+    nova.hold()
+    nova.set_pause("instance_spawn", seconds)
+    server = str(nova.api.create_server("e2e")["id"])
+    wait_until(lambda: nova.task_state(server) == "spawning", 180, f"instance {server} being spawned")
+    return server
 
 
 def begun(container: Container) -> bool:
@@ -129,17 +138,6 @@ def stopped(on: Slowed, container: Container, arguments: str) -> dict[str, Any]:
     finally:
         on.go_on()
     return run.result()
-
-
-def taken(stack: Stack, volume: str) -> bool:
-    """Whether the volume's worker row belongs to cinder-volume."""
-    rows = stack.mariadb.execute(
-        "SELECT s.`binary` FROM workers w JOIN services s ON s.id = w.service_id"
-        " WHERE w.resource_id = %s AND w.deleted = 0",
-        (volume,),
-        "cinder",
-    )
-    return any(row[0] == "cinder-volume" for row in rows)
 
 
 def kills(stack: Stack, since: float, container: str = VOLUME) -> list[int | None]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from testbed import recorder
 from testbed.nova_stack import NovaStack
-from testbed.site import Site
+from testbed.site import SPREAD, Site
 from testbed.stack import Stack
 from testbed.waiting import wait_until
+from tests.support.checks import LEDGER
 
-from .conftest import ROOT, begun
+from .conftest import ROOT, begun, spawning
 
-TERM = 15
+TERM = "15"  # as the engine's events have it
 CINDER_ORDER = ("cinder_scheduler", "cinder_volume", "cinder_backup", "cinder_api")
 NOVA_ORDER = ("nova_conductor", "nova_scheduler", "nova_compute", "nova_api")
 # What is left of each operation once the stop that has to wait for it has begun.
@@ -78,26 +80,30 @@ class Play:
         return sum(int(number) for number in re.findall(r"changed=(\d+)", self.output))
 
 
-def with_work(
-    play: Play,
-    on: Stack | NovaStack | Site,
-    service: str,
-    work: Callable[[], None],
-    has_begun: Callable[[], bool] | None = None,
-) -> Play:
-    """Have this work begin at the service's turn; its time passes from where the stop of the service has begun."""
-    project = service.partition("-")[0]
-    container = None if has_begun else on.container(service.replace("-", "_"))  # type: ignore[union-attr]
+def with_work(play: Play, on: Stack | NovaStack | Site, service: str, work: Callable[[], None]) -> Play:
+    """Have work that is held begin at the service's turn; it goes on once the stop of the service has begun."""
+    has_begun = _stop_of(on, service.replace("-", "_"))
 
     def begin() -> None:
-        on.hold()
         try:
             work()
-            wait_until(has_begun or (lambda: begun(container)), 300, f"the stop of {service} having begun")
+            wait_until(has_begun, 300, f"the stop of {service} having begun")
         finally:
             on.go_on()
 
-    return play.when(f"PLAY [{project}, {service}]", begin)
+    return play.when(f"PLAY [{service.partition('-')[0]}, {service}]", begin)
+
+
+def _stop_of(on: Stack | NovaStack | Site, name: str) -> Callable[[], bool]:
+    """Whether a stop of what has this name now has made its entry; of a site, on the one host that has it."""
+    if not isinstance(on, Site):
+        container = on.container(name)
+        return lambda: begun(container)
+    (place,) = SPREAD[name]
+    host = on.hosts[place]
+    with contextlib.closing(host.engine) as engine:
+        entry = LEDGER / f"{engine.containers.get(name).id}.json"
+    return lambda: host.run("cat", str(entry)) != ""
 
 
 class CinderLoad:
@@ -118,7 +124,8 @@ class CinderLoad:
             stack.set_pause(operation, seconds / CHUNKS)
 
     def volume_work(self) -> None:
-        """What cinder-volume does, the create through the scheduler."""
+        """What cinder-volume does, the create through the scheduler; held until ``go_on``."""
+        self.stack.hold()
         self._expect("volume", self.api.create_volume(1, "created")["id"])
         self.api.extend_volume(self.volumes["extend"], 2)
         self._expect("volume", self.volumes["extend"])
@@ -126,7 +133,8 @@ class CinderLoad:
         self._expect("volume", self.api.create_volume(1, "cloned", source_volid=self.volumes["clone"])["id"])
 
     def backup_work(self) -> None:
-        """What cinder-backup does."""
+        """What cinder-backup does; held until ``go_on``."""
+        self.stack.hold()
         self._expect("backup", self.api.create_backup(self.volumes["backup"])["id"])
         self.api.restore_backup(self.backup, self.volumes["restore"])
         self._expect("backup", self.backup)
@@ -149,14 +157,16 @@ class NovaLoad:
     def __init__(self, nova: NovaStack) -> None:
         self.nova = nova
         self.servers: list[str] = []
-        nova.set_pause("instance_spawn", SECONDS)
 
     def spawn(self) -> None:
         """One more, held until ``go_on``."""
-        self.nova.hold()
-        server = str(self.nova.api.create_server("upgraded")["id"])
-        self.servers.append(server)
-        wait_until(lambda: self.nova.task_state(server) == "spawning", 180, f"{server} being spawned")
+        self.servers.append(spawning(self.nova, SECONDS))
+
+    def during(self, play: Play) -> Play:
+        """Have nova-conductor's turn wait for one of them, and the stop of nova-compute for another."""
+        play.when("TASK [kolla_drain : nova-status upgrade check]", self.spawn)
+        play.when("RETRYING: ", self.nova.go_on)
+        return with_work(play, self.nova, "nova-compute", self.spawn)
 
 
 class Recorder(recorder.Recorder):
@@ -173,9 +183,9 @@ class Recorder(recorder.Recorder):
         return [(event.name, event.signal) for event in self.events if event.action == "kill"]
 
 
-def images_of(stack: Stack) -> set[str]:
-    """Those of Cinder's services."""
-    return {stack.container(name).attrs["Config"]["Image"] for name in CINDER_ORDER}
+def images_of(on: Stack | NovaStack, names: Iterable[str]) -> set[str]:
+    """Those of the containers of these names."""
+    return {on.container(name).attrs["Config"]["Image"] for name in names}
 
 
 def all_up_and_enabled(stack: Stack | NovaStack | Site) -> bool:

@@ -12,7 +12,7 @@ from testbed.stack import Stack
 from testbed.waiting import wait_until
 from tests.support.checks import operations_of
 
-from .conftest import AdHoc, ad_hoc, begun, kills
+from .conftest import ad_hoc, kills, stopped
 
 TAKES = 40  # seconds that a volume needs, from the moment at which a stop has begun
 TERM = 15
@@ -38,17 +38,6 @@ def members(cluster: list[Lane]) -> Iterator[list[Lane]]:
         lane.clear_pauses()
 
 
-def holder(stack: Stack, volume: str) -> str:
-    """The host of the cinder-volume that has taken a volume, empty as long as none has."""
-    rows = stack.mariadb.execute(
-        "SELECT s.host FROM workers w JOIN services s ON s.id = w.service_id"
-        " WHERE w.resource_id = %s AND w.deleted = 0 AND s.`binary` = 'cinder-volume'",
-        (volume,),
-        "cinder",
-    )
-    return str(rows[0][0]) if rows else ""
-
-
 def creating(members: list[Lane]) -> tuple[str, Lane, Lane]:
     """A volume in creation, held until ``go_on``, the member that has taken it, and the other one."""
     for lane in members:
@@ -56,14 +45,10 @@ def creating(members: list[Lane]) -> tuple[str, Lane, Lane]:
         lane.set_pause("volume_create", TAKES)
     stack = members[0].stack
     volume = str(stack.api.create_volume(1, "cluster", backend=members[0].backends[0])["id"])
-    wait_until(lambda: holder(stack, volume), 180, f"a member taking volume {volume}")
+    wait_until(lambda: stack.taken_by(volume), 180, f"a member taking volume {volume}")
     first, second = members
-    busy_first = holder(stack, volume).startswith(f"{first.host}@")
+    busy_first = stack.taken_by(volume).startswith(f"{first.host}@")
     return volume, *((first, second) if busy_first else (second, first))
-
-
-def status_of(stack: Stack, volume: str) -> str:
-    return str(stack.mariadb.execute("SELECT status FROM volumes WHERE id = %s", (volume,), "cinder")[0][0])
 
 
 def test_both_are_members(members: list[Lane]) -> None:
@@ -86,27 +71,22 @@ def test_the_member_that_has_no_work_does_not_wait_for_the_other(members: list[L
         )
         assert (result["verdict"], result["operations"]) == ("drained", []), result["reason"]
         assert result["quiesced"] < TAKES
-        assert status_of(busy.stack, volume) == "creating"
+        assert busy.api.status("volume", volume) == "creating"
         assert kills(idle.stack, since, idle.volume) == [TERM]
         assert kills(busy.stack, since, busy.volume) == []
     finally:
         busy.go_on()
-    wait_until(lambda: status_of(busy.stack, volume) == "available", 180, f"volume {volume} available")
+    busy.api.wait_status("volume", volume, "available")
 
 
 def test_the_member_that_works_waits_for_its_work(members: list[Lane]) -> None:
     volume, busy, _ = creating(members)
     since = time.time()
-    arguments = f"action=stop_container {busy.module_arguments('volume')} graceful_shutdown_timeout=300"
-    run = AdHoc(arguments)
-    try:
-        wait_until(lambda: begun(busy.container("volume")), 180, "the stop having begun")
-    finally:
-        busy.go_on()
-    result = run.result()
+    arguments = f"{busy.module_arguments('volume')} graceful_shutdown_timeout=300"
+    result = stopped(busy, busy.container("volume"), arguments)
     assert result["verdict"] == "drained", result["reason"]
     assert operations_of(result) == {"finished": ["volume_create"]}
     assert [one["unattributed"] for one in result["operations"]] == [""]
     assert result["quiesced"] >= TAKES
-    assert status_of(busy.stack, volume) == "available"
+    assert busy.api.status("volume", volume) == "available"
     assert kills(busy.stack, since, busy.volume) == [TERM]

@@ -67,8 +67,8 @@ def assert_one_sigterm(recorded: Recorder, old: list[Container]) -> None:
     """
     signals = [(event.id, event.signal) for event in recorded.events if event.action == "kill"]
     ids = [container.id for container in old]
-    assert [one for one in signals if one[0] in ids] == [(one, str(TERM)) for one in ids]
-    assert {signal for _, signal in signals} == {str(TERM)}
+    assert [one for one in signals if one[0] in ids] == [(one, TERM) for one in ids]
+    assert {signal for _, signal in signals} == {TERM}
 
 
 def take_down(stack: Stack) -> None:
@@ -90,7 +90,7 @@ def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
 
     assert play.code == 0
     load.ended()
-    assert images_of(stack) == {upgrades.cinder_image(stack.client)}
+    assert images_of(stack, CINDER_ORDER) == {upgrades.cinder_image(stack.client)}
     wait_until(lambda: all_up_and_enabled(stack), 180, "every service up and enabled")
     assert_one_sigterm(recorded, old)
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
@@ -105,17 +105,12 @@ def test_nova(nothing: Stack, release: str, tmp_path: Path) -> None:
     inventory = upgrades.write_nova_inventory(nova, tmp_path / "site.json")
 
     with Recorder(nova.client, "nova") as recorded:
-        play = Play(inventory, "-e", json.dumps(NOVA_VARIABLES))
-        play.when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
-        play.when("RETRYING: ", nova.go_on)
-        with_work(play, nova, "nova-compute", load.spawn).end(1800)
+        play = load.during(Play(inventory, "-e", json.dumps(NOVA_VARIABLES))).end(1800)
 
     assert play.code == 0
     for server in load.servers:
         nova.api.wait_status(server, "ACTIVE", 60)
-    assert {nova.container(name).attrs["Config"]["Image"] for name in NOVA} == {
-        upgrades.nova_image(nova.client)
-    }
+    assert images_of(nova, NOVA) == {upgrades.nova_image(nova.client)}
     wait_until(lambda: all_up_and_enabled(nova), 180, "every service up and enabled")
     assert_one_sigterm(recorded, old)
     assert re.search(r"nova-compute: replaced, drained .*1 operation finished", play.output)

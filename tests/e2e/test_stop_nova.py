@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from testbed.nova_stack import NovaStack
-from testbed.waiting import wait_until
 from tests.support.module_run import ROOT, run_module
 
-from .conftest import ad_hoc, clean_nova, kills, stopped
+from .conftest import ad_hoc, clean_nova, kills, spawning, stopped
 
 COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
 TERM = 15
@@ -24,15 +23,6 @@ def nova(any_nova: NovaStack) -> NovaStack:
     """As new before each test."""
     clean_nova(any_nova)
     return any_nova
-
-
-def spawning(nova: NovaStack, seconds: float) -> str:
-    """An instance that nova-compute is spawning, and that needs ``seconds`` from ``go_on``; its id."""
-    nova.hold()
-    nova.set_pause("instance_spawn", seconds)
-    server = str(nova.api.create_server("e2e")["id"])
-    wait_until(lambda: nova.task_state(server) == "spawning", 180, f"instance {server} being spawned")
-    return server
 
 
 def test_evidence_of_every_service_is_read(nova: NovaStack) -> None:

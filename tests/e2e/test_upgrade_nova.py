@@ -16,7 +16,7 @@ from testbed.nova_stack import NOVA, NovaStack
 from testbed.waiting import wait_until
 
 from .conftest import clean_nova
-from .playing import NOVA_ORDER, TERM, NovaLoad, Play, Recorder, all_up_and_enabled, with_work
+from .playing import NOVA_ORDER, TERM, NovaLoad, Play, Recorder, all_up_and_enabled, images_of
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,16 @@ def test_an_upgrade_loses_no_instance_in_the_making(site: NovaStack, to_next: Pa
     load = NovaLoad(site)
 
     with Recorder(site.client, "nova") as recorder:
-        play = Play(to_next).when("TASK [kolla_drain : nova-status upgrade check]", load.spawn)
-        play.when("RETRYING: ", site.go_on)
-        with_work(play, site, "nova-compute", load.spawn).end(600)
+        play = load.during(Play(to_next)).end(600)
 
     assert play.code == 0
     for server in load.servers:
         site.api.wait_status(server, "ACTIVE", 60)
-    images = {site.container(name).attrs["Config"]["Image"] for name in NOVA}
+    images = images_of(site, NOVA)
     assert len(images) == 1
     assert images.pop().endswith("-next")
     wait_until(lambda: all_up_and_enabled(site), 180, "every service up and enabled")
-    assert recorder.kills == [(name, str(TERM)) for name in NOVA_ORDER]
+    assert recorder.kills == [(name, TERM) for name in NOVA_ORDER]
     assert re.search(r"RETRYING: .*Empty what works through it, nova-conductor", play.output), (
         "the conductor was not stopped while nova-compute worked"
     )

@@ -92,7 +92,7 @@ options:
     default: true
   graceful_shutdown_timeout:
     description:
-      - Seconds from the start of the stop to its deadline, at least 1.
+      - Seconds from the start of the stop to its deadline, from 1 to 2000000.
       - A stop that is under way keeps its deadline, unless a longer time is asked for here.
       - A new container also gets it as its StopTimeout, so that the engine's plain stop and a shutdown of the host give
         its work the same time. A container that differs in its StopTimeout alone is not replaced.
@@ -115,7 +115,12 @@ options:
     choices: [auto, always, never]
     default: auto
   poll_interval:
-    description: Seconds between readings of the evidence. The container's exit is noticed at once in any case.
+    description:
+      - Seconds between readings of the evidence. The container's exit is noticed at once in any case.
+      - A stop reads less often the longer it waits, after ten times this long every tenth of the time that it has
+        waited so far, and every 30 seconds at the least. After a reading that took long it pauses for twenty times as
+        long, up to 10 seconds, unless it failed. Pauses vary by a fifth at random, so that many hosts do not read in
+        step.
     type: float
     default: 2.0
   ignore_operations:
@@ -137,21 +142,23 @@ options:
       - The service that runs in the containers, which decides where evidence is read.
       - One of V(cinder-volume), V(cinder-backup), V(cinder-scheduler), V(nova-compute), V(nova-conductor),
         V(nova-scheduler), or V(none) for a container without evidence. The default follows from the container's name,
-        its E(KOLLA_SERVICE_NAME), or its image's label and name.
+        its E(KOLLA_SERVICE_NAME), its image's label and name, or the command that runs in it.
     type: str
   service_config:
     description:
       - The service's own configuration files on the managed host; later ones win. The module reads the host name, the
         backends, the database and the time-outs from them, and never prints their values.
-      - By default they are those that the service's process has read, as it sees them in its container. Where they
-        cannot be seen, they follow from the container's name, or else from the service, such as
-        V(/etc/kolla/cinder-volume/cinder.conf) for cinder_volume.
+      - By default, and where these files are those that the container copies at its start, they are those that the
+        service's process has read, as it sees them in its container. Where they cannot be seen, they are those of the
+        folder that is mounted at V(/var/lib/kolla/config_files), or follow from the container's name, or else from the
+        service, such as V(/etc/kolla/cinder-volume/cinder.conf) for cinder_volume.
     type: list
     elements: path
   database:
     description:
       - The service's database, if it is not the one in O(service_config). Parts given here override those of the URL.
-      - The account needs SELECT on a few tables and nothing else; the connection is read-only.
+      - The account needs SELECT on a few columns, which C(docs/database-account.rst) lists, and nothing else. The
+        connection is read-only.
     type: dict
     suboptions:
       url:
@@ -406,7 +413,7 @@ EXAMPLES = r"""
       host: 192.0.2.10
       name: nova
       user: drain
-      password: "{{ drain_database_password }}"
+      password: "{{ kolla_drain_database_password }}"
 
 - name: Compare the container with what it should be
   kolla_docker: &cinder_volume
@@ -791,11 +798,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.kolla_drain.actions import report
 from ansible.module_utils.kolla_drain.actions.options import EvidenceOptions, Options
 from ansible.module_utils.kolla_drain.actions.run import ACTIONS, run
-from ansible.module_utils.kolla_drain.container.options import CONTAINER_OPTIONS, merged
-from ansible.module_utils.kolla_drain.container.spec import Login
+from ansible.module_utils.kolla_drain.container.given import CONTAINER_OPTIONS, Login, merged
 from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
-from ansible.module_utils.kolla_drain.masking import masked
+from ansible.module_utils.kolla_drain.masking import UNCHECKABLE, Masked, in_urls, secrets, uncheckable
 from ansible.module_utils.kolla_drain.model import OnTimeout, Quiesce, StopRequest
 
 
@@ -847,7 +853,10 @@ def common_spec():
 
 def together(params):
     """Merge the common options into the task's own. Raises Refused."""
-    checked = ArgumentSpecValidator(common_spec()).validate(params["common_options"] or {})
+    try:
+        checked = ArgumentSpecValidator(common_spec()).validate(params["common_options"] or {})
+    except UNCHECKABLE as exc:
+        raise Refused(uncheckable("common_options holds", exc)) from None
     unknown = sorted(str(name) for name in checked.unsupported_parameters)
     if unknown:
         raise Refused(
@@ -860,28 +869,40 @@ def together(params):
     return merged(params, {name: value for name, value in common.items() if value is not None})
 
 
+# Options whose values are free, so that no_log does not cover the secrets in them.
+FREE = ("auth_password", "command", "database", "environment", "healthcheck", "labels")
+
+
 def secrets_of(params):
-    """Return the values in the common options and in environments that no log and no result may hold."""
-    common = params.get("common_options")
-    common = common if isinstance(common, dict) else {}
-    database = common.get("database") if isinstance(common.get("database"), dict) else {}
-    given = (common.get("auth_password"), database.get("password"), database.get("url"))
-    found = {str(value) for value in given if value}
-    for environment in (params.get("environment"), common.get("environment")):
-        for name, value in (environment if isinstance(environment, dict) else {}).items():
-            text = "" if value is None else str(value)
-            # A switch or a few letters would be masked wherever they stand, in every word.
-            if len(text) > 3 and text.lower() not in ("true", "false") and masked(str(name), text) != text:
-                found.add(text)
+    """Return the values in free and in misspelt options that no log and no result may hold."""
+    found, known = set(), argument_spec()
+    for name, value in params.items():
+        if name == "common_options" and isinstance(value, dict):
+            found |= secrets_of(value)
+        elif name in FREE or name == "common_options" or name not in known:
+            found |= secrets(value, name)
+        else:
+            found |= in_urls(value)
     return found
 
 
-class KollaModule(AnsibleModule):
-    """Mask secrets in free dictionaries before anything is logged."""
+class KollaModule(Masked, AnsibleModule):
+    """An Ansible module whose free options may hold secrets."""
 
-    def _log_invocation(self):
-        self.no_log_values.update(secrets_of(self.params))
-        super()._log_invocation()
+    def secrets(self):
+        return secrets_of(self.params)
+
+
+def holds_nul(value):
+    """Return whether a text in a value of any depth has a character that ends a text for the kernel."""
+    if isinstance(value, dict):
+        return any(map(holds_nul, (*value, *value.values())))
+    return any(map(holds_nul, value)) if isinstance(value, (list, tuple)) else "\0" in str(value)
+
+
+def cut(seconds):
+    """Return a number of seconds, cut to what a float can hold; far less is refused later."""
+    return max(-(10**9), min(seconds, 10**9))
 
 
 def options_of(params, check_mode):
@@ -890,13 +911,16 @@ def options_of(params, check_mode):
     timeout, client_timeout = params["graceful_shutdown_timeout"], params["client_timeout"]
     username, password = params["auth_username"] or "", params["auth_password"] or ""
     registry = params["auth_registry"] or ""
+    for name, value in params.items():
+        if holds_nul(value):
+            raise Refused(f"{name} holds a NUL character, which no name, path or text may have; remove it.")
     if bool(username) != bool(password):
         raise Refused("auth_username and auth_password go together; give both, or none.")
     return Options(
         action=params["action"],
         names=tuple(params["name"] or ()),
         request=StopRequest(
-            timeout=180.0 if timeout is None else float(timeout),
+            timeout=180.0 if timeout is None else float(cut(timeout)),
             on_timeout=OnTimeout(params["on_timeout"]),
             quiesce=Quiesce(params["quiesce"]),
             poll_interval=params["poll_interval"],
@@ -904,7 +928,7 @@ def options_of(params, check_mode):
         ),
         evidence=EvidenceOptions(params["service"], tuple(params["service_config"] or ()), database),
         ignore_operations=tuple(params["ignore_operations"] or ()),
-        client_timeout=120 if client_timeout is None else client_timeout,
+        client_timeout=120 if client_timeout is None else cut(client_timeout),
         check_mode=check_mode,
         image=params["image"] or "",
         container={name: params[name] for name in CONTAINER_OPTIONS},
@@ -928,7 +952,7 @@ def options_of(params, check_mode):
 def main():
     """Read the options, act, and answer Ansible."""
     module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
-    module.no_log_values.update(secrets_of(module.params))
+    module.no_log_values.update(module.secrets())
     try:
         result = run(options_of(together(module.params), module.check_mode))
     except KollaDrainError as exc:

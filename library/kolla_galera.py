@@ -87,7 +87,7 @@ EXAMPLES = r"""
   kolla_galera:
     database:
       user: drain
-      password: "{{ drain_database_password }}"
+      password: "{{ kolla_drain_database_password }}"
 """
 
 RETURN = r"""
@@ -127,6 +127,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.kolla_drain import galera
 from ansible.module_utils.kolla_drain.database.target import SERVER_OPTIONS
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.masking import Masked
 
 
 def argument_spec():
@@ -158,9 +159,13 @@ def described(member):
     return {name: getattr(member, name) for name in ("address", "size", "status", "state", "why")}
 
 
+class KollaModule(Masked, AnsibleModule):
+    """An Ansible module whose misspelt options may hold secrets."""
+
+
 def main():
     """Read the options, ask the cluster, and return the result to Ansible."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = look(module.params)
     except OSError as exc:

@@ -103,6 +103,7 @@ from dataclasses import asdict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain import haproxy
+from ansible.module_utils.kolla_drain.masking import Masked
 
 
 def act(params, check_mode):
@@ -136,9 +137,13 @@ def argument_spec():
     }
 
 
+class KollaModule(Masked, AnsibleModule):
+    """An Ansible module whose misspelt options may hold secrets."""
+
+
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = act(module.params, module.check_mode)
     except haproxy.HaproxyError as exc:

@@ -269,8 +269,8 @@ EXAMPLES = r"""
     database: &cinder_database
       host: 192.0.2.10
       name: cinder
-      user: drain
-      password: "{{ drain_database_password }}"
+      user: drain_disable
+      password: "{{ drain_disable_database_password }}"
   delegate_to: localhost
 
 - name: Enable them again, with any version of Cinder
@@ -393,6 +393,7 @@ from ansible.module_utils.kolla_drain.disable.database import services_table
 from ansible.module_utils.kolla_drain.disable.disabling import Run
 from ansible.module_utils.kolla_drain.disable.model import DisableError, Request
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.masking import Masked
 
 SERVICES = [
     "cinder-backup",
@@ -554,9 +555,13 @@ def _lines(services):
     )
 
 
+class KollaModule(Masked, AnsibleModule):
+    """An Ansible module whose misspelt options may hold secrets."""
+
+
 def main():
     """Read the options, carry out the request, and return the result to Ansible."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         outcome = act(module.params, module.check_mode)
     except KollaDrainError as exc:

@@ -76,6 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible.module_utils.kolla_drain.engine.inspected import epoch
 from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.masking import Masked
 from ansible.module_utils.kolla_drain.service import config as service_config
 from ansible.module_utils.kolla_drain.service import timeouts
 
@@ -106,9 +107,13 @@ def _newer(files, started_at):
     return bool(started) and any(os.stat(path).st_mtime > started for path in files)
 
 
+class KollaModule(Masked, AnsibleModule):
+    """An Ansible module whose misspelt options may hold secrets."""
+
+
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = look(module.params)
     except (KollaDrainError, OSError) as exc:

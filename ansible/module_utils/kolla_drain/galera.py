@@ -8,12 +8,14 @@ from configparser import ConfigParser, ParsingError
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from . import regular
 from .database.connection import Database
 from .database.target import DatabaseTarget, target
 from .errors import ConfigError, EvidenceUnavailable
 
 _ADDRESS = re.compile(r"\[(?P<v6>[^]]+)\](:\d+)?\Z|(?P<host>[^:]+)(:\d+)?\Z")
 # The sections that the server reads. A later value overrides an earlier one.
+_MOST = 1 << 20  # bytes of a configuration file
 _SERVER_SECTIONS = ("mysqld", "server", "mariadb", "galera")
 _VARIABLES = (
     "wsrep_cluster_size",
@@ -40,8 +42,7 @@ def load(path: str) -> Config:
         delimiters=("=",), allow_no_value=True, strict=False, interpolation=None, default_section=""
     )
     try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_string(f"[before]\n{file.read()}")
+        parser.read_string(f"[before]\n{regular.read(path, _MOST).decode('utf-8')}")
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
     except (UnicodeDecodeError, ParsingError):  # whose message may quote a password
@@ -124,18 +125,21 @@ class Answer:
 def look(path: str, given: Mapping[str, Any], leaving: int) -> Answer:
     """Ask the member on this host and, if it serves, the others. Raises ConfigError for unusable input."""
     config = load(path) if path else Config()
-    own = ask(_target(config, given))
+    own = ask(server(config, given))
     # A member that does not serve is not spared, whatever the others answer, and their time-outs would add up.
     addresses = [address for address in config.members if address != config.address] if own.serves else []
-    others = [ask(_target(config, given, address)) for address in addresses]
+    others = [ask(server(config, given, address)) for address in addresses]
     configured = len(config.members)
     can_spare, why = judge(own, others, max(own.size, configured), leaving)
     alone = not own.why and not own.size and configured < 2
     return Answer(can_spare, why, own.serves or alone, (own, *others))
 
 
-def _target(config: Config, given: Mapping[str, Any], address: str = "") -> DatabaseTarget:
-    """Return the member on this host, or the one at ``address``, with the given account or else Kolla's."""
+def server(config: Config, given: Mapping[str, Any], address: str = "") -> DatabaseTarget:
+    """Return the member on this host, or the one at ``address``, with the given account or else Kolla's.
+
+    Raises ConfigError.
+    """
     parts: dict[str, Any] = {
         "host": config.address,
         "port": config.port,

@@ -16,7 +16,7 @@ State = Literal["drain", "ready"]
 
 # srv_admin_state of `show servers state`: drained through the socket.
 _FORCED_DRAIN = 0x08
-_CALL_TIMEOUT = 10  # seconds for one command
+_CALL_TIMEOUT = 10  # seconds for one command and its whole answer
 _LOOK_EVERY = 1  # seconds
 
 
@@ -143,7 +143,7 @@ class Haproxy:
 
     def _ask(self, command: str) -> str:
         """Send one command and return the whole answer. Raises Unanswered."""
-        answer = b""
+        answer, until = b"", time.monotonic() + _CALL_TIMEOUT
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(_CALL_TIMEOUT)
@@ -151,6 +151,10 @@ class Haproxy:
                 connection.sendall(command.encode() + b"\n")
                 while part := connection.recv(65536):
                     answer += part
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise TimeoutError
+                    connection.settimeout(left)
         except OSError as exc:
             raise Unanswered(
                 f"HAProxy does not answer at {self.path} ({exc.strerror or type(exc).__name__}); correct "

@@ -27,7 +27,12 @@ class Heartbeats:
         for row in rows:
             if row.host in before and row.report_count != before[row.host]:
                 self._moved_at[row.host] = now
-        self.rows = tuple(replace(row, up=True) if self._moved_lately(row.host, now) else row for row in rows)
+        self.rows = tuple(
+            [
+                row if row.up or not self._moved_lately(row.host, now) else replace(row, up=True)
+                for row in rows
+            ]
+        )
 
     def moved(self, host: str) -> bool:
         """Return whether this row was ever seen to move."""
@@ -36,7 +41,7 @@ class Heartbeats:
     @property
     def up(self) -> frozenset[str]:
         """The hosts whose heartbeat is up, by age or because it moved lately."""
-        return frozenset(row.host for row in self.rows if row.up)
+        return frozenset([row.host for row in self.rows if row.up])
 
     def silent_for(self, now: float) -> float | None:
         """Return the seconds since any row was last seen to move; None if none was."""

@@ -13,7 +13,7 @@ in library/ repeats some of these names.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 # --- images
@@ -32,6 +32,9 @@ STRATEGY = "KOLLA_CONFIG_STRATEGY"
 
 # kolla-ansible gives every container its own name in this variable, with hyphens instead of underscores.
 SERVICE_NAME = "KOLLA_SERVICE_NAME"
+
+# Where a container sees the folder of the host from which it copies its configuration.
+CONFIG_FILES = "/var/lib/kolla/config_files"
 
 # Run in a container. Its exit code is not 0 if the configuration on the host differs from the copy in use.
 CHECK_CONFIG = ["/usr/local/bin/kolla_set_configs", "--check"]
@@ -67,6 +70,9 @@ _SERVICES = {
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
 }
 _BY_LENGTH = sorted(_SERVICES, key=len, reverse=True)
+_BINARIES = frozenset(binary for binary, _ in _SERVICES.values())
+# What a command line may begin with before the program.
+_LAUNCHER = re.compile(r"python[\d.]*|dumb-init|tini|docker-init|catatonit|env")
 # A host can run several nova_compute_ironic containers, which are then numbered.
 _NUMBERED_IRONIC = re.compile(r"nova_compute_ironic_(\d+)\Z")
 
@@ -82,23 +88,37 @@ def service_of(
     image: str = "",
     labels: Mapping[str, str] = MappingProxyType({}),
     env: Mapping[str, str] = MappingProxyType({}),
+    *commands: Sequence[str],
 ) -> str | None:
     """Return the binary that runs in a container, or None if nothing names one of the table.
 
     A container may have any name. The one that kolla-ansible calls it by is in its environment, the image's own in a
-    label of kolla-build and in the reference, there maybe behind those of the distribution and the kind of build.
+    label of kolla-build and in the reference, there maybe behind those of the distribution and the kind of build. In
+    an image of another make one of the ``commands`` tells, that of the container or of its process.
     """
-    of_image = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
     if BOOTSTRAP & env.keys():  # made of a service's image to run once, for its database
         return kolla_service(container_name)
-    for name in (container_name, env.get(SERVICE_NAME, ""), labels.get(IMAGE_LABEL, ""), of_image):
-        of_name = name.replace("-", "_")
-        found = kolla_service(of_name) or next(
-            (_SERVICES[key][0] for key in _BY_LENGTH if name == of_image and of_name.endswith(f"_{key}")),
-            None,
-        )
+    of_image = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    for name in (container_name, env.get(SERVICE_NAME, "")):
+        found = kolla_service(name.replace("-", "_"))
         if found:
             return found
+    for name in (labels.get(IMAGE_LABEL, "").rpartition("/")[2], of_image):
+        of_name = "_" + name.replace("-", "_")
+        for key in _BY_LENGTH:
+            if of_name.endswith(f"_{key}"):
+                return _SERVICES[key][0]
+    return next(filter(None, map(_program, commands)), None)
+
+
+def _program(command: Sequence[str]) -> str | None:
+    """Return the binary of the table that a command line runs, behind an interpreter or an init, or in a title."""
+    for word in (word for argument in command for word in argument.split()):
+        name = word.rpartition("/")[2].strip("()[]:")
+        if name in _BINARIES:
+            return name
+        if not (word.startswith("-") or _LAUNCHER.fullmatch(name)):
+            return None
     return None
 
 

@@ -67,6 +67,10 @@ class ContainerStatus(str, enum.Enum):
     DEAD = "dead"
 
 
+_ALIVE = frozenset({ContainerStatus.RUNNING, ContainerStatus.PAUSED})
+_AT_REST = frozenset({ContainerStatus.CREATED, ContainerStatus.EXITED, ContainerStatus.DEAD})
+
+
 @dataclass(frozen=True)
 class Container:
     """One look at a container through its engine."""
@@ -83,6 +87,7 @@ class Container:
     restart_policy: str = ""
     restart_retries: int = 0  # of the restart policy on-failure; 0 is without limit
     image: str = ""
+    command: tuple[str, ...] = field(default=(), repr=False)  # its entrypoint and arguments; may hold secrets
     hostname: str = (
         ""  # as its processes see it, which is frozen when it is created; empty where it is the host's
     )
@@ -91,6 +96,7 @@ class Container:
     health_interval: float = 0.0  # seconds from one check to the next; 0 where the engine's default holds
     health_start_period: float = 0.0  # seconds
     vanishes: bool = False  # the engine removes it at its exit (docker run --rm)
+    config_folder: str = ""  # of the host, from which Kolla's start script copies its configuration
     labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets: never printed
 
@@ -102,12 +108,12 @@ class Container:
     @property
     def alive(self) -> bool:
         """Whether there is a process that a signal could reach, now or once it is unpaused."""
-        return self.status in (ContainerStatus.RUNNING, ContainerStatus.PAUSED)
+        return self.status in _ALIVE
 
     @property
     def at_rest(self) -> bool:
         """Whether it has no process and the engine will not start one by itself."""
-        return self.status in (ContainerStatus.CREATED, ContainerStatus.EXITED, ContainerStatus.DEAD)
+        return self.status in _AT_REST
 
 
 @dataclass(frozen=True)
@@ -182,12 +188,12 @@ class Reading:
     @property
     def working(self) -> tuple[Operation, ...]:
         """The operations that are waited for, without those that only inform and those that are passed over."""
-        return tuple(op for op in self.operations if not op.informs and not op.passed_over)
+        return tuple([op for op in self.operations if not op.informs and not op.passed_over])
 
     @property
     def passed_over(self) -> tuple[Operation, ...]:
         """The operations that would be waited for, and are not for a reason of their own."""
-        return tuple(op for op in self.operations if op.passed_over)
+        return tuple([op for op in self.operations if op.passed_over])
 
 
 @dataclass(frozen=True)

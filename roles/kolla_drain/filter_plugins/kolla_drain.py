@@ -6,7 +6,7 @@ import configparser
 import re
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
@@ -155,8 +155,13 @@ def answered(answers: list[Answer]) -> list[dict[str, str]]:
 def why(result: Answer) -> str:
     """Return the message of a failed task; of a loop, those of the items that failed."""
     items = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
-    texts = [str(one.get("msg", "")).strip() for one in items or [result]]
+    texts = [printable(str(one.get("msg", "")).strip()) for one in items or [result]]
     return " ".join(dict.fromkeys(text for text in texts if text)) or "it failed, see above"
+
+
+def printable(text: str) -> str:
+    """Return a text from outside on one line, without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 def became(result: Answer) -> str:
@@ -297,9 +302,11 @@ def by_hand(backends: list[str], server: str, path: str) -> str:
 
 # --- the database's dump
 
+_VERIFY = ("ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname")
+
 
 def connection(text: str, section: str = "database") -> str:
-    """Return the option ``connection`` of a section of a configuration file, read as oslo.config does; "" for none."""
+    """Return the URL in a section of a configuration file, read as oslo.config and oslo.db do; "" for none."""
     parser = configparser.RawConfigParser(
         strict=False, interpolation=None, allow_no_value=True, default_section=""
     )
@@ -308,34 +315,65 @@ def connection(text: str, section: str = "database") -> str:
         parser.read_string(f"[DEFAULT]\n{text}")
     except configparser.Error:
         return ""
-    found = str(parser.get(section, "connection", fallback="") or "").strip()
+    url, more = (_value(parser, section, option) for option in ("connection", "connection_parameters"))
+    return f"{url}{'&' if '?' in url.rpartition('@')[2] else '?'}{more}" if url and more else url
+
+
+def _value(parser: configparser.RawConfigParser, section: str, option: str) -> str:
+    found = str(parser.get(section, option, fallback="") or "").strip()
     quoted = len(found) > 1 and found[0] == found[-1] and found[0] in "\"'"
     return found[1:-1] if quoted else found
 
 
 def account(url: str) -> Answer:
-    """Take an SQLAlchemy URL apart: host, port, user, password and database, or ``error``, a sentence."""
+    """Take an SQLAlchemy URL apart: host, port, user, password, database and tls, or ``error``, a sentence."""
+    # As SQLAlchemy has it, a password may hold anything but '@'.
+    login, at, place = url.partition("://")[2].partition("@")
+    user, _, password = login.partition(":")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(f"//{place if at else login}")
         host, port = parts.hostname, parts.port or 3306
     except ValueError:
         host = None
     if not host:
         what = "is no URL such as mysql+pymysql://user:password@host/name" if url else "is not there"
         return {"error": f"the option connection {what}."}
+    tls = _tls(dict(parse_qsl(parts.query)))
     return {
         "host": host,
         "port": port,
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
+        "user": unquote(user) if at else "",
+        "password": unquote(password) if at else "",
         "database": unquote(parts.path.lstrip("/")),
+        **({"tls": tls} if tls else {}),
     }
+
+
+def _tls(options: dict[str, str]) -> list[str]:
+    """Return what a URL asks of TLS as lines of an option file. "loose" is for MySQL's client, which knows others."""
+    lines = [
+        f"{name}={_quoted(options[name])}" for name in ("ssl_ca", "ssl_cert", "ssl_key") if name in options
+    ]
+    asked = {name: value.lower() in ("1", "true", "yes", "on") for name, value in options.items()}
+    mode = options.get("ssl_mode", "").upper()
+    if (
+        lines
+        or mode in ("REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+        or any(map(asked.get, ("ssl", *_VERIFY)))
+    ):
+        lines.append("loose-ssl")
+    # MariaDB's client cannot verify a certificate without its host name.
+    host = [asked[name] for name in ("ssl_verify_identity", "ssl_check_hostname") if name in asked]
+    by_default = "ssl_ca" in options and mode != "VERIFY_CA" and not host
+    if mode == "VERIFY_IDENTITY" or any(host) or by_default:
+        lines.append("loose-ssl-verify-server-cert")
+    return lines
 
 
 def option_file(account: Answer) -> str:
     """Return an account as the option file of a MariaDB client."""
-    texts = "".join(f"{key}={_quoted(account[key])}\n" for key in ("host", "user", "password"))
-    return f"[client]\nport={account['port']}\n{texts}"
+    texts = [f"{key}={_quoted(account[key])}" for key in ("host", "user", "password")]
+    return "\n".join(["[client]", f"port={account['port']}", *texts, *account.get("tls", [])]) + "\n"
 
 
 def _quoted(text: str) -> str:
@@ -458,6 +496,7 @@ class FilterModule:
             answered,
             unanswered,
             why,
+            printable,
             became,
             undo,
             evidence_options,

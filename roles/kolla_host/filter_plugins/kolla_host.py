@@ -56,23 +56,31 @@ def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answ
     """Group containers into calls of kolla_docker: one for all, and one more for each set of options of their own.
 
     A call has one time-out in seconds for all of its containers, the longest of theirs. So it has for their start; 0 is
-    none of their own.
+    none of their own. The options themselves are left to ``options``: Ansible shows the items of a loop, and a
+    database has a password.
     """
     found: list[Answer] = []
     for name in names:
         own = known.get(name, {})
-        options = {key: own[key] for key in ("service", "service_config", "database") if own.get(key)}
-        # kolla_docker finds Kolla's own file by itself, so that several services can share a call.
-        if options.get("service_config") == _default_files(name):
-            del options["service_config"]
+        mine = options([name], known)
         seconds = int(own.get("graceful_shutdown_timeout") or usual)
-        call = next((one for one in found if one["options"] == options), None)
+        call = next((one for one in found if options(one["names"], known) == mine), None)
         if call is None:
-            call = {"options": options, "names": [], "timeout": 0, "ready_timeout": 0}
+            call = {"special": bool(mine), "names": [], "timeout": 0, "ready_timeout": 0}
             found.append(call)
         call["names"].append(name)
         call["timeout"] = max(call["timeout"], seconds)
         call["ready_timeout"] = max(call["ready_timeout"], int(own.get("ready_timeout") or 0))
+    return found
+
+
+def options(names: list[str], known: dict[str, Answer]) -> Answer:
+    """Return the options that the containers of one call share."""
+    own = known.get(names[0], {})
+    found = {key: own[key] for key in ("service", "service_config", "database") if own.get(key)}
+    # kolla_docker finds Kolla's own file by itself, so that several services can share a call.
+    if found.get("service_config") == _default_files(names[0]):
+        del found["service_config"]
     return found
 
 
@@ -300,7 +308,17 @@ def _late(one: Answer, seconds: float) -> str:
 
 def _output(one: Answer) -> str:
     found = str(one.get("stderr") or one.get("stdout") or one.get("msg") or "").strip()
-    return " ".join(found.splitlines()[-3:])
+    return _printable(" ".join(found.splitlines()[-3:]))
+
+
+def instances(one: Answer) -> list[str]:
+    """Return the names of the instances in the output of the command that lists them."""
+    return [_printable(line.strip()) for line in one.get("stdout_lines") or [] if line.strip()]
+
+
+def _printable(text: str) -> str:
+    """Return a command's output without what a terminal would act on."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def unlisted(one: Answer, seconds: float) -> str:
@@ -344,6 +362,7 @@ class FilterModule:
             fitting,
             disorder,
             calls,
+            options,
             readings,
             running,
             plan,
@@ -357,6 +376,7 @@ class FilterModule:
             commands,
             unwell,
             unlisted,
+            instances,
             down,
             mute,
             disabled_of,

@@ -13,7 +13,7 @@ from ..engine.port import Engine
 from ..engine.resources import Maker
 from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
-from ..masking import masked
+from ..masking import masked, masked_deep
 from ..model import NO_PROFILE, Container, ContainerStatus
 from ..start.exchange import Exchange
 from ..systemd.install import UnitFiles
@@ -30,7 +30,7 @@ from .results import (
     container_of,
     spec_diff,
 )
-from .units import note_unit, remove_units, wanted_unit, withdraw_unit, write_unit
+from .unit_files import note_unit, remove_units, wanted_unit, withdraw_unit, write_unit
 
 
 def spec_of(options: Options) -> ContainerSpec:
@@ -123,9 +123,10 @@ def remove_container(options: Options, engine: Engine) -> ActionResult:
 
 
 def get_container_state(options: Options, engine: Engine) -> ActionResult:
-    """Return the engine's own account of the container's state."""
+    """Return the engine's own account of the container's state, without secrets in what its healthcheck wrote."""
     container = container_of(engine, options.name, "read")
-    return ActionResult(False, details=Details(container.name, state=engine.state(container.id)))
+    state = masked_deep(engine.state(container.id))
+    return ActionResult(False, details=Details(container.name, state=state))
 
 
 def get_container_env(options: Options, engine: Engine) -> ActionResult:

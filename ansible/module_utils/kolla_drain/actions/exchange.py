@@ -23,11 +23,13 @@ from . import siblings
 from .bring_up import BringUp, note_readiness
 from .containers import differences_of, spec_of
 from .options import REPLACE, TAKE_BACK, Options
-from .results import ActionResult, ContainerResult, compose, difference, side_by_side, spec_diff, together
+from .results import ActionResult, ContainerResult, compose, difference, spec_diff, together
+from .side_by_side import side_by_side
 from .start import restart, start
 from .stop import stop_each
 from .store import ensured
-from .units import ContainerUnits, note_unit, withdraw_unit, write_unit
+from .unit_files import note_unit, withdraw_unit, write_unit
+from .units import ContainerUnits
 
 # A host has many containers, and each of them has to prove that it serves.
 _AT_A_TIME = 8

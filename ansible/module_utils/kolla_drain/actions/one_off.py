@@ -37,7 +37,7 @@ def run_once(
     try:
         engine.start(container_id)
         code = _ended(engine, container_id, options.client_timeout).exit_code
-        stdout, stderr = maker.output(container_id)
+        stdout, stderr = (masked("", text) for text in maker.output(container_id))
     finally:
         if options.remove_on_exit:
             try:
@@ -52,7 +52,7 @@ def run_once(
     result.warnings = warnings
     if code != 0:
         lines = (stderr.strip() or stdout.strip()).splitlines()
-        last = masked("", lines[-1].strip().rstrip("."))[:300] if lines else "it wrote nothing"
+        last = lines[-1].strip().rstrip(".")[:300] if lines else "it wrote nothing"
         result.failure = f"{spec.name} ended with exit code {code}: {last}."
     return result
 

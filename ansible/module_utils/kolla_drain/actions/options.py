@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import evidence
-from ..container.spec import Login
 from ..engine.connect import connect
 from ..engine.port import Engine
 from ..errors import Refused
 from ..model import NO_PROFILE, Container, OnTimeout, Quiesce, StopRequest
+from ..preflight.process import read_process
 from ..signals import normalise
+
+if TYPE_CHECKING:
+    from ..container.given import Login
+
+# Seconds: sockets wait no longer than 2**31 milliseconds.
+_LONGEST = 2_000_000
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")  # the Docker Engine's own rule
 
@@ -42,7 +47,11 @@ LOOK_INTO = Intent("look into", only_looks=True)
 
 def own_service(container: Container) -> str | None:
     """Return the service with evidence that a container names by itself, or None."""
-    return evidence.service_of(container.name, container.image, container.labels, container.env)
+    names = (container.name, container.image, container.labels, container.env, container.command)
+    found = evidence.service_of(*names)
+    # Its process is looked at only where nothing else tells: that is reading in /proc for every container of a host.
+    process = read_process(container) if found is None else None
+    return evidence.service_of(*names, process.innermost.argv) if process else found
 
 
 @dataclass(frozen=True)
@@ -158,8 +167,8 @@ def checked(options: Options) -> Options:
         "ready_timeout": (options.ready_timeout, 1),
     }
     for name, (value, least) in limits.items():
-        if not (math.isfinite(value) and value >= least):
-            raise Refused(f"{name} is {value:g}; it is seconds, at least {least:g}.")
+        if not least <= value <= _LONGEST:  # nor if it is no number
+            raise Refused(f"{name} is {value:g}; it is seconds, at least {least:g} and at most {_LONGEST}.")
     ruled_out = {
         "on_timeout=leave": request.on_timeout is OnTimeout.LEAVE,
         "quiesce=always": request.quiesce is Quiesce.ALWAYS,

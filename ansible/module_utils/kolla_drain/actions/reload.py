@@ -16,7 +16,7 @@ from dataclasses import replace
 from ..drain.baseline import NO_BASELINE, Baseline
 from ..drain.policy import EMPTY_READINGS
 from ..engine.port import Engine
-from ..errors import KollaDrainError
+from ..errors import KollaDrainError, Refused
 from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
 from ..model import Container, ContainerStatus, EvidenceState, Reading
@@ -27,7 +27,8 @@ from ..start.readiness import Before
 from . import survey
 from .bring_up import BringUp, note_readiness
 from .options import RELOAD, Options
-from .results import ActionResult, ContainerResult, Reload, compose, in_order, side_by_side
+from .results import ActionResult, ContainerResult, Reload, compose, in_order
+from .side_by_side import side_by_side
 from .start import restart_one
 from .survey import Survey
 
@@ -121,7 +122,7 @@ def _signal_and_prove(
 
 
 def _signal(container: Container, signal: str) -> bool:
-    """Signal the container's process itself; return whether it was still there.
+    """Signal the container's process itself; return whether it was still there. Raises Refused.
 
     Docker takes any signal that it sends for a stop by an operator, and then starts the container neither after a
     crash nor when the engine starts (https://github.com/moby/moby/issues/41302).
@@ -133,6 +134,10 @@ def _signal(container: Container, signal: str) -> bool:
         os.kill(container.pid, number(signal))
     except ProcessLookupError:
         return False
+    except PermissionError as exc:
+        raise Refused(
+            f"this user may not signal its process {container.pid}; run with the rights of root (become: true)."
+        ) from exc
     return True
 
 

@@ -7,22 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..container.compare import Difference
-from ..drain.plan import Plan
-from ..drain.result import Event, StopResult
+from ..drain.result import StopResult
 from ..drain.verdict import count
-from ..model import Ending, EvidenceState, Finding, Heartbeat, Operation, Outcome, Reading, Verdict
+from ..model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Reading, Verdict
 from .results import ActionResult, ContainerResult, Details, UnitReport
 
-# Which fields the result tells of, and under the same name.
-_SHOWN: dict[type, tuple[str, ...]] = {
-    Difference: ("setting", "old", "new"),
-    Event: ("at", "event"),
-    Finding: ("code", "text"),
-    Operation: ("kind", "id", "status", "since", "claimed", "unattributed"),
-    Plan: ("signal", "timeout", "quiesce", "drain", "reason"),
-    Heartbeat: tuple(part.name for part in fields(Heartbeat)),
-    Details: tuple(part.name for part in fields(Details)),
+# Which fields the result tells of, and under the same name; by the class's name.
+_SHOWN: dict[str, tuple[str, ...]] = {
+    "Difference": ("setting", "old", "new"),
+    "Event": ("at", "event"),
+    "Finding": ("code", "text"),
+    "Operation": ("kind", "id", "status", "since", "claimed", "unattributed"),
+    "Plan": ("signal", "timeout", "quiesce", "drain", "reason"),
+    "Heartbeat": tuple(part.name for part in fields(Heartbeat)),
+    "Details": tuple(part.name for part in fields(Details)),
 }
 _PLAIN_STOP = ("verdict", "reason")
 _PLAIN_END = (*_PLAIN_STOP, "exit_code", "drained", "timeout")
@@ -52,7 +50,7 @@ _TENTHS = {
 
 def _told(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return some attributes of a thing as plain data."""
-    return {key: _plain(getattr(thing, key), key) for key in keys or _SHOWN[type(thing)]}
+    return {key: _plain(getattr(thing, key), key) for key in keys or _SHOWN[type(thing).__name__]}
 
 
 def _known(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:
@@ -61,7 +59,7 @@ def _known(thing: object, keys: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    if type(value) in _SHOWN:
+    if type(value).__name__ in _SHOWN:
         return _told(value)
     if isinstance(value, enum.Enum):
         return value.value

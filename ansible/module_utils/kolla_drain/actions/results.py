@@ -6,26 +6,22 @@ of a result's key as that key; None is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..container import show
-from ..container.compare import Difference
-from ..container.spec import ContainerSpec
 from ..drain.result import StopResult
 from ..engine.port import Engine
 from ..errors import Refused
 from ..model import Container, EvidenceState, Finding, Heartbeat, Operation, Reading, Verdict
-from ..start.exchange import Exchange
-from ..start.readiness import Before
-from ..systemd.unit import Unit
 from .options import Intent, Options
-from .survey import Survey, Surveys
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from ..container.compare import Difference
+    from ..container.spec import ContainerSpec
+    from ..start.readiness import Before
+    from ..systemd.unit import Unit
+    from .survey import Survey, Surveys
 
 
 @dataclass(frozen=True)
@@ -44,12 +40,16 @@ def difference(name: str, before: str, after: str) -> Diff:
 
 def spec_diff(name: str, differences: Sequence[Difference]) -> Diff:
     """Return the diff of the settings that differ."""
+    from ..container import show
+
     old = show.as_text({part.setting: part.old for part in differences})
     return difference(name, old, show.as_text({part.setting: part.new for part in differences}))
 
 
 def absent_diff(spec: ContainerSpec) -> Diff:
     """Return the diff of a container that does not exist yet."""
+    from ..container import show
+
     return difference(spec.name, "absent", show.as_text(show.settings(spec)))
 
 
@@ -139,6 +139,8 @@ class ContainerResult:
     @property
     def before(self) -> Before:
         """How the container served before the stop."""
+        from ..start.readiness import Before
+
         return Before(self.stop.serving if self.stop else None, self.was_unhealthy)
 
 
@@ -206,15 +208,6 @@ def together(results: Sequence[ActionResult]) -> ActionResult:
     )
 
 
-def side_by_side(do: Callable[[Item], Result], items: Sequence[Item], at_a_time: int = 0) -> list[Result]:
-    """Call ``do`` for every item in a thread of its own; results are in the order of the items.
-
-    ``at_a_time`` limits the threads; 0 is no limit. A thread that needs the engine connects a client of its own.
-    """
-    with ThreadPoolExecutor(max_workers=at_a_time or len(items) or 1) as pool:
-        return list(pool.map(do, items))
-
-
 # --- containers that do not exist
 
 
@@ -232,6 +225,8 @@ def in_order(
 
 def absent(engine: Engine, name: str, verb: str, *, is_fine: bool) -> ContainerResult:
     """Return the result of a container that does not exist: an error, unless that is fine."""
+    from ..start.exchange import Exchange
+
     left = Exchange(name, engine).left_behind()
     but = f", but {left}: action=start_container puts it right." if left else ""
     stop = StopResult(name, "", Verdict.ABSENT if is_fine else None, "the engine has no such container")

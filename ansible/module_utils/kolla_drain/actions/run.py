@@ -1,6 +1,9 @@
 """The module's actions: one table, and the way from options to a result.
 
 Everything that can be wrong with the input is found before anything is touched.
+
+A host compiles what is imported anew in every call, so an action is imported when it is called for, and so is elsewhere
+what few calls need. Imports for the types alone are enough for Ansible, which sends a host every file that is named.
 """
 
 from __future__ import annotations
@@ -9,14 +12,18 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
 from ..model import Finding
-from . import containers, exchange, reload, start, status, stop, store
 from .leftovers import unpause_leftovers
 from .options import Options, check_names, checked
 from .results import ActionResult
+
+if TYPE_CHECKING:
+    from . import containers, exchange, reload, start, status, stop, store  # noqa: F401 - to be sent
 
 
 @dataclass(frozen=True)
@@ -30,24 +37,35 @@ class Action:
     only_reads: bool = False
 
 
+def _of(place: str) -> Callable[[Options, Engine], ActionResult]:
+    """Return what calls a function of a module beside this one, which is imported only then."""
+
+    def do(options: Options, engine: Engine) -> ActionResult:
+        module, _, function = place.partition(".")
+        result: ActionResult = getattr(import_module(f".{module}", __package__), function)(options, engine)
+        return result
+
+    return do
+
+
 ACTIONS = {
-    "compare_container": Action(containers.compare_container, only_reads=True),
-    "compare_image": Action(store.compare_image, only_reads=True),
-    "create_volume": Action(store.create_volume),
-    "drain_status": Action(status.status, takes_many=True, nameless=True, only_reads=True),
-    "ensure_image": Action(store.pull, nameless=True),
-    "get_container_env": Action(containers.get_container_env, only_reads=True),
-    "get_container_state": Action(containers.get_container_state, only_reads=True),
-    "pull_image": Action(store.pull, nameless=True),
-    "recreate_or_restart_container": Action(exchange.recreate_or_restart, stops=True),
-    "reload_container": Action(reload.reload_container, takes_many=True),
-    "remove_container": Action(containers.remove_container),
-    "remove_image": Action(store.remove_image, nameless=True),
-    "remove_volume": Action(store.remove_volume),
-    "restart_container": Action(start.restart, stops=True),
-    "start_container": Action(exchange.start_all, takes_many=True),
-    "stop_and_remove_container": Action(stop.stop_and_remove, takes_many=True, stops=True),
-    "stop_container": Action(stop.stop, takes_many=True, stops=True),
+    "compare_container": Action(_of("containers.compare_container"), only_reads=True),
+    "compare_image": Action(_of("store.compare_image"), only_reads=True),
+    "create_volume": Action(_of("store.create_volume")),
+    "drain_status": Action(_of("status.status"), takes_many=True, nameless=True, only_reads=True),
+    "ensure_image": Action(_of("store.pull"), nameless=True),
+    "get_container_env": Action(_of("containers.get_container_env"), only_reads=True),
+    "get_container_state": Action(_of("containers.get_container_state"), only_reads=True),
+    "pull_image": Action(_of("store.pull"), nameless=True),
+    "recreate_or_restart_container": Action(_of("exchange.recreate_or_restart"), stops=True),
+    "reload_container": Action(_of("reload.reload_container"), takes_many=True),
+    "remove_container": Action(_of("containers.remove_container")),
+    "remove_image": Action(_of("store.remove_image"), nameless=True),
+    "remove_volume": Action(_of("store.remove_volume")),
+    "restart_container": Action(_of("start.restart"), stops=True),
+    "start_container": Action(_of("exchange.start_all"), takes_many=True),
+    "stop_and_remove_container": Action(_of("stop.stop_and_remove"), takes_many=True, stops=True),
+    "stop_container": Action(_of("stop.stop"), takes_many=True, stops=True),
 }
 
 

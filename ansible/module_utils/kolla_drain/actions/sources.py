@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import evidence, kolla
@@ -14,10 +16,18 @@ from ..database.target import DatabaseTarget
 from ..database.target import target as make_target
 from ..errors import ConfigError
 from ..evidence.reader import Source
+from ..host.ledger import boot_clock
+from ..host.process import begun
 from ..model import NO_PROFILE, Container
 from ..preflight.process import ProcessFacts, read_process
 from ..service.config import ServiceConfig, load
 from .options import EvidenceOptions
+
+# Options of every OpenStack service that name configuration.
+_FILE, _FOLDER = "--config-file", "--config-dir"
+
+# Seconds from the start of a container within which Kolla's start script has copied the configuration into it.
+COPIED = 60.0
 
 
 def evidence_for(
@@ -31,16 +41,16 @@ def evidence_for(
     if service == NO_PROFILE.name:
         return None, None, ""
     rows = evidence.evidence_of(service)
-    files = options.service_config or tuple(
-        kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_"))
-    )
+    files = options.service_config or _files_of(service, container)
     process = read_process(container)
-    running = None if options.service_config else _running(service, container, process)
+    running = (
+        None if _are_others(options.service_config, container) else _running(service, container, process)
+    )
     if not running and not options.service_config and not any(map(os.path.exists, files)):
         where = " or ".join(files)
         why = f"its configuration {where} is not on this host; give service_config, or service=none"
         return None, None, why
-    config = running or load(files, service, container.hostname or None)
+    config = running or load(files, service, container.hostname or None, container.env)
     database = dict(options.database)
     url = database.pop("url", None)
     inherited = None if url else config.database or _conductors_database(service, files)
@@ -51,8 +61,22 @@ def evidence_for(
     root = f"/proc/{container.pid}/root" if inherited and process is not None else ""
     target = make_target(url or inherited, inherited=bool(inherited), root=root, **database)
     if running and inherited:
-        target = _renewed(target, service, files, database)
+        target = _renewed(target, service, files, container.env, database)
     return config, Source(rows, config, target), ""
+
+
+def _files_of(service: str, container: Container) -> tuple[str, ...]:
+    """Return the configuration files on the host: those that are copied into the container, else by its name."""
+    copied = os.path.join(container.config_folder, f"{service.partition('-')[0]}.conf")
+    if container.config_folder and os.path.exists(copied):
+        return (copied,)
+    return tuple(kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_")))
+
+
+def _are_others(files: Sequence[str], container: Container) -> bool:
+    """Return whether files that were given are others than those that are copied into the container."""
+    folder = os.path.realpath(container.config_folder) if container.config_folder else ""
+    return any(os.path.realpath(os.path.dirname(path)) != folder for path in files)
 
 
 def _running(service: str, container: Container, process: ProcessFacts | None) -> ServiceConfig | None:
@@ -61,11 +85,23 @@ def _running(service: str, container: Container, process: ProcessFacts | None) -
     Kolla's containers copy their files from the host when they start (KOLLA_CONFIG_STRATEGY). Between a change on the
     host and the restart, which is when an upgrade stops a service, the two differ.
     """
-    files = _own_files(service, process.innermost) if process is not None else ()
-    try:
-        return load(files, service, container.hostname or None) if files else None
-    except ConfigError:  # the process has ended, and its root with it
+    if process is None:
         return None
+    files, pid = _own_files(service, process.innermost), process.innermost.pid
+    try:
+        config = load(files, service, container.hostname or None, container.env) if files else None
+        return replace(config, own=_unchanged(files, pid)) if config else None
+    except (ConfigError, OSError):  # the process has ended, and its root with it
+        return None
+
+
+def _unchanged(files: Sequence[str], pid: int) -> bool:
+    """Return whether files are as they were when a process began. Raises OSError."""
+    began = begun(pid)
+    if began is None:
+        return False
+    latest = time.time() - boot_clock() + began + COPIED
+    return all(os.stat(path).st_ctime <= latest for path in files)
 
 
 def _own_files(service: str, process: ProcessFacts) -> tuple[str, ...]:
@@ -75,15 +111,41 @@ def _own_files(service: str, process: ProcessFacts) -> tuple[str, ...]:
     container may be those of the image.
     """
     # A process may have put a title before its command, and the command in brackets.
-    words = [word.strip("()") for arg in process.argv for word in arg.split()]
+    words = [word.strip("()[]") for arg in process.argv for word in arg.split()]
     if service not in map(os.path.basename, words):
         return ()
-    project, option = service.partition("-")[0], "--config-file"
-    named = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
-    named += [value for word, value in zip(words, words[1:]) if word == option]
     root = f"/proc/{process.pid}/root"
-    files = tuple(inside(root, path) for path in named or [f"/etc/{project}/{project}.conf"])
+    try:
+        files = tuple(inside(root, path) for path in _read_by(service, words, root))
+    except OSError:  # a folder of its command line cannot be listed
+        return ()
     return files if all(map(_is_file, files)) else ()
+
+
+def _read_by(service: str, words: Sequence[str], root: str) -> list[str]:
+    """Return the files, in the container, that oslo.config reads for a command, in its order: a later one wins.
+
+    Those that it finds by itself come first. Of a folder it reads the files whose names end with ".conf".
+    Raises OSError.
+    """
+    named, rest = [], iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option in (_FILE, _FOLDER):
+            named.append((option, value if equals else next(rest, "")))
+    given = {option for option, _ in named}
+    project = service.partition("-")[0]
+    usual = [f"/etc/{project}/{name}.conf" for name in (project, service)]
+    found = [(_FILE, path) for path in usual if os.path.exists(inside(root, path))]
+    found += [(_FOLDER, f"{path}.d") for path in usual if os.path.exists(inside(root, f"{path}.d"))]
+    files: list[str] = []
+    for option, path in [*(one for one in found if one[0] not in given), *named]:
+        if option == _FILE:
+            files.append(path)
+        else:
+            names = sorted(os.listdir(inside(root, path)))
+            files += [f"{path}/{name}" for name in names if name.endswith(".conf") and name[0] != "."]
+    return files
 
 
 def _is_file(path: str) -> bool:
@@ -94,7 +156,11 @@ def _is_file(path: str) -> bool:
 
 
 def _renewed(
-    target: DatabaseTarget, service: str, files: Sequence[str], parts: dict[str, Any]
+    target: DatabaseTarget,
+    service: str,
+    files: Sequence[str],
+    env: Mapping[str, str],
+    parts: dict[str, Any],
 ) -> DatabaseTarget:
     """Return how to reach the process's database, as the files on the host have it if they name the same.
 
@@ -102,7 +168,7 @@ def _renewed(
     live on meanwhile, but a new one needs the new password.
     """
     try:
-        url = load(files, service).database or _conductors_database(service, files)
+        url = load(files, service, env=env).database or _conductors_database(service, files)
         on_host = make_target(url, inherited=True, root=target.root, **parts) if url else target
     except ConfigError:  # what is wrong on the host harms the next start, not this process
         return target

@@ -14,7 +14,7 @@ from .options import RESTART, Options
 from .results import ActionResult, ContainerResult, absent_diff, compose
 from .stop import stop_each
 from .store import ensured
-from .units import note_unit, write_unit
+from .unit_files import note_unit, write_unit
 
 
 def restart(options: Options, engine: Engine) -> ActionResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
 from dataclasses import replace
@@ -12,18 +13,17 @@ from ..drain.result import StopResult
 from ..drain.verdict import KILLED_CODE
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused
-from ..evidence.reader import EvidenceReader
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import any_in_container
 from ..model import ContainerStatus, EvidenceState, Reading, Verdict
 from ..systemd.units import SETTLE
 from . import options as intents
-from . import report, siblings
+from . import report
 from .options import Intent, Options
-from .results import ActionResult, ContainerResult, compose, in_order, side_by_side
-from .status import looked_at
+from .results import ActionResult, ContainerResult, compose, in_order
+from .side_by_side import at_once, side_by_side
 from .survey import Survey, Surveys, plain_signal, survey_all
-from .units import ContainerUnits, remove_units
+from .units import ContainerUnits
 
 # Seconds between looks at a unit that is about to start a container at rest; it decides within a moment.
 LOOK_AGAIN = 0.2
@@ -36,6 +36,8 @@ def stop(options: Options, engine: Engine) -> ActionResult:
 
 def stop_and_remove(options: Options, engine: Engine) -> ActionResult:
     """Stop the containers and remove those that have stopped, with their units."""
+    from .unit_files import remove_units
+
     results = stop_each(options, engine, intents.STOP_AND_REMOVE)
     for result in results:
         container = result.container
@@ -59,13 +61,19 @@ def stop_each(options: Options, engine: Engine, intent: Intent) -> list[Containe
     Raises Refused, with nothing touched.
     """
     ledger = Ledger()
-    surveys = siblings.told(survey_all(options, engine, ledger, intent), intent, options.preflight)
+    surveys = survey_all(options, engine, ledger, intent)
+    if surveys.sources:
+        from . import siblings
+
+        surveys = siblings.told(surveys, intent, options.preflight)
     if options.preflight == "strict":
         _refuse_by_preflight(surveys)
     units = ContainerUnits(surveys.names)
     if intent.needs_restart:
         units.refuse_unstartable()
     if options.check_mode:
+        from .status import looked_at
+
         planned = in_order(surveys, options, engine, looked_at(surveys), intent)
         units.report(planned)
         for result in planned:
@@ -127,7 +135,7 @@ def _drain(options: Options, engine: Engine, ledger: Ledger, surveys: Surveys) -
         woken.wait(seconds)
         woken.clear()
 
-    with contextlib.closing(EvidenceReader(surveys.sources, woken.set)) as evidence:
+    with contextlib.closing(surveys.reader(woken.set)) as evidence:
         with contextlib.closing(engine.watch([one.container.id for one in surveys.existing], woken.set)):
             results = stop_all(
                 [one.target(options.request) for one in surveys.existing],
@@ -136,6 +144,8 @@ def _drain(options: Options, engine: Engine, ledger: Ledger, surveys: Surveys) -
                 ledger=ledger,
                 clock=boot_clock,
                 wait=wait,
+                at_once=at_once,
+                chance=random.random,
             )
     return [_drained(one, result) for one, result in zip(surveys.existing, results)]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .. import evidence
 from ..drain.baseline import NO_BASELINE, Baseline
@@ -19,17 +20,29 @@ from ..drain.result import Target
 from ..engine.inspected import epoch
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
-from ..evidence.reader import EvidenceReader, Source
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import begun, guests_in_container
-from ..model import Container, ContainerStatus, Finding, Profile, Reading, StopRequest
+from ..model import (
+    NO_PROFILE,
+    Answer,
+    Container,
+    ContainerStatus,
+    Finding,
+    Operation,
+    Profile,
+    Reading,
+    StopRequest,
+)
 from ..preflight import checks
 from ..preflight.process import read_process
-from ..service.config import ServiceConfig
 from ..service.release import release_of
 from ..systemd.units import Units
 from .options import Intent, Options
-from .sources import evidence_for
+from .side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from ..evidence.reader import EvidenceReader, Source
+    from ..service.config import ServiceConfig
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,19 @@ class Survey:
         )
 
 
+class NoReader:
+    """Stands for the reader where no container has evidence, so that nothing of it is imported."""
+
+    def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
+        return 0
+
+    def answers(self) -> tuple[Answer, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Surveys:
     """All containers of a call: each by the name that was asked for, and the surveys of those that exist."""
@@ -101,6 +127,14 @@ class Surveys:
         """Where evidence is read, by container id."""
         return {one.container.id: one.source for one in self.existing if one.source is not None}
 
+    def reader(self, wake: Callable[[], None]) -> EvidenceReader | NoReader:
+        """Return what reads the evidence in the background, and calls ``wake`` when something came in."""
+        if not self.sources:
+            return NoReader()
+        from ..evidence.reader import EvidenceReader
+
+        return EvidenceReader(self.sources, wake)
+
     def readings(self) -> dict[str, Reading]:
         """Read what is in flight now, by container id; containers without evidence are left out."""
         readings, now = read(self.sources), boot_clock()
@@ -110,7 +144,7 @@ class Surveys:
 
 def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent) -> Surveys:
     """Survey every container of a call. Raises Refused."""
-    containers = {name: engine.inspect(name) for name in options.names}
+    containers = dict(zip(options.names, side_by_side(engine.inspect, options.names)))
     by_id: dict[str, str] = {}
     for name, container in containers.items():
         if (
@@ -119,25 +153,32 @@ def survey_all(options: Options, engine: Engine, ledger: Ledger, intent: Intent)
             raise Refused(f"{by_id[container.id]} and {name} are the same container; name it once.")
     existing = [container for container in containers.values() if container is not None]
     options.evidence.check(existing)
-    surveys = []
-    for container in existing:
+    units = _units(container.name for container in existing)
+
+    def survey_one(container: Container) -> Survey:
         try:
-            surveys.append(survey(options, engine, ledger, container))
+            return survey(options, engine, ledger, container, units.get(container.name))
         except KollaDrainError as exc:
             state = "cannot be looked into" if intent.only_looks else "was not touched"
             raise Refused(f"{container.name} {state}: {str(exc).rstrip('.')}.", code=exc.code) from exc
-    return Surveys(containers, tuple(surveys))
+
+    return Surveys(containers, tuple(side_by_side(survey_one, existing)))
 
 
-def survey(options: Options, engine: Engine, ledger: Ledger, container: Container) -> Survey:
+def survey(
+    options: Options, engine: Engine, ledger: Ledger, container: Container, unit: checks.UnitFacts | None
+) -> Survey:
     """Gather what is known of one container. Raises KollaDrainError for unusable input."""
-    config, source, missing = evidence_for(options.evidence, container)
     service, process = options.evidence.service_in(container), read_process(container)
+    config, source, missing = None, None, ""
+    if service != NO_PROFILE.name:
+        from .sources import evidence_for
+
+        config, source, missing = evidence_for(options.evidence, container)
     release = release_of(service, container, process.innermost.argv if process else ())
     profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
-    unit = _unit(container)
     draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
@@ -182,17 +223,17 @@ def plain_signal(container: Container) -> str:
     return container.stop_signal or "SIGTERM"
 
 
-def _unit(container: Container) -> checks.UnitFacts | None:
-    """Return the limit of the container's unit if it can be read; what is wrong with it is said at the stop itself."""
+def _units(containers: Iterable[str]) -> dict[str, checks.UnitFacts]:
+    """Return the containers' units that can be read; what is wrong with one is said at the stop itself."""
     try:
-        unit = Units().of(container.name)
+        units = Units().look(containers)
     except UnitError:
-        return None
-    return (
-        checks.UnitFacts(unit.name, unit.stop_timeout, unit.state == "deactivating")
-        if unit is not None and unit.usable
-        else None
-    )
+        return {}
+    return {
+        container: checks.UnitFacts(unit.name, unit.stop_timeout, unit.state == "deactivating")
+        for container, unit in units.items()
+        if unit.usable
+    }
 
 
 def _certain(config: ServiceConfig | None, name: str) -> float | None:
@@ -255,5 +296,7 @@ def read(sources: Mapping[str, Source], timeout: float = 30.0) -> dict[str, Read
     """Read each source once, by its key, within ``timeout`` seconds."""
     if not sources:
         return {}
+    from ..evidence.reader import EvidenceReader
+
     with contextlib.closing(EvidenceReader(sources, lambda: None)) as reader:
         return reader.readings_once(sources, timeout)

@@ -25,6 +25,7 @@ from .spelling import (
     cpu_set,
     normal_path,
     security_option,
+    tmpfs_options,
     volume_from,
     words_of,
 )
@@ -194,7 +195,7 @@ def _unfilled(has: Healthcheck, wanted: Healthcheck, given: Healthcheck) -> Heal
 def _values(spec: ContainerSpec, _image: Image | None, found: Found) -> Iterator[Difference]:
     host = found.host
     signal = signal_name(found.config.get("StopSignal") or "SIGTERM")
-    tmpfs = {normal_path(path): words_of(options) for path, options in (host.get("Tmpfs") or {}).items()}
+    tmpfs = {normal_path(path): tmpfs_options(options) for path, options in (host.get("Tmpfs") or {}).items()}
     policy = host.get("RestartPolicy") or {}
     for setting, has, wanted in (
         ("stop_signal", signal, spec.stop_signal or signal),
@@ -316,7 +317,11 @@ def _dimension(key: str, found: Found, wanted: int | str) -> int | str:
     value: int | str | None = found.host.get(ENGINE_NAMES[key])
     if key in CPU_SETS:
         return cpu_set(str(value or ""))
-    made_up = {"memswap_limit": (-1, 2 * (found.host.get("Memory") or 0)), "cpu_quota": (-1,)}
+    made_up = {
+        "memswap_limit": (-1, 2 * (found.host.get("Memory") or 0)),
+        "cpu_quota": (-1,),
+        "cpu_period": (100_000,),  # the kernel's own, microseconds
+    }
     if value != wanted and key not in found.asked and value in made_up.get(key, ()):
         return 0
     return value or 0

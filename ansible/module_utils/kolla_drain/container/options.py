@@ -26,40 +26,17 @@ from .spelling import (
     cpu_set,
     normal_path,
     security_option,
+    tmpfs_options,
     volume_from,
-    words_of,
 )
 
 POLICIES = ("no", "on-failure", "oneshot", "always", "unless-stopped")
 RETRIES = 10  # Kolla's default of restart_retries
 
-# Options that are dicts: common_options and the task's own are merged key by key, the task's own win.
-_MERGED = ("environment", "labels", "dimensions")
-
-# The module's options that describe a container, beside its image, name, signal and time-out.
-CONTAINER_OPTIONS = (
-    "command",
-    "environment",
-    "labels",
-    "volumes",
-    "volumes_from",
-    "tmpfs",
-    "dimensions",
-    "healthcheck",
-    "privileged",
-    "cap_add",
-    "security_opt",
-    "ipc_mode",
-    "pid_mode",
-    "cgroupns_mode",
-    "tty",
-    "user",
-    "restart_policy",
-    "restart_retries",
-)
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)b?", re.IGNORECASE)
-_CPUS = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,19})?)\s*([bkmgt]?)b?", re.IGNORECASE)
+_CPUS = re.compile(r"\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*")
+_MOST = 2**63 - 1  # what the engines keep numbers in
 _CAPABILITY = re.compile(r"[A-Z][A-Z_]*")
 DIMENSIONS = (*SIZED, *COUNTED, *CPU_SETS, "ulimits")
 
@@ -86,20 +63,6 @@ _HEALTH = ("test", "interval", "timeout", "start_period", "retries")
 
 
 # --- options
-
-
-def merged(own: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the task's options and the common ones as Kolla does: those of the task win."""
-    together = {**own, **common, **{key: value for key, value in own.items() if value is not None}}
-    for key in _MERGED:
-        if own.get(key) is not None or common.get(key) is not None:
-            together[key] = {**(common.get(key) or {}), **(own.get(key) or {})}
-    if together.get("detach") is False and own.get("restart_policy") is None:
-        together["restart_policy"] = None  # the common one is for services
-    # Common options carry retries for every policy; only the task's own are held to their policy.
-    if own.get("restart_retries") is None and together.get("restart_policy") != "on-failure":
-        together["restart_retries"] = None
-    return together
 
 
 def without_podmans_own(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -213,7 +176,7 @@ def check_restart(options: Mapping[str, Any]) -> tuple[str, int]:
                 "one of the two out."
             )
         return ("no" if policy == "oneshot" else policy), 0
-    if retries is not None and retries < 0:
+    if retries is not None and not 0 <= retries < 2**31:
         raise Refused(f"restart_retries is {retries}; it is a number of restarts, at least 0.")
     return policy, RETRIES if retries is None else retries
 
@@ -245,7 +208,7 @@ def _tmpfs(entries: Sequence[str]) -> dict[str, frozenset[str]]:
             raise Refused(
                 f"tmpfs holds {entry!r}; it is a path in the container, with :size=64m or the like if any."
             )
-        found[normal_path(path)] = words_of(options)
+        found[normal_path(path)] = tmpfs_options(options)
     return found
 
 
@@ -284,12 +247,13 @@ def _size(key: str, value: Any) -> int:
     if key == "memswap_limit" and text == "-1":
         return -1
     match = _SIZE.fullmatch(text)
-    if text and not match:
+    size = int(float(match[1]) * _SIZES[match[2].lower()]) if match else 0
+    if (text and not match) or size > _MOST:
         swap = ", or -1 for no limit" if key == "memswap_limit" else ""
         raise Refused(
             f"dimensions.{key} is {text!r}; it is a size such as 512m or 1g, or a number of bytes{swap}."
         )
-    return int(float(match[1]) * _SIZES[match[2].lower()]) if match else 0
+    return size
 
 
 def _cpus(key: str, value: Any) -> str:
@@ -307,9 +271,10 @@ def _cpus(key: str, value: Any) -> str:
 
 def _whole(what: str, value: Any, least: int = 0) -> int:
     text = str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d+(\.0+)?", text) or float(text) < least:
+    whole = None if isinstance(value, bool) else re.fullmatch(r"([+-]?\d{1,19})(\.0+)?", text)
+    if not whole or not least <= int(whole[1]) <= _MOST:
         raise Refused(f"{what} is {text!r}; it is a whole number, at least {least}.")
-    return int(float(text))
+    return int(whole[1])
 
 
 def _ulimits(given: Any) -> dict[str, tuple[int, int]]:
@@ -386,8 +351,8 @@ def _test(value: Any) -> tuple[str, ...]:
 def _nanoseconds(key: str, value: Any) -> int:
     try:
         seconds = float(value or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = -1.0
-    if isinstance(value, bool) or not (math.isfinite(seconds) and seconds >= 0):
+    if isinstance(value, bool) or not 0 <= seconds * NANO <= _MOST:
         raise Refused(f"healthcheck.{key} is {value!r}; it is seconds, at least 0.")
     return round(seconds * NANO)

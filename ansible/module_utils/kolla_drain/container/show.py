@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ..masking import masked, masked_words
+from ..masking import MASK, masked, masked_words
 from ..model import Finding
 from .spec import ContainerSpec, Found, Healthcheck
 from .spelling import NANO
@@ -62,7 +62,7 @@ def as_text(shown: Mapping[str, Any]) -> str:
 
 
 def line(words: Any) -> str:
-    return masked_words(shlex.join(words or ()))
+    return " ".join(word if MASK in word else shlex.quote(word) for word in masked_words(words or ()))
 
 
 def health_shown(check: Healthcheck | None) -> Any:
@@ -71,7 +71,7 @@ def health_shown(check: Healthcheck | None) -> Any:
     if check.off:
         return "NONE"
     seconds = {key: getattr(check, key) / NANO for key in ("interval", "timeout", "start_period")}
-    shown = {"test": [masked_words(word) for word in check.test], **seconds, "retries": check.retries}
+    shown = {"test": masked_words(check.test), **seconds, "retries": check.retries}
     return {key: value for key, value in shown.items() if value}
 
 

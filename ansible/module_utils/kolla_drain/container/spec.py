@@ -65,15 +65,6 @@ _MODES = _PROPAGATION | {"ro", "rw", "z", "Z", "nocopy", "consistent", "cached",
 
 
 @dataclass(frozen=True)
-class Login:
-    """Credentials for one registry; an empty registry is the engine's default one."""
-
-    username: str
-    password: str = field(repr=False)
-    registry: str = ""
-
-
-@dataclass(frozen=True)
 class Image:
     """An image on the host, with the part of its configuration that its containers inherit."""
 

@@ -41,6 +41,11 @@ def words_of(options: str) -> frozenset[str]:
     return frozenset(word for word in options.split(",") if word)
 
 
+def tmpfs_options(options: str) -> frozenset[str]:
+    """Split the options of a tmpfs; it can be written to unless they say otherwise."""
+    return words_of(options) - {"rw"}
+
+
 def capability(name: str) -> str:
     """Return one spelling of sys_admin, SYS_ADMIN and CAP_SYS_ADMIN."""
     upper = name.upper()

@@ -178,9 +178,24 @@ def drain(task: Asked, value: Values) -> tuple[dict[str, Any], str]:
     files = default_files(task.name, directory)
     if files != default_files(task.name):
         options["service_config"] = files
-    if kolla_service(task.name) == "nova-compute" and value("nova_compute_database"):
-        options["database"] = value("nova_compute_database")
+    database = _compute_database(value) if kolla_service(task.name) == "nova-compute" else None
+    if database:
+        options["database"] = database
     return options, source
+
+
+def _compute_database(value: Values) -> Any:
+    """Return how nova-compute's evidence is read: by what is given, else by the account of database_user.yml."""
+    given = value("nova_compute_database")
+    if given is not None or not value("kolla_drain_database_password"):
+        return given
+    return {
+        "host": str(value("nova_cell_database_address") or value("database_address") or "").strip(),
+        "port": value("nova_cell_database_port") or value("database_port") or 3306,
+        "name": value("nova_cell_database_name") or "nova",
+        "user": value("kolla_drain_database_user") or "drain",
+        "password": value("kolla_drain_database_password"),
+    }
 
 
 def old_names(value: Values) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 
 from ..errors import EvidenceUnavailable
+from ..masking import printable
 from .target import DatabaseTarget
 
 _NOT_READ = "user {user} may not read all that is needed in the database {where}: {detail}"
@@ -34,7 +35,8 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1046: ("no database is named for {where}", False),
     1053: ("the database {where} is shutting down", True),
     1047: ("the node of {where} is not ready: WSREP has not yet prepared it for use", True),
-    1129: ("the database {where} has blocked this host after too many failed connections", False),
+    # By one node: a proxy may lead to another.
+    1129: ("the database {where} has blocked this host after too many failed connections", True),
     1130: ("the database {where} does not let this host connect", False),
     1205: ("the database {where} timed out waiting for a lock", True),
     1213: ("the database {where} gave up on a deadlock", True),
@@ -60,8 +62,17 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
 }
 
 
+class PasswordAsked(Exception):
+    """The server asks for the password itself, and nothing proves that it is the service's server."""
+
+
 def unavailable(exc: Exception, where: DatabaseTarget) -> EvidenceUnavailable:
     """Turn any error of the client into one sentence without secrets."""
+    if isinstance(exc, PasswordAsked):
+        return EvidenceUnavailable(
+            f"the database {where.where} asks for the password itself, which is not sent because TLS does not verify "
+            "the server: give ssl_ca in the options of the database, and leave ssl_verify on"
+        )
     if isinstance(exc, OSError):
         return _unreachable(exc, where)
     number = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
@@ -109,5 +120,5 @@ def _unreachable(cause: BaseException, where: DatabaseTarget) -> EvidenceUnavail
 
 def _plain(detail: str, where: DatabaseTarget) -> str:
     """Return the server's message on one line, without the password in case it contains it."""
-    message = " ".join(detail.split())
-    return message.replace(where.password, "***") if where.password else message
+    hidden = detail.replace(where.password, "***") if where.password else detail
+    return printable(" ".join(hidden.split()))

@@ -21,11 +21,13 @@ class DatabaseTarget:
     password: str = field(default="", repr=False)
     name: str = ""
     unix_socket: str = ""
-    ssl_ca: str = ""
+    ssl_ca: str = ""  # a file, or a folder of files
     ssl_cert: str = ""
     ssl_key: str = field(default="", repr=False)
-    # Whether to check certificate and host name; None: yes if a CA is given, else TLS is optional.
+    # Whether to verify the certificate; None: yes if a CA is given. Without any of these files TLS is optional.
     ssl_verify: bool | None = None
+    ssl_check_hostname: bool = True  # of a certificate that is verified
+    ssl: bool = False  # TLS is required, even if nothing is verified
     connect_timeout: float = 5.0
     read_timeout: float = 5.0  # for each answer of the server
     # Which of the files above come from the service's own configuration: paths inside its container, whose root this
@@ -72,6 +74,9 @@ _URL = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _FILES = frozenset(("ssl_ca", "ssl_cert", "ssl_key", "unix_socket"))
+_CHAIN = ("ssl_verify", "ssl_verify_cert")
+_HOST = ("ssl_verify_identity", "ssl_check_hostname")
+_NO_MATTER = ("ssl_cipher", "ssl_disabled")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -88,6 +93,8 @@ def target(url: str | None = None, *, inherited: bool = False, **parts: Any) -> 
         raise ConfigError(f"the database has no option {unknown[0]}")
     given = {name: value for name, value in parts.items() if value is not None}
     fields: dict[str, Any] = _from_url(url) if url else {}
+    if "ssl_verify" in given:
+        fields.pop("ssl_check_hostname", None)
     files = _FILES & set(fields) - set(given) if inherited else frozenset()
     fields.update(given, inherited=files)
     if fields.get("root"):
@@ -112,12 +119,50 @@ def _from_url(url: str) -> dict[str, Any]:
         "name": unquote(match["name"] or ""),
     }
     # The URL's options say how to reach the server, too; we choose charset and the like ourselves.
-    for name, value in parse_qsl(match["options"] or ""):
-        if name in ("unix_socket", "ssl_ca", "ssl_cert", "ssl_key", "connect_timeout", "read_timeout"):
-            fields[name] = value
-        elif name in ("ssl_verify", "ssl_verify_cert", "ssl_verify_identity", "ssl_check_hostname"):
-            fields["ssl_verify"] = value
-    return {name: value for name, value in fields.items() if value}
+    options = dict(parse_qsl(match["options"] or ""))
+    if "ssl_capath" in options:
+        options.setdefault("ssl_ca", options.pop("ssl_capath"))
+    fields.update(
+        {name: options[name] for name in (*_FILES, "connect_timeout", "read_timeout") if name in options}
+    )
+    return {**{name: value for name, value in fields.items() if value}, **_tls_asked(options)}
+
+
+def _tls_asked(options: dict[str, str]) -> dict[str, bool]:
+    """Return what a URL's options ask of TLS, in the words of PyMySQL, SQLAlchemy and MySQL's clients.
+
+    Of two that disagree the stricter one counts, and to verify the identity is to verify the certificate.
+    """
+    for name in options:
+        if name.startswith("ssl_") and name not in (*_FILES, *_CHAIN, *_HOST, "ssl_mode", *_NO_MATTER):
+            raise ConfigError(
+                f"the database URL's option {name} is not supported: use ssl_ca, ssl_cert and ssl_key"
+            )
+    mode = options.get("ssl_mode", "").upper()
+    if mode not in ("", "DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"):
+        raise ConfigError("the database URL's ssl_mode is none of MySQL's, such as VERIFY_IDENTITY")
+    said = {name: _truth(options[name], name) for name in (*_CHAIN, *_HOST) if name in options}
+    host = {said[name] for name in _HOST if name in said}
+    chain = {said[name] for name in _CHAIN if name in said}
+    if mode.startswith("VERIFY_"):
+        host.add(mode == "VERIFY_IDENTITY")
+        chain.add(True)
+    # PyMySQL's own ssl_check_hostname is about a certificate that is verified, and without a CA it verifies none.
+    if said.get("ssl_verify_identity"):
+        chain.add(True)
+    asked = {"ssl": bool(host or chain) or mode == "REQUIRED" or _truth(options.get("ssl", "no"), "ssl")}
+    if chain:
+        asked["ssl_verify"] = True in chain
+    if host == {False}:
+        asked["ssl_check_hostname"] = False
+    return asked
+
+
+def _truth(value: object, name: str) -> bool:
+    text = str(value).lower()
+    if text not in _TRUE + _FALSE:
+        raise ConfigError(f"the database's {name} is neither true nor false")
+    return text in _TRUE
 
 
 def _checked(fields: dict[str, Any]) -> DatabaseTarget:
@@ -128,10 +173,10 @@ def _checked(fields: dict[str, Any]) -> DatabaseTarget:
         if name in checked:
             checked[name] = _number(checked[name], 86400, f"{name} is not a number of seconds above 0", float)
     if "ssl_verify" in checked:
-        text = str(checked["ssl_verify"]).lower()
-        if text not in _TRUE + _FALSE:
-            raise ConfigError("the database's ssl_verify is neither true nor false")
-        checked["ssl_verify"] = text in _TRUE
+        checked["ssl_verify"] = _truth(checked["ssl_verify"], "ssl_verify")
+    for name, value in checked.items():
+        if isinstance(value, str) and "\0" in value:
+            raise ConfigError(f"the database's {name} holds a NUL character")
     for name, given in (
         ("user", checked.get("user")),
         ("name", checked.get("name")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..masking import masked
 from .model import DisableError, NoAnswer, Service
 
 
@@ -62,6 +64,8 @@ class ApiClient:
                 f"openstacksdk is missing in {sys.executable}: install it there with '{sys.executable} -m pip install "
                 "openstacksdk' or the package python3-openstacksdk, or delegate the task to a host that has it"
             ) from None
+        # What keystoneauth logs would go to standard error, with the addresses as they were given.
+        logging.getLogger().addHandler(logging.NullHandler())
         settings = access.settings()
         # Credentials given in full are not mixed with a clouds.yaml or an environment that happens to exist.
         alone = access.cloud is None and bool(access.auth or access.auth_type)
@@ -113,7 +117,8 @@ class ApiClient:
         try:
             answer = self._adapter.request(path, method, raise_exc=False, **more)
         except faults.Unauthorized:
-            keystone = f"Keystone at {urlsplit(self._auth_url).netloc}" if self._auth_url else "Keystone"
+            place = urlsplit(self._auth_url).netloc.rpartition("@")[2]
+            keystone = f"Keystone at {place}" if place else "Keystone"
             raise DisableError(
                 f"{keystone} refuses the credentials (401): check auth or clouds.yaml"
             ) from None
@@ -158,7 +163,8 @@ class ApiClient:
 
 
 def _first_line(exc: BaseException) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")[:300]
+    # Addresses may hold a password.
+    return masked("", (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")[:300])
 
 
 def _fault(answer: Any) -> str:

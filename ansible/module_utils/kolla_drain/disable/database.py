@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..database.connection import Database, Query
+from ..database.connection import Query, WritingDatabase
 from ..database.target import target
 from ..errors import ConfigError, EvidenceUnavailable
 from ..service.config import load
@@ -20,17 +20,8 @@ _ENABLE = (
 # The rights that check() and enable() need, and no others.
 GRANT = (
     "GRANT SELECT (id, host, `binary`, deleted, disabled, disabled_reason), UPDATE (disabled, disabled_reason)"
-    " ON cinder.services TO 'drain'@'%';"
+    " ON cinder.services TO 'drain_disable'@'%';"
 )
-
-
-class WritingDatabase(Database):
-    """A connection without the guard that makes the server refuse to write."""
-
-    _TRANSACTION = "START TRANSACTION"
-
-    def _guard(self) -> None:
-        """Leave the session writable."""
 
 
 class ServicesTable:

@@ -7,6 +7,9 @@ apart. In doubt a row counts as work.
 Where several processes share a row of ``services``, what was claimed before the process began is another's. No margin
 for a queue is needed there, because whoever claims a request has taken it from the queue.
 
+What an earlier life of the service has claimed is taken up at the start, but not for a backend whose driver cannot be
+initialised. So after an hour it counts as another process's as well.
+
 A delete that a service resumes at its start has an old row, too. It is not waited for; the next start resumes it again.
 """
 
@@ -44,14 +47,18 @@ class Baseline:
     ) -> Reading:
         """Return the reading, heard at ``now`` seconds, with the reason at each operation that is passed over.
 
+        The evidence itself may have a reason already.
+
         An operation whose key is in ``waited_for`` was found to count before, and does so to its end, unless another
         process turns out to have claimed it.
         """
         if reading.state is not EvidenceState.OK:
             return reading
+        whys = [self._why(op, reading.at, now, op.key in waited_for) for op in reading.operations]
+        if not any(whys):
+            return reading
         operations = tuple(
-            replace(op, passed_over=self._why(op, reading.at, now, op.key in waited_for))
-            for op in reading.operations
+            replace(op, passed_over=why) if why else op for op, why in zip(reading.operations, whys)
         )
         return replace(reading, operations=operations)
 
@@ -60,7 +67,7 @@ class Baseline:
             return ""
         if op.id in self.ignored:
             return "ignored, as ignore_operations asks"
-        is_claim = bool(op.unattributed and op.claimed)
+        is_claim = bool(op.claimed and (op.unattributed or op.touched))
         since = op.touched if is_claim else op.written
         if since is None or at is None or self.began is None:
             return ""
@@ -69,7 +76,7 @@ class Baseline:
         began = (_moment(at) - timedelta(seconds=age)).isoformat(timespec="seconds")
         if is_claim:
             told = f"another process claimed it {since[:19]}Z, before this one began {began}Z"
-            return told if before > CLOCKS else ""
+            return told if before > CLOCKS and (op.unattributed or age > QUEUED) else ""
         if is_waited_for or op.claimed or (before <= QUEUED and (before <= CLOCKS or age <= SETTLED)):
             return ""
         return f"unchanged since {since[:19]}Z, older than the process, which began {began}Z"

@@ -63,12 +63,11 @@ class History:
 
     def hear(self, answer: Answer, now: float, moment: Moment) -> None:
         """Take in a reading and what became of the operations asked about."""
-        answer = replace(answer, reading=self._judged(answer.reading, now))
-        self.reading = answer.reading
-        if answer.reading.state is EvidenceState.OK:
-            self._readable(answer, now, moment)
+        self.reading = self._judged(answer.reading, now)
+        if self.reading.state is EvidenceState.OK:
+            self._readable(self.reading, answer.endings, now, moment)
         else:
-            self._unreadable(answer.reading, now)
+            self._unreadable(self.reading, now)
 
     def overhear(self, reading: Reading, now: float) -> None:
         """Take in what was asked before the exit and came after it: only which operations there were."""
@@ -91,6 +90,8 @@ class History:
     def _judged(self, reading: Reading, now: float) -> Reading:
         """Return the reading with what is passed over; what was waited for once, or moves, is not."""
         before = self._passed_over
+        if not reading.operations and not before:
+            return reading
         self._moved |= {
             op.key for op in reading.operations if op.key in before and op.written != before[op.key].written
         }
@@ -112,7 +113,7 @@ class History:
             self._outage = (now, reading.why)
             self._note(f"evidence cannot be read: {reading.why}")
 
-    def _readable(self, answer: Answer, now: float, moment: Moment) -> None:
+    def _readable(self, reading: Reading, endings: Iterable[Ending], now: float, moment: Moment) -> None:
         self.readable.add(moment)
         self._readable_at = now
         if self._outage is not None:
@@ -120,13 +121,13 @@ class History:
             self._outages.append(f"from {since - self._started:.1f} s to {now - self._started:.1f} s: {why}")
             self._outage = None
             self._note("evidence can be read again")
-        self.heartbeats.update(answer.reading.heartbeats, now)
+        self.heartbeats.update(reading.heartbeats, now)
         if moment is Moment.BEFORE_SIGNAL:
             self.serving = (self.serving or frozenset()) | self.heartbeats.up
-        working = answer.reading.working
+        working = reading.working
         self._freshness.update(working, now)
         self._operations(working, late=moment is not Moment.BEFORE_SIGNAL)
-        self._endings(answer.endings, {op.key for op in working}, moment)
+        self._endings(endings, {op.key for op in working}, moment)
         self._mark_dead(self._freshness.dead(now))
         self.waiting_for = tuple(op for op in working if op.key not in self.dead)
         self.empty_readings = 0 if self.waiting_for else self.empty_readings + 1
@@ -154,7 +155,7 @@ class History:
             failed = ending.status.startswith("error")
             if failed and moment is Moment.BEFORE_SIGNAL:
                 # The service brought it to this end by itself, if nobody had signalled it.
-                self._failed[key] = ending
+                self._failed[key] = _if_anothers(ending)
                 ending = replace(ending, outcome=Outcome.FINISHED, fate="ended in error before the signal")
             if ending.outcome is Outcome.FINISHED or failed:
                 self._ended[key] = _if_anothers(ending)
@@ -176,16 +177,19 @@ class History:
 
     # --- the end
 
-    def settle(self, answer: Answer) -> bool:
-        """End all that is open by a readable answer from after the exit; false if it does not cover all of them."""
+    def settle(self, answer: Answer, *, partly: bool = False) -> bool:
+        """End all that is open by a readable answer from after the exit.
+
+        Returns False where it does not cover all of them, and ends nothing then, or what it covers with ``partly``.
+        """
         endings = {ending.operation.key: ending for ending in answer.endings}
-        if any(op.key not in endings for op in self.open()):
-            return False
-        for op in self.open():
+        covered = [op for op in self.open() if op.key in endings]
+        complete = len(covered) == len(self.open())
+        for op in covered if complete or partly else ():
             ending = endings[op.key]
             if not self._is_anothers(ending):
                 self._ended[op.key] = _if_anothers(_if_queued(ending) if op.key in self._late else ending)
-        return True
+        return complete
 
     def give_up(self, fate: str) -> None:
         """Mark the outcome of all that is open as unknown, because nothing more will be learnt."""
@@ -196,7 +200,7 @@ class History:
 
     def open(self) -> tuple[Operation, ...]:
         """Return the operations whose end is not known yet."""
-        return tuple(op for key, op in self._seen.items() if key not in self._ended)
+        return tuple([op for key, op in self._seen.items() if key not in self._ended])
 
     @property
     def endings(self) -> tuple[Ending, ...]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from ..errors import EngineAbsent, NoSuchContainer, NotRunning
+from ..errors import EngineAbsent, LedgerError, NoSuchContainer, NotRunning
 from ..model import Container, Entry, Sent
 from .context import Context
 
 # Seconds for which a signal whose call broke off in a run that has died is looked for in the engine's events before it
-# counts as never sent: it may still be on its way through a slow engine.
+# counts as never sent: it may still be on its way through a slow engine. They count while the engine answers, because
+# one that was stalled works off what waits for it afterwards.
 DOUBT = 20.0
 
 # Seconds after which the engine is asked again about a signal that it may have forgotten.
@@ -40,6 +41,7 @@ class OneSignal:
         self._doubt_from = context.started  # until then somebody may have been sending the signal
         self._own_intent: float | None = None  # when this run was about to send it
         self._cancel_intent: float | None = None  # the same of a cancelled restart, which may reach a process
+        self._cancelled_in: tuple[str, str] | None = None  # the process life after which that was
         # When a stop by somebody else would be over whose signal the engine has forgotten; None: no sign of one yet.
         self._stopping_until: float | None = None
         self._ask_again = 0.0  # until then such a signal counts as sent
@@ -51,6 +53,20 @@ class OneSignal:
         self._stopping_until = None
         self._ask_again = 0.0
 
+    @property
+    def may_be_ours(self) -> bool:
+        """Whether this run has signalled the process that ended, or may have: its call to cancel a restart came late.
+
+        Of a container that is gone nobody can tell whether there was such a process.
+        """
+        container, cancelled = self._context.container, self._cancelled_in
+        in_time = container.at_rest and container.life == cancelled
+        return self.ours or (cancelled is not None and not in_time)
+
+    def doubt_anew(self) -> None:
+        """Take in that the engine was silent just now, and may deliver what it was asked before."""
+        self._doubt_from = self._context.clock()
+
     # --- what is known
 
     def learn(self) -> bool:
@@ -59,9 +75,7 @@ class OneSignal:
         entry = context.entry
         if entry is None or self.at is not None:
             return self.at is not None
-        current = context.ledger.read(context.container.id)
-        if current is not None and current.life == context.container.life:
-            entry = context.entry = current
+        entry = self._as_it_is_now(entry)
         if context.clock() < self._ask_again:
             return True
         if self._asked_engine and entry.intent is None:
@@ -70,7 +84,18 @@ class OneSignal:
         self._asked_engine = True
         if signal:
             self._adopt(entry, signal)
+        else:
+            # Where the call was slow, a run may have joined meanwhile and made the deadline longer.
+            self._as_it_is_now(entry)
         return signal != ""
+
+    def _as_it_is_now(self, entry: Entry) -> Entry:
+        """Take in what runs beside this one have made of the entry."""
+        context = self._context
+        current = context.ledger.read(context.container.id)
+        if current is not None and current.life == context.container.life:
+            context.entry = entry = current
+        return entry
 
     def _had(self, entry: Entry) -> str | None:
         """Return the stop signal that this life has had, by the ledger, else by the engine's events.
@@ -145,7 +170,10 @@ class OneSignal:
                 if current is not None and current.life == entry.life:
                     entry = current  # another run may have made its deadline longer just now
                 entry = replace(entry, intent=at, signalled=at, signal=signal)
-                context.ledger.write(entry)
+                try:
+                    context.ledger.write(entry)
+                except LedgerError as exc:  # this run knows of it all the same
+                    context.note(str(exc))
         context.entry = entry
         self.at, self.name = at, signal
         context.note(f"already signalled with {signal} by {by}; it is not signalled again")
@@ -210,7 +238,7 @@ class OneSignal:
             context.changed = True
             signal = context.container.stop_signal or "SIGTERM"
             intended = context.ledger.intend(replace(entry, signal=signal, signalled=None))
-            self._cancel_intent = intended.intent
+            self._cancel_intent, self._cancelled_in = intended.intent, entry.life
             with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look shows it
                 self._deliver(intended)
 
@@ -218,4 +246,4 @@ class OneSignal:
         """Return whether an earlier call to cancel may still come, and then reach the life that the restart begins."""
         if entry.intent is None or entry.signalled is not None:
             return False
-        return self._context.clock() - entry.intent < DOUBT
+        return self._context.clock() - max(entry.intent, self._doubt_from) < DOUBT

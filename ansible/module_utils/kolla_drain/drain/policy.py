@@ -7,7 +7,7 @@ an action and its reason. Evidence that cannot be read may hide work, so it neve
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..model import (
     Container,
@@ -61,16 +61,14 @@ class Action(str, enum.Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """An action with its reason, a clause that can follow the container's name."""
 
     action: Action
     reason: str
 
 
-@dataclass(frozen=True)
-class Observation:
+class Observation(NamedTuple):
     """All that a decision may rest on. Times are seconds on the loop's clock."""
 
     container: Container | None  # None: the engine no longer has it

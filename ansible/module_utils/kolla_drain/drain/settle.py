@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 from ..errors import KollaDrainError
 from ..model import Answer, EvidenceState, Verdict
@@ -13,12 +14,17 @@ from .one_signal import OneSignal, stop_signals
 from .policy import VERIFY_BOUND
 from .verdict import KILLED_CODE, Killer, count, judge
 
+# Seconds for the second question at least, where the first one and the looks at other containers have used up the time.
+ASKED_AGAIN = 2.0
+
 
 class Settlement:
     """The end of one stop, from the exit on."""
 
     def __init__(self, context: Context, signal: OneSignal, kill: Kill) -> None:
         self.exited_at: float | None = None  # seconds on the loop's clock
+        self.waits_until = math.inf  # for an answer about what was after that
+        self._bound: float | None = None  # the same of the first question
         self._context = context
         self._signal = signal
         self._kill = kill
@@ -37,6 +43,11 @@ class Settlement:
         """Take in that a reading was asked for."""
         if self.exited_at is not None and self._first_final is None:
             self._first_final = number
+            # From the question on: a slow call for another container may have held the loop up before it.
+            now = self._context.clock()
+            if self._bound is None:
+                self._bound = now + VERIFY_BOUND
+            self.waits_until = max(self._bound, now + ASKED_AGAIN)
 
     def is_final(self, answer: Answer) -> bool:
         """Return whether an answer was read after the exit."""
@@ -53,9 +64,10 @@ class Settlement:
         if not self._asked_twice:
             # An operation was first seen by a reading that came in after the exit: it has to be asked about, too.
             self._asked_twice = True
-            self._first_final = None
+            self._first_final, self.waits_until = None, math.inf
             self._context.wants_reading = True
             return None
+        history.settle(answer, partly=True)
         history.give_up("its rows showed nothing after the exit")
         return self.judge(verified=True)
 
@@ -114,7 +126,7 @@ class Settlement:
         Where the signal was not ours a look after it must do: lost work leaves a row behind.
         """
         needed = {Moment.BEFORE_SIGNAL}
-        if not self._signal.ours:
+        if not self._signal.may_be_ours:
             needed.add(Moment.SIGNALLED)
         return bool(needed & self._context.history.readable)
 

@@ -16,18 +16,20 @@ decides, never an error: an engine or a ledger that fails is asked again at the 
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
 from ..engine.port import Engine
-from ..errors import EngineError, EngineUnreachable, KollaDrainError, LedgerBusy
+from ..errors import KollaDrainError, LedgerBusy, LedgerError
 from ..model import NO_PROFILE, Answer, Container, Entry, EvidenceState, Reading, Verdict
 from . import policy
 from .context import Context
 from .freshness import heartbeat_note
-from .history import History, Moment
+from .history import Moment
 from .kill import Kill
 from .one_signal import OneSignal
+from .pace import interval
 from .policy import Action, Observation
 from .ports import Ledger
 from .result import StopResult, Target
@@ -36,79 +38,20 @@ from .settle import Settlement
 # Seconds after which a lock counts as held by a run that hangs: a run holds it for one call to the engine at the most.
 LOCK_BOUND = 30.0
 
-# Seconds from the first empty reading to the one that confirms it, at most.
-CONFIRM_AFTER = 0.5
-
 
 class ContainerStop:
     """One container on its way to the verdict, which is in ``result`` at the end."""
 
     def __init__(self, target: Target, engine: Engine, ledger: Ledger, clock: Callable[[], float]) -> None:
         self.result: StopResult | None = None
+        self.key = target.container.id  # by which readings are asked for
+        self.reads = target.reads  # whether there is evidence to ask for
         self._context = Context(target, engine, ledger, clock)
+        self.history = self._context.history  # what has been read of it so far
         self._signal = OneSignal(self._context)
         self._kill = Kill(self._context)
         self._settlement = Settlement(self._context, self._signal, self._kill)
-        self._joined = False
-        self._silent_engine = False
-        self._locked_out_since: float | None = None
-
-    def step(self, silence: EngineUnreachable | None = None) -> EngineUnreachable | None:
-        """Look at the container and do what the policy says; returns the error when the engine is silent.
-
-        With ``silence``, which another container has met just now, the engine is not asked again.
-        """
-        if self.result is not None:
-            return None
-        try:
-            self._step(silence)
-        except EngineUnreachable as exc:
-            return self._engine_is_silent(exc)
-        except LedgerBusy as exc:
-            self._locked_out(exc)
-        except KollaDrainError as exc:
-            self._finish(None, str(exc), failed=True)
-        else:
-            self._locked_out_since = None
-        return None
-
-    def _step(self, silence: EngineUnreachable | None) -> None:
-        context, now = self._context, self._context.clock()
-        # 6. After the exit only the evidence is waited for, within its bound.
-        if self._settlement.exited_at is not None:
-            if now - self._settlement.exited_at >= policy.VERIFY_BOUND:
-                self._finish(*self._settlement.judge(verified=False))
-            return
-        # 1. Nothing is done that the ledger does not know of.
-        if context.entry is None and not self._open():
-            return
-        # 2. to 5. Look, decide, act.
-        if silence is not None:
-            self._engine_is_silent(silence)
-            return
-        found = self._look()
-        if self._silent_engine:
-            self._silent_engine = False
-            context.note("the engine answers again")
-        if found is not None:
-            self._notice_new_life(found)
-            context.container = found
-            if self._kill.at is not None and not found.at_rest:
-                self._see_kill_through(found)
-                return
-        self._act(self._decide(found, now))
-
-    def _look(self) -> Container | None:
-        """Return the container as the engine has it. An engine that refuses to show it may do so at the next look."""
-        try:
-            return self._context.engine.inspect(self._context.container.id)
-        except EngineUnreachable:
-            raise
-        except EngineError as exc:
-            raise EngineUnreachable(str(exc)) from exc
-
-    def _act(self, decision: policy.Decision) -> None:
-        acts: dict[Action, Callable[[str], None]] = {
+        self._acts: dict[Action, Callable[[str], None]] = {
             Action.WAIT: lambda reason: None,  # 2. quiesce, 4. drain
             Action.UNPAUSE: self._unpause,
             Action.CANCEL_RESTART: self._signal.cancel_restart,
@@ -117,41 +60,77 @@ class ContainerStop:
             Action.LEAVE: self._leave,
             Action.DONE: self._exited,  # 6. verdict
         }
-        acts[decision.action](decision.reason)
+        missing = target.evidence_missing
+        self._missing = Reading(EvidenceState.UNAVAILABLE, missing) if missing else None
+        self._joined = False
+        self._trouble = ""  # why the last look came to nothing
+        self._locked_out_since: float | None = None
+
+    def step(self) -> None:
+        """Look at the container and do what the policy says."""
+        if self.result is not None:
+            return
+        try:
+            self._step()
+        except LedgerBusy as exc:
+            self._locked_out(exc)
+        except LedgerError as exc:
+            if self._is_under_way:
+                self._try_on(exc)
+            else:
+                self._finish(None, str(exc), failed=True)
+        except Exception as exc:  # noqa: BLE001 - a process that was signalled is watched whatever happens here
+            self._try_on(exc)
+        else:
+            self._locked_out_since = None
+            if self._trouble:
+                self._recover()
+
+    @property
+    def _is_under_way(self) -> bool:
+        """Whether the container may have been sent anything for this stop."""
+        entry = self._context.entry
+        intended = entry is not None and entry.intent is not None
+        return intended or self._signal.at is not None or self._kill.was_sent
+
+    def _step(self) -> None:
+        context, now = self._context, self._context.clock()
+        # 6. After the exit only the evidence is waited for, within its bound.
+        if self._settlement.exited_at is not None:
+            if now >= self._settlement.waits_until:
+                self._finish(*self._settlement.judge(verified=False))
+            return
+        # 1. Nothing is done that the ledger does not know of.
+        if context.entry is None and not self._open():
+            return
+        # 2. to 5. Look, decide, act.
+        found = context.engine.inspect(context.container.id)
+        if found is not None:
+            self._notice_new_life(found)
+            context.container = found
+            if self._kill.at is not None and not found.at_rest:
+                self._see_kill_through(found)
+                return
+        decision = self._decide(found)
+        self._acts[decision.action](decision.reason)
 
     # --- what the loop asks
-
-    @property
-    def key(self) -> str:
-        """The container's id, by which readings are asked for."""
-        return self._context.container.id
-
-    @property
-    def history(self) -> History:
-        """What has been read of it so far."""
-        return self._context.history
-
-    @property
-    def reads(self) -> bool:
-        """Whether there is evidence to ask for."""
-        return self._context.target.reads
 
     @property
     def wants_reading(self) -> bool:
         """Whether a reading is wanted now, not only when the interval is over."""
         return self._context.wants_reading
 
-    @property
-    def interval(self) -> float:
-        """Seconds from one reading to the next; shorter after a first empty one, so that its confirmation comes."""
-        interval = min(self._context.target.request.poll_interval, self._context.plan.timeout / 10)
-        confirms = self._signal.at is None and self.history.empty_readings == 1
-        return min(interval, CONFIRM_AFTER) if confirms else interval
+    def interval(self, rest: float) -> float:
+        """Return the seconds from one reading to the next, before which the database is to ``rest`` for so many."""
+        exited, signalled = self._settlement.exited_at is not None, self._signal.at is not None
+        return interval(self._context, rest, exited=exited, signalled=signalled)
 
     @property
     def turns(self) -> tuple[float, ...]:
-        """When quiesce ends and when the deadline is, in seconds on the loop's clock."""
-        return (self._context.begun + self._context.plan.quiesce, self._context.deadline)
+        """When quiesce ends, the deadline is and a kill has had its time, in seconds on the loop's clock."""
+        context = self._context
+        return (context.begun + context.plan.quiesce, context.deadline, context.deadline + policy.KILL_BOUND)
 
     def asked(self, number: int) -> None:
         """Take in that the loop asked for a reading."""
@@ -160,6 +139,14 @@ class ContainerStop:
 
     def hear(self, answer: Answer) -> None:
         """Take in a reading and what became of the operations asked about."""
+        try:
+            self._hear(answer)
+        except Exception as exc:  # noqa: BLE001 - as in step
+            fault = f"a reading could not be taken in: {_said(exc)}"
+            if fault not in [event.event for event in self._context.timeline]:
+                self._context.note(fault)
+
+    def _hear(self, answer: Answer) -> None:
         exited = self._settlement.exited_at is not None
         final = self._settlement.is_final(answer)
         if exited and not final:
@@ -219,15 +206,15 @@ class ContainerStop:
 
     # --- 2. to 5.
 
-    def _decide(self, found: Container | None, now: float) -> policy.Decision:
-        context, history = self._context, self._context.history
+    def _decide(self, found: Container | None) -> policy.Decision:
+        context, history = self._context, self.history
         signalled = self._signal.learn() if found is not None and found.alive else self._signal.at is not None
-        missing = context.target.evidence_missing
+        now = context.clock()  # the engine's answers may have taken seconds
         seen = Observation(
             container=found,
             signalled=signalled,
             reads=self.reads,
-            reading=Reading(EvidenceState.UNAVAILABLE, missing) if missing else history.reading,
+            reading=self._missing or history.reading,
             empty_readings=history.empty_readings,
             own_empty_readings=history.own_empty_readings,
             unread_for=history.unread_for(now),
@@ -240,9 +227,10 @@ class ContainerStop:
     def _given_more(self) -> float:
         """Return the seconds by which the deadline of a run beside this one is later."""
         entry = self._context.entry
-        if entry is None or not self._context.ledger.shared(entry):
+        deadline, ledger = self._context.deadline, self._context.ledger
+        if entry is None or entry.deadline <= deadline or not ledger.shared(entry):
             return 0.0
-        return max(0.0, entry.deadline - self._context.deadline)
+        return entry.deadline - deadline
 
     def _notice_new_life(self, found: Container) -> None:
         context = self._context
@@ -274,9 +262,9 @@ class ContainerStop:
     def _unpause(self, reason: str) -> None:
         context = self._context
         with context.ledger.held(context.container.id):
-            context.note(f"unpaused: {reason}")
             context.changed = True
             context.engine.unpause(context.container.id)
+            context.note(f"unpaused: {reason}")
 
     def _escalate(self, reason: str) -> None:
         refusal = self._kill.send(reason)
@@ -292,20 +280,27 @@ class ContainerStop:
         self._settlement.look_back()
         self._finish(Verdict.LEFT_RUNNING, reason, failed=True)
 
-    def _engine_is_silent(self, exc: EngineUnreachable) -> EngineUnreachable:
-        """Try on, up to a bound after the deadline; returns the error that was given."""
-        context = self._context
-        if not self._silent_engine:
-            self._silent_engine = True
-            context.note(f"trying on: {exc}")
+    def _try_on(self, exc: Exception) -> None:
+        """Look again after an error, up to a bound after the deadline."""
+        context, why = self._context, _said(exc)
+        self._signal.doubt_anew()
+        if context.entry is None:
+            self._finish(None, f"{context.container.name} was not touched: {why}", failed=True)
+            return
+        if not self._trouble:
+            context.note(f"trying on: {why}")
+        self._trouble = why
         if context.clock() >= context.deadline + policy.KILL_BOUND:
             self._finish(
                 None,
                 f"The state of {context.container.name} is not known {policy.KILL_BOUND:g} s after its deadline "
-                f"({str(exc).rstrip('.')}); see to the engine, then run this again.",
+                f"({why.rstrip('.')}); see to that, then run this again.",
                 failed=True,
             )
-        return exc
+
+    def _recover(self) -> None:
+        self._trouble = ""
+        self._context.note("it can be looked at again")
 
     def _locked_out(self, exc: LedgerBusy) -> None:
         """Try again at the next look, because another run is in the middle of a call to the engine, up to a bound."""
@@ -328,6 +323,8 @@ class ContainerStop:
 
     def _finish(self, verdict: Verdict | None, reason: str, *, failed: bool = False) -> None:
         context, history, container = self._context, self._context.history, self._context.container
+        if verdict is not None and self._trouble:
+            self._recover()
         context.note(f"{verdict.value if verdict else 'failed'}: {reason}")
         history.give_up("still in flight when it was left")
         exited, signalled = self._settlement.exited_at, self._signal.at
@@ -377,3 +374,11 @@ class ContainerStop:
         if context.entry is None:
             return EvidenceState.NONE, "not read, because it does not run"
         return context.history.summary()
+
+
+def _said(exc: Exception) -> str:
+    """Return an error in words. The text of one that nobody expected may hold a secret, its place does not."""
+    if isinstance(exc, KollaDrainError):
+        return str(exc)
+    place = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{type(exc).__name__} at {place.filename.rpartition('/')[2]}:{place.lineno}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as CallTimedOut
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from ..errors import EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, Sent
 
 # An engine answers looks and signals in milliseconds. One that takes longer than this, in seconds, counts as silent,
@@ -20,6 +21,9 @@ QUICK = 10
 
 # A signal's call is waited for in the background for this long, in seconds: the engine may deliver it until then.
 PATIENT = 3600
+
+
+Value = TypeVar("Value")
 
 
 class CommonEngine:
@@ -87,7 +91,10 @@ class CommonEngine:
             except EngineError as exc:
                 self._failures[container_id] = str(exc)
 
-        start(send)
+        try:
+            start(send)
+        except EngineAbsent as exc:
+            self._failures[container_id] = str(exc)
 
     def kill_failure(self, container_id: str) -> str:
         return self._failures.get(container_id, "")
@@ -106,7 +113,7 @@ def is_called(name: str, container_id: str, container_name: str) -> bool:
 
 
 def start(call: Callable[[], Any]) -> Future[Any]:
-    """Make a call in a thread that ends with the process."""
+    """Make a call in a thread that ends with the process. Raises EngineAbsent where no thread can be started."""
     future: Future[Any] = Future()
 
     def run() -> None:
@@ -115,8 +122,41 @@ def start(call: Callable[[], Any]) -> Future[Any]:
         except BaseException as exc:  # noqa: BLE001 - raised where the answer is waited for
             future.set_exception(exc)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError as exc:
+        raise EngineAbsent(
+            f"The engine was not asked, because this host could not start a thread ({exc}); see to its limits on tasks "
+            "and memory."
+        ) from exc
     return future
+
+
+class Shared(Generic[Value]):
+    """One reading for all threads that asked before it began, because what many read side by side adds up.
+
+    Nobody gets a reading that began before the question: what had happened by then is in it.
+    """
+
+    def __init__(self, read: Callable[[], Value]) -> None:
+        self._read = read
+        self._ticks = itertools.count()
+        self._turn = threading.Lock()
+        self._begun = -1
+        self._latest: Future[Value] = Future()
+
+    def read(self) -> Value:
+        """Return what was read, or raise what the reading raised."""
+        asked = next(self._ticks)
+        with self._turn:
+            if self._begun < asked:
+                self._begun, self._latest = next(self._ticks), Future()
+                try:
+                    self._latest.set_result(self._read())
+                except Exception as exc:  # noqa: BLE001 - raised below, for all that wait for it
+                    self._latest.set_exception(exc)
+            latest = self._latest
+        return latest.result()
 
 
 class EventWatcher:

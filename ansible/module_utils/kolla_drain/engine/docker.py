@@ -7,19 +7,44 @@ delivered, and a SIGKILL that Docker took may have had no effect, as on a proces
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import itertools
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import TimeoutError as CallTimedOut
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
-from ..model import Container, ContainerStatus, Sent
+from ..masking import masked
+from ..model import Container, Sent
 from ..signals import signal_name
-from .common import PATIENT, QUICK, CommonEngine, EventWatcher, is_called
-from .inspected import described, epoch
-from .resources import Maker
+from .common import PATIENT, QUICK, CommonEngine, EventWatcher, Shared, is_called, start
+from .inspected import described, status_of
+from .past import moment, of_life, set_back
+
+if TYPE_CHECKING:
+    from .resources import Maker
+
+
+def _leave_setuptools_out() -> None:
+    """Keep setuptools from standing in for Python's own distutils, which docker 5 imports: that takes half of its time.
+
+    Debian 12 and Ubuntu 22.04 have that docker. Where Python has no distutils, setuptools is needed.
+    """
+    stand_in = sys.modules.get("_distutils_hack")
+    if sys.version_info >= (3, 12) or stand_in is None:
+        return
+    stand_in.remove_shim()
+    if importlib.util.find_spec("distutils") is None or importlib.util.find_spec("distutils.spawn") is None:
+        stand_in.add_shim()
+
+
+_leave_setuptools_out()
 
 try:
     import docker
@@ -32,11 +57,25 @@ try:
 except ImportError as exc:
     IMPORT_ERROR = exc
 
+# Events that Docker remembers at most.
+_REMEMBERED = 256
+
+# Seconds without an event after which Docker has sent those that it remembers.
+_QUIET = 1.0
+
 # In the SDK's error when nobody took the request.
 _NOT_SENT = ("Permission denied", "Connection refused", "No such file or directory")
 
 # In the engine's error when its container runtime does not answer, as while containerd restarts.
-_RUNTIME_SILENT = ("containerd", "transport", "unavailable", "context deadline exceeded")
+_RUNTIME_SILENT = (
+    "containerd",
+    "transport",
+    "unavailable",
+    "deadline exceeded",
+    "ttrpc",
+    "rpc error",
+    "context canceled",
+)
 
 
 class DockerEngine(CommonEngine):
@@ -49,15 +88,32 @@ class DockerEngine(CommonEngine):
         self._client_timeout = client_timeout
         self._version = "auto"
         self.no_answer = _no_answer
-        self._quick = self.connect(QUICK)
-        self._version = self._quick.api_version
+        first = self.connect(QUICK)
+        self._version = first.api_version
+        self._idle = [first]
+        self._events = Shared(lambda: self._remembered(False))
 
     def connect(self, timeout: int) -> Any:
         """Return a new client. Only the first one, which asks for the engine's version, makes a connection."""
         with translated():
             return docker.APIClient(**docker.utils.kwargs_from_env(), version=self._version, timeout=timeout)
 
+    @contextlib.contextmanager
+    def _quick(self) -> Iterator[Any]:
+        """Lend a client for one call, because threads must not share any."""
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = self.connect(QUICK)
+        try:
+            with translated():
+                yield client
+        finally:
+            self._idle.append(client)
+
     def maker(self) -> Maker:
+        from .resources import Maker
+
         return Maker(self.connect(QUICK), self.connect(self._client_timeout), translated)
 
     # --- looking
@@ -67,11 +123,11 @@ class DockerEngine(CommonEngine):
             inspection = self._inspection(name)
         except NoSuchContainer:
             return None
-        return described(inspection, ContainerStatus(inspection["State"]["Status"]))
+        return described(inspection, status_of(inspection["State"]))
 
     def everything(self) -> dict[str, dict[str, str]]:
-        with translated():
-            listed = self._quick.containers(all=True)
+        with self._quick() as client:
+            listed = client.containers(all=True)
         # A container that is being removed has no name left; a linked one has a second one such as /web/db.
         return {
             name[1:]: dict(container.get("Labels") or {})
@@ -84,8 +140,8 @@ class DockerEngine(CommonEngine):
         return dict(self._inspection(name)["State"])
 
     def _inspection(self, name: str) -> dict[str, Any]:
-        with translated():
-            inspection: dict[str, Any] = self._quick.inspect_container(name)
+        with self._quick() as client:
+            inspection: dict[str, Any] = client.inspect_container(name)
         if not is_called(name, inspection["Id"], inspection["Name"].lstrip("/")):
             raise NoSuchContainer(f"The engine has no container of the name {name}.")
         return inspection
@@ -95,18 +151,26 @@ class DockerEngine(CommonEngine):
 
         Each run of a healthcheck is three of them, so that on a host of Kolla they reach back a minute or two.
         """
-        since, names, oldest = epoch(container.started_at), [], time.time()
+        was_set_back = set_back(container) > 0
+        events = self._remembered(True) if was_set_back else self._events.read()
+        sent = signals_of(container, events, time.time())
+        if sent.horizon is None:
+            return sent
+        forgotten = None if sent.signals else _signalled(self._inspection(container.id))
+        # Whether something came before the oldest event or after it, such a clock does not tell.
+        covers_from = math.inf if was_set_back else sent.covers_from
+        return replace(sent, covers_from=covers_from, forgotten=forgotten)
+
+    def _remembered(self, was_set_back: bool) -> list[dict[str, Any]]:
+        """Return the events that Docker remembers, in their order.
+
+        Docker leaves out those from after ``until``, which a clock that was set back makes the newest. Without
+        ``until`` it sends them all, and then goes on with what happens.
+        """
+        until = None if was_set_back else f"{time.time():.6f}"
         with translated():
-            for event in self.connect(QUICK).events(since=1, until=f"{time.time():.6f}", decode=True):
-                at = event.get("timeNano", 0) / 1e9
-                oldest = min(oldest, at)
-                ours = event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
-                if ours and at >= since and event.get("Action") == "kill":
-                    names.append(signal_name(event["Actor"]["Attributes"].get("signal", "")))
-        if oldest <= since:
-            return Sent(tuple(names), oldest)
-        forgotten = None if names else _signalled(self._inspection(container.id))
-        return Sent(tuple(names), oldest, horizon=time.time() - oldest, forgotten=forgotten)
+            stream = self.connect(QUICK).events(since=1, until=until, decode=True)
+            return list(stream) if until else _first(stream)
 
     # --- acting
 
@@ -115,8 +179,8 @@ class DockerEngine(CommonEngine):
             self.connect(PATIENT).kill(container_id, signal)
 
     def _unpause(self, container_id: str) -> None:
-        with translated():
-            self._quick.unpause(container_id)
+        with self._quick() as client:
+            client.unpause(container_id)
 
     def start(self, container_id: str) -> None:
         with translated():
@@ -132,13 +196,13 @@ class DockerEngine(CommonEngine):
             self.connect(self._client_timeout).stop(container_id, timeout=timeout)
 
     def rename(self, container_id: str, name: str) -> None:
-        with translated():
-            self._quick.rename(container_id, name)
+        with self._quick() as client:
+            client.rename(container_id, name)
 
     def set_restart_policy(self, container_id: str, policy: str, retries: int = 0) -> None:
         wanted = {"Name": policy or "no", "MaximumRetryCount": retries}
-        with translated():
-            self._quick.update_container(container_id, restart_policy=wanted)
+        with self._quick() as client:
+            client.update_container(container_id, restart_policy=wanted)
 
     def remove(self, container_id: str) -> None:
         with contextlib.suppress(NoSuchContainer), translated():
@@ -154,6 +218,40 @@ class DockerEngine(CommonEngine):
                 yield from stream
 
         return EventWatcher(events, wake)
+
+
+def _first(stream: Any) -> list[dict[str, Any]]:
+    """Return what comes from a stream without an end until it is quiet, at most what Docker remembers."""
+    events: list[dict[str, Any]] = []
+
+    def follow() -> None:
+        for event in itertools.islice(stream, _REMEMBERED):
+            events.append(event)
+
+    following, known = start(follow), -1
+    while len(events) > known:
+        known = len(events)
+        with contextlib.suppress(CallTimedOut):
+            following.result(_QUIET)
+            break
+    stream.close()
+    return events
+
+
+def signals_of(container: Container, events: Sequence[Mapping[str, Any]], now: float) -> Sent:
+    """Return the signals of one process life among the events of all containers; ``now`` is wall clock. Pure."""
+    ours = [
+        event
+        for event in events
+        if event.get("Type") == "container" and event.get("Actor", {}).get("ID") == container.id
+    ]
+    life, whole = of_life(container, ours)
+    kills = [event["Actor"]["Attributes"] for event in life if event.get("Action") == "kill"]
+    names = tuple(signal_name(attributes.get("signal", "")) for attributes in kills)
+    if whole:
+        return Sent(names, 0.0)
+    oldest = moment(events[0]) if events else now
+    return Sent(names, oldest, horizon=max(0.0, now - oldest))
 
 
 def _signalled(inspection: Mapping[str, Any]) -> float | None:
@@ -180,10 +278,11 @@ def translated() -> Iterator[None]:
     except docker.errors.NotFound as exc:
         raise NoSuchContainer(f"The engine has no such container: {exc.explanation or exc}.") from exc
     except docker.errors.APIError as exc:
-        reason = str(exc.explanation or exc).strip().rstrip(".")
+        # It may quote the command that the container runs.
+        reason = masked("", str(exc.explanation or exc).strip().rstrip("."))
         if exc.status_code == 409 or "is not running" in reason or "is not paused" in reason:
             raise NotRunning(f"The engine refused: {reason}.") from exc
-        if (exc.status_code or 0) >= 500 and any(words in reason for words in _RUNTIME_SILENT):
+        if (exc.status_code or 0) >= 500 and any(words in reason.lower() for words in _RUNTIME_SILENT):
             raise EngineUnreachable(f"The Docker Engine does not reach its containers: {reason}.") from exc
         raise EngineError(f"The Docker Engine refused: {reason}.") from exc
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError, ValueError) as exc:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..kolla import CONFIG_FILES
 from ..model import Container, ContainerStatus
 from ..signals import signal_name
 
@@ -19,6 +20,14 @@ def epoch(moment: str) -> float:
     base, fraction, zone = match.groups()
     whole = datetime.datetime.fromisoformat(base + ("+00:00" if zone == "Z" else zone)).timestamp()
     return whole + float(fraction or 0)
+
+
+def status_of(state: Mapping[str, Any]) -> ContainerStatus:
+    """Return the status that an engine shows; in one that is not known here, a process is what counts."""
+    try:
+        return ContainerStatus(state["Status"])
+    except ValueError:
+        return ContainerStatus.RUNNING if state.get("Pid") else ContainerStatus.DEAD
 
 
 def described(inspection: Mapping[str, Any], status: ContainerStatus) -> Container:
@@ -41,12 +50,21 @@ def described(inspection: Mapping[str, Any], status: ContainerStatus) -> Contain
         restart_policy=policy.get("Name", ""),
         restart_retries=policy.get("MaximumRetryCount", 0),
         image=config.get("Image", ""),
+        command=(inspection.get("Path") or "", *(inspection.get("Args") or ())),
         hostname="" if host.get("UTSMode") == "host" else config.get("Hostname") or "",
         health="" if health_status == "none" else health_status,
         health_failures=health.get("FailingStreak") or 0,
         health_interval=(check.get("Interval") or 0) / 10**9,
         health_start_period=(check.get("StartPeriod") or 0) / 10**9,
         vanishes=bool(host.get("AutoRemove")),
+        config_folder=next((source for source, target in _mounts(inspection) if target == CONFIG_FILES), ""),
         labels=config.get("Labels") or {},
         env=dict(item.partition("=")[::2] for item in config.get("Env") or []),
     )
+
+
+def _mounts(inspection: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the folders of the host that a container sees, and where."""
+    for mount in inspection.get("Mounts") or ():
+        if mount.get("Type") == "bind":
+            yield mount.get("Source") or "", (mount.get("Destination") or "").rstrip("/")

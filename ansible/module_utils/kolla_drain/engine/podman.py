@@ -17,7 +17,8 @@ from typing import Any
 from ..errors import EngineAbsent, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus, Sent
 from .common import PATIENT, QUICK, CommonEngine, EventWatcher, start
-from .inspected import described, epoch
+from .inspected import described, epoch, status_of
+from .past import moment, of_life, set_back
 from .podman_client import IMPORT_ERROR, call, inspection, no_answer, stream
 from .podman_resources import PodmanMaker
 
@@ -104,12 +105,16 @@ class PodmanEngine(CommonEngine):
             now = _container(shown)
             container = now if now.life == container.life else container
         # Only this life: podman since 4.4 reads no more of the journal than it is asked for, and healthchecks fill it.
-        since = max(1, int(epoch(container.started_at)) - 1)
-        wanted = {"since": f"{since}", "until": f"{time.time() + 1:.0f}", "stream": False}
+        back = set_back(container)
+        since = max(1, int(epoch(container.started_at) - back) - 1)
+        wanted = {"since": f"{since}", "until": f"{time.time() + back + 1:.0f}", "stream": False}
         wanted["filters"] = json.dumps({"type": ["container"], "container": [container.id]})
         lines = call("get", "/events", params=wanted).text.splitlines()
         events = [json.loads(line) for line in lines if line.strip()]
-        return signals_of(container, events, self._own.get(container.id, ()), stopping=stopping)
+        own = [
+            ours for ours in self._own.get(container.id, ()) if ours[0] >= epoch(container.started_at) - back
+        ]
+        return signals_of(container, events, own, stopping=stopping)
 
     # --- acting
 
@@ -209,12 +214,11 @@ def signals_of(
 
     A last kill before an exit with 137 was SIGKILL; any other that is not ours stays unnamed. Pure.
     """
-    since = epoch(container.started_at)
-    life = [event for event in events if event.get("timeNano", 0) / 1e9 >= since]
-    unclaimed = [signal for signal in own if signal[0] >= since]
+    life, whole = of_life(container, events)
+    unclaimed = list(own)
     names: list[str] = []
     unnamed: list[float] = []
-    for at in (event["timeNano"] / 1e9 for event in life if event.get("Action") == "kill"):
+    for at in (moment(event) for event in life if event.get("Action") == "kill"):
         if unclaimed and unclaimed[0][0] <= at:
             names.append(unclaimed.pop(0)[1])
         else:
@@ -228,13 +232,14 @@ def signals_of(
     if killed and "SIGKILL" not in names and (unnamed or stopped):
         names.append("SIGKILL")
         unnamed = unnamed[:-1]
-    # Podman remembers all of a life whose start it remembers.
-    times = [event["timeNano"] / 1e9 for event in events]
-    whole = any(event.get("Action") == "start" for event in life)
-    oldest = 0.0 if whole else min(times, default=time.time())
-    return Sent(tuple(names), oldest, unnamed=tuple(unnamed))
+    # Podman remembers all of a life whose start it remembers. Its log may have been rotated, or be switched off.
+    if whole:
+        return Sent(tuple(names), 0.0, unnamed=tuple(unnamed))
+    now = time.time()
+    oldest = min(map(moment, events), default=now)
+    return Sent(tuple(names), oldest, unnamed=tuple(unnamed), horizon=max(0.0, now - oldest))
 
 
 def _container(shown: Mapping[str, Any]) -> Container:
     status = shown["State"]["Status"]
-    return described(shown, _STATUS.get(status) or ContainerStatus(status))
+    return described(shown, _STATUS.get(status) or status_of(shown["State"]))

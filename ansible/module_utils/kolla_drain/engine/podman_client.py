@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from ..masking import masked
 from .common import QUICK, is_called
 
 try:
@@ -66,7 +67,8 @@ def translated() -> Iterator[None]:
     except podman.errors.APIError as exc:
         if exc.response is None:  # raised by the client: nobody answered
             raise silence(exc) from exc
-        reason = str(exc.explanation or exc).strip().rstrip(".")
+        # It may quote the command that the container runs.
+        reason = masked("", str(exc.explanation or exc).strip().rstrip("."))
         # A container that was removed while the call was under way has status 500.
         if exc.status_code == 404 or "no such container" in reason:
             raise NoSuchContainer(f"Podman has none of that name: {reason}.") from exc

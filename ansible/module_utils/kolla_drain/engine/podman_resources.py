@@ -35,6 +35,8 @@ _MODES = frozenset(("rbind", "nosuid", "nodev", "noexec", "bind"))
 _TMPFS = frozenset(("rw", "rprivate", "nosuid", "nodev", "tmpcopyup"))
 # Kolla's word for a mount of podman that no volume is: a devpts, at devpts:/dev/pts.
 _TERMINALS = "devpts"
+# Podman labels what it makes within a unit.
+_UNIT_LABEL = "PODMAN_SYSTEMD_UNIT"
 _NO_NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -174,6 +176,7 @@ def in_dockers_words(inspected: Mapping[str, Any], *, ipc_is_hosts: bool = False
     if isinstance(config.get("Entrypoint"), str):
         config["Entrypoint"] = shlex.split(config["Entrypoint"])
     config["StopSignal"] = str(config.get("StopSignal") or "")
+    config["Labels"] = {key: text for key, text in (config.get("Labels") or {}).items() if key != _UNIT_LABEL}
     config["Volumes"] = {
         mount["Destination"]: {}
         for mount in inspected.get("Mounts") or ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..model import Container, Sent
-from .common import EventWatcher
-from .resources import Maker
+
+if TYPE_CHECKING:
+    from .common import EventWatcher
+    from .resources import Maker
 
 
 class Engine(Protocol):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..container.spec import ContainerSpec, Found, Image, Login
+from ..container.given import Login
+from ..container.spec import ContainerSpec, Found, Image
 from ..errors import EngineError, NoSuchContainer, NotRunning, Refused
 from ..host.zone import time_zone
 from ..masking import MASK

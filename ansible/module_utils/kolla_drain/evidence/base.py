@@ -6,11 +6,14 @@ Values are always parameters of a query, never part of a statement.
 from __future__ import annotations
 
 import abc
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 from ..database.connection import Query, Row
+from ..errors import EvidenceUnavailable
 from ..model import Ending, Heartbeat, Operation, Profile
 from ..service.config import ServiceConfig
 
@@ -43,6 +46,54 @@ class ServiceEvidence(abc.ABC):
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
         """Return, for each recorded operation, what its rows say now. Raises EvidenceUnavailable."""
+
+
+_TIME = re.compile(r".*_at|written|start_time")
+_NUMBERS = (
+    "age",
+    "deleted",
+    "disabled",
+    "forced_down",
+    "lifetime",
+    "newest",
+    "old",
+    "report_count",
+    "settled",
+    "under_way",
+)
+_IDS = ("id", "service_id")  # some tables have numbers, some UUIDs
+
+
+def understood(query: Query) -> Query:
+    """Return the query with rows whose values are of the types that the evidence knows, by their columns' names.
+
+    A time that is no date, such as 0000-00-00, is not known. Raises EvidenceUnavailable for other types, which would
+    pass for something else: the one byte of a BIT column is true whatever it holds.
+    """
+
+    def ask(sql: str, params: Sequence[object] = ()) -> list[Row]:
+        return [{name: _understood(name, value) for name, value in row.items()} for row in query(sql, params)]
+
+    return ask
+
+
+def _understood(name: str, value: object) -> object:
+    if isinstance(value, Decimal) and value.is_finite() and value == int(value):
+        value = int(value)
+    if value is None:
+        return None
+    if _TIME.fullmatch(name):
+        wanted: tuple[type, ...] = (datetime, str)
+    elif name in _NUMBERS:
+        wanted = (int,)
+    else:
+        wanted = (int, str) if name in _IDS else (str,)
+    if not isinstance(value, wanted):
+        raise EvidenceUnavailable(
+            f"the rows could not be understood: the column {name} holds a value of type {type(value).__name__}",
+            passing=True,
+        )
+    return None if wanted == (datetime, str) and isinstance(value, str) else value
 
 
 def marks(values: Sequence[object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,8 @@ ATTACH_CALL = 10
 TAIL = 3
 # Seconds during which a cleanup that has no status of its own is looked for (see cinder_volume).
 CLEANUP = 60
+# Members of a Galera cluster hand out ids of their own, so a row may come with a lower id than others before it.
+UNORDERED = 30
 
 _NO_EVENTLET = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 _ONE_SIGNAL = 27  # Cinder of 2025.2
@@ -32,6 +34,9 @@ class CinderEvidence(ServiceEvidence):
     On native threads cotyledon ends the worker processes at SIGHUP and starts others; on eventlet the processes
     stay and only reset (observed with oslo.service 4.8.0).
     """
+
+    def __init__(self) -> None:
+        self._services = Services()
 
     @classmethod
     def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
@@ -58,27 +63,58 @@ class Kind:
     informs: bool = False
 
 
-def services(query: Query, config: ServiceConfig) -> list[Row]:
-    """Return this container's live rows in ``services``; a clustered one is disabled together with its cluster.
+class Services:
+    """Finds a container's rows in ``services``, and remembers their ids, because no index of the table has the host.
+
+    The first look goes through the whole table. Later ones read the rows that were found then and those with higher
+    ids, and go through the table again only if one that was found is gone.
+    """
+
+    def __init__(self) -> None:
+        self._known: frozenset[int] = frozenset()
+        self._newest = 0
+
+    def rows(self, query: Query, config: ServiceConfig) -> list[Row]:
+        """Return the live rows of the configured hosts. Raises EvidenceUnavailable if there are none."""
+        return configured(self.candidates(query, config), config)
+
+    def candidates(self, query: Query, config: ServiceConfig) -> list[Row]:
+        """Return the live rows of the configured hosts and of all backends of this host, whether configured or not."""
+        rows = self._look(query, config, self._known) if self._known else []
+        if not self._known or not self._known <= {row["id"] for row in rows}:
+            rows = self._look(query, config, None)
+        self._known = frozenset(row["id"] for row in rows)
+        if rows:
+            self._newest = int(rows[0]["newest"])
+        return rows
+
+    def _look(self, query: Query, config: ServiceConfig, known: Collection[int] | None) -> list[Row]:
+        among, params = "", []
+        if known is not None:
+            among = f" AND (s.id IN ({marks(list(known))}) OR s.id > %s)"
+            params = [*known, self._newest - UNORDERED]
+        return query(
+            "SELECT s.id, s.host, s.cluster_name, s.report_count, s.replication_status, s.created_at, s.updated_at,"
+            " IF(c.id IS NULL, s.disabled, c.disabled) AS disabled,"
+            " IF(c.id IS NULL, s.disabled_reason, c.disabled_reason) AS disabled_reason,"
+            " TIMESTAMPDIFF(SECOND, s.updated_at, UTC_TIMESTAMP()) AS age,"
+            " TIMESTAMPDIFF(SECOND, s.created_at, UTC_TIMESTAMP()) AS lifetime,"
+            " (SELECT MAX(id) FROM services) AS newest"
+            " FROM services s"
+            " LEFT JOIN clusters c ON c.name = s.cluster_name AND c.`binary` = s.`binary` AND c.deleted = 0"
+            f" WHERE s.deleted = 0 AND s.`binary` = %s AND (s.host IN ({marks(config.service_hosts)})"
+            f" OR s.host LIKE %s ESCAPE '!'){among} ORDER BY s.host, s.id",
+            [config.service, *config.service_hosts, escaped(config.host + "@") + "%", *params],
+        )
+
+
+def configured(candidates: Iterable[Row], config: ServiceConfig) -> list[Row]:
+    """Return the rows of the configured hosts, or where none are configured those of all backends of this host.
 
     Raises EvidenceUnavailable if there are none: the host name or the database is wrong, and its silence must not be
     mistaken for an idle service.
     """
     hosts, prefix = config.service_hosts, config.host + "@"
-    if hosts:
-        where, params = f"host IN ({marks(hosts)})", list(hosts)
-    else:
-        where, params = "host LIKE %s ESCAPE '!'", [escaped(prefix) + "%"]
-    candidates = query(
-        "SELECT s.id, s.host, s.cluster_name, s.report_count, s.replication_status, s.created_at, s.updated_at,"
-        " IF(c.id IS NULL, s.disabled, c.disabled) AS disabled,"
-        " IF(c.id IS NULL, s.disabled_reason, c.disabled_reason) AS disabled_reason,"
-        " TIMESTAMPDIFF(SECOND, s.updated_at, UTC_TIMESTAMP()) AS age"
-        " FROM services s"
-        " LEFT JOIN clusters c ON c.name = s.cluster_name AND c.`binary` = s.`binary` AND c.deleted = 0"
-        f" WHERE s.deleted = 0 AND s.`binary` = %s AND s.{where} ORDER BY s.host, s.id",
-        [config.service, *params],
-    )
     # The database ignores case, accents and trailing blanks when it compares; Cinder does not.
     rows = [
         row for row in candidates if row["host"] in hosts or (not hosts and row["host"].startswith(prefix))
@@ -144,14 +180,21 @@ def workers(
     A SENTINEL row only records the precision of the database's clock (cinder/db/api.py); it is not work.
     """
     mine = list(own)
-    resource_ids = ids(resource_id for _, resource_id in resources)
+    of_type: dict[str, list[object]] = {}
+    for resource_type, resource_id in resources:
+        of_type.setdefault(resource_type, []).append(resource_id)
+    # With their types, by which the index begins.
+    wanted = {resource_type: ids(found) for resource_type, found in of_type.items()}
+    theirs = "".join(
+        f" OR (w.resource_type = %s AND w.resource_id IN ({marks(found)}))" for found in wanted.values()
+    )
     rows = query(
         "SELECT w.resource_type, w.resource_id, w.status, w.service_id, w.created_at, w.updated_at, s.`binary`,"
         " IF(s.deleted = 0 AND s.cluster_name IS NOT NULL, s.host, NULL) AS member"
         " FROM workers w LEFT JOIN services s ON s.id = w.service_id"
         " WHERE w.deleted = 0 AND w.resource_type <> 'SENTINEL'"
-        f" AND (w.service_id IN ({marks(mine)}) OR w.resource_id IN ({marks(resource_ids)}))",
-        [*mine, *resource_ids],
+        f" AND (w.service_id IN ({marks(mine)}){theirs})",
+        [*mine, *(param for resource_type, found in wanted.items() for param in (resource_type, *found))],
     )
     holders: dict[Any, str] = {None: "nobody", **dict.fromkeys(mine, "us")}
     return {

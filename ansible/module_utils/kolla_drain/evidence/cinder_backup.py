@@ -22,6 +22,7 @@ a few milliseconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome, Profile
@@ -29,6 +30,7 @@ from ..service.config import ServiceConfig
 from . import cinder
 from .base import Activity, ids, marks, utc
 from .cinder import Kind
+from .cinder_volume_sharing import Reporters, doubt_of
 
 # For the next start see cinder/backup/manager.py _cleanup_one_backup. It handles every backup of its host, even one
 # whose request is still queued; a delete that it resumes is not a loss.
@@ -58,10 +60,16 @@ class CinderBackup(cinder.CinderEvidence):
         first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
         refreshes_workers=False,  # it has no worker rows
         exit_seconds=10.0,  # the longest idle exit took 5.8 s
+        start_ends_claims=True,  # _cleanup_one_backup, of whatever is on its host
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._reporters = Reporters()
+
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        services = cinder.services(query, config)
+        services = self._services.rows(query, config)
+        self._reporters.update(services, config.report_interval)
         working = cinder.statuses(KINDS)
         rows = query(
             "SELECT id, host, status, created_at, updated_at FROM backups"
@@ -70,8 +78,11 @@ class CinderBackup(cinder.CinderEvidence):
             f" AND {cinder.age_of('updated_at', 'created_at')} < %s)",
             [config.host, *working, _OF_NO_VOLUME, cinder.CLEANUP],
         )
-        operations = tuple(_operation(row) for row in rows if row["host"] in (config.host, None))
-        return Activity(cinder.heartbeats(config, services), operations)
+        doubt = doubt_of(config.host) if config.host in self._reporters.shared else ""
+        operations = tuple(
+            replace(_operation(row), unattributed=doubt) for row in rows if row["host"] in (config.host, None)
+        )
+        return Activity(self._reporters.told(cinder.heartbeats(config, services), config), operations)
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
@@ -92,7 +103,10 @@ def _operation(row: Row) -> Operation:
     assert kind is not None  # the query selects only these statuses
     # claimed: no row tells whether the request has left the queue
     written = utc(row["updated_at"] or row["created_at"])
-    return Operation(kind.name, row["id"], row["status"], since=written, written=written)
+    ended = bool(row["host"]) and kind.heals_queued
+    return Operation(
+        kind.name, row["id"], row["status"], since=written, written=written, ended_by_start=ended
+    )
 
 
 def _ending(operation: Operation, row: Row | None) -> Ending:

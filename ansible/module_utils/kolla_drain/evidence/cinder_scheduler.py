@@ -121,7 +121,7 @@ class CinderScheduler(cinder.CinderEvidence):
     )
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        services = cinder.services(query, config)
+        services = self._services.rows(query, config)
         own = {row["id"] for row in services}
         held = [id_ for resource, id_ in cinder.workers(query, own) if resource == "Volume"]
         # Volumes being created that have no host yet, and those whose worker row this scheduler holds.
@@ -134,28 +134,49 @@ class CinderScheduler(cinder.CinderEvidence):
         workers = cinder.workers(query, own, [("Volume", row["id"]) for row in volumes])
         scheduled = [_operation(row, workers.get(("Volume", row["id"])), config) for row in volumes]
         operations = [operation for operation in scheduled if operation is not None]
-        for passing in PASSING:
-            rows = query(
-                f"SELECT id, {passing.column} AS status, COALESCE({', '.join(passing.written)}) AS written"
-                f" FROM {passing.table} WHERE deleted = 0 AND {passing.column} = %s"
-                f" AND {passing.requests} AND {passing.under_way}",
-                [passing.status, PASSAGE, HANDOVER],
-            )
-            operations += [_passing(passing, row) for row in rows]
+        operations += _passing(query)
         return Activity(cinder.heartbeats(config, services), tuple(operations))
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
-        endings = {ending.operation.key: ending for ending in _scheduled(query, config, operations)}
+        asked = [operation for operation in operations if operation.kind == KIND.name]
+        own = [row["id"] for row in self._services.rows(query, config)] if asked else []
+        endings = {ending.operation.key: ending for ending in _scheduled(query, own, asked)}
         for passing in PASSING:
             endings.update((ending.operation.key, ending) for ending in _passed(query, passing, operations))
         return tuple(endings[operation.key] for operation in operations)
 
 
-def _passing(passing: Passing, row: Row) -> Operation:
-    written = utc(row["written"])
-    return Operation(passing.kind, row["id"], row["status"], since=written, claimed=False, written=written)
+def _passing(query: Query) -> list[Operation]:
+    """Return the requests that pass through a scheduler, of all hosts.
+
+    No index has a status or the time of a write, so each table is gone through, once for all requests that it shows.
+    """
+    found = []
+    for table in dict.fromkeys(passing.table for passing in PASSING):
+        here = [passing for passing in PASSING if passing.table == table]
+        shown = [f"{p.column} = %s AND {p.requests} AND {p.under_way}" for p in here]
+        cases = " ".join(f"WHEN {condition} THEN %s" for condition in shown)
+        columns = dict.fromkeys(column for p in here for column in (p.column, *p.written))
+        rows = query(
+            f"SELECT id, {', '.join(columns)}, CASE {cases} END AS kind FROM {table}"
+            f" WHERE deleted = 0 AND ({' OR '.join(shown)})",
+            [
+                *(param for p in here for param in (p.status, PASSAGE, HANDOVER, p.kind)),
+                *(param for p in here for param in (p.status, PASSAGE, HANDOVER)),
+            ],
+        )
+        for passing in here:
+            found += [_operation_of(passing, row) for row in rows if row["kind"] == passing.kind]
+    return found
+
+
+def _operation_of(passing: Passing, row: Row) -> Operation:
+    written = utc(next((row[column] for column in passing.written if row[column] is not None), None))
+    return Operation(
+        passing.kind, row["id"], row[passing.column], since=written, claimed=False, written=written
+    )
 
 
 def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operation | None:
@@ -178,12 +199,10 @@ def _operation(row: Row, worker: Worker | None, config: ServiceConfig) -> Operat
     )
 
 
-def _scheduled(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> list[Ending]:
-    asked = [operation for operation in operations if operation.kind == KIND.name]
+def _scheduled(query: Query, own: Sequence[int], asked: Sequence[Operation]) -> list[Ending]:
     wanted = ids(operation.id for operation in asked)
     if not wanted:
         return []
-    own = [row["id"] for row in cinder.services(query, config)]
     rows = query(f"SELECT id, host, status, deleted FROM volumes WHERE id IN ({marks(wanted)})", wanted)
     volumes = {row["id"]: row for row in rows}
     held = cinder.workers(query, own, [("Volume", operation.id) for operation in asked])

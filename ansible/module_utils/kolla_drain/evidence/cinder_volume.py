@@ -47,14 +47,14 @@ takes milliseconds. If there is a worker row it covers that as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..database.connection import Query
+from ..database.connection import Query, Row
 from ..model import Ending, Operation, Profile
 from ..service.config import Backend, ServiceConfig
 from . import cinder, cinder_volume_endings, cinder_volume_reading
-from .base import Activity, escaped
+from .base import Activity
 from .cinder_volume_sharing import Reporters
 
 
@@ -62,9 +62,9 @@ class CinderVolume(cinder.CinderEvidence):
     """Evidence of one cinder-volume, which remembers the backends that run but are no longer configured.
 
     The process to be stopped runs with the configuration it was started with, and kolla-ansible writes the next one
-    before it stops the process. So a ``services`` row of this host whose heartbeat is fresh counts whatever the files
-    say. It continues to count when its heartbeat stops, because all heartbeats stop at the signal. A row that was
-    never fresh belongs to a backend that is gone.
+    before it stops the process. So, unless the files are those that the process has read, a ``services`` row of this
+    host whose heartbeat is fresh counts whatever they say. It continues to count when its heartbeat stops, because all
+    heartbeats stop at the signal. A row that was never fresh belongs to a backend that is gone.
     """
 
     PROFILE = Profile(
@@ -79,14 +79,19 @@ class CinderVolume(cinder.CinderEvidence):
     )
 
     def __init__(self) -> None:
+        super().__init__()
         # Backends that run and are not configured, by services.host.
         self._unconfigured: dict[str, Backend] = {}
         self._reporters = Reporters()
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
-        if config.backends:  # if none are known, all rows of the host count anyway
-            self._unconfigured.update(_beating(query, config))
-        heartbeats, operations = cinder_volume_reading.read(query, self._running(config), self._reporters)
+        candidates = self._services.candidates(query, config)
+        # If none are known, all rows of the host count anyway; if the process's own files name them, no others are its.
+        if config.backends and not config.own:
+            self._unconfigured.update(_beating(candidates, config))
+        running = self._running(config)
+        services = cinder.configured(candidates, running)
+        heartbeats, operations = cinder_volume_reading.read(query, running, services, self._reporters)
         # The next process is proven to serve by its own backends only.
         configured = tuple(beat for beat in heartbeats if beat.host in config.service_hosts)
         return Activity(configured or heartbeats, operations)
@@ -94,20 +99,22 @@ class CinderVolume(cinder.CinderEvidence):
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
-        return cinder_volume_endings.endings(query, self._running(config), operations)
+        running = self._running(config)
+        services = cinder.configured(self._services.candidates(query, config), running)
+        return cinder_volume_endings.endings(query, services, operations)
 
     def _running(self, config: ServiceConfig) -> ServiceConfig:
         others = (backend for host, backend in self._unconfigured.items() if host not in config.service_hosts)
         return replace(config, backends=(*config.backends, *others))
 
 
-def _beating(query: Query, config: ServiceConfig) -> dict[str, Backend]:
+def _beating(rows: Iterable[Row], config: ServiceConfig) -> dict[str, Backend]:
     """Return the backends of this host with a fresh heartbeat, by services.host."""
-    rows = query(
-        "SELECT host FROM services WHERE deleted = 0 AND `binary` = %s AND host LIKE %s ESCAPE '!'"
-        f" AND {cinder.age_of('updated_at', 'created_at')} <= %s",
-        [config.service, escaped(config.host) + "@%", config.service_down_time],
-    )
     prefix = config.host + "@"  # compared again here because the database ignores case and accents
-    hosts = [row["host"] for row in rows if row["host"].startswith(prefix)]
+    beats = [(row["host"], row["lifetime"] if row["age"] is None else row["age"]) for row in rows]
+    hosts = [
+        host
+        for host, age in beats
+        if host.startswith(prefix) and age is not None and age <= config.service_down_time
+    ]
     return {host: Backend(host[len(prefix) :], config.host) for host in hosts}

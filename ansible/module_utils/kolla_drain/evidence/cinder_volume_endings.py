@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ..database.connection import Query, Row
 from ..model import Ending, Operation, Outcome
-from ..service.config import ServiceConfig
 from . import cinder
 from . import cinder_volume_kinds as kinds
 from .base import ids, marks
@@ -43,9 +42,8 @@ _TABLES = {
 }
 
 
-def endings(query: Query, config: ServiceConfig, operations: Sequence[Operation]) -> tuple[Ending, ...]:
-    """Return, for each operation, what its rows say now. Raises EvidenceUnavailable."""
-    services = cinder.services(query, config)
+def endings(query: Query, services: Sequence[Row], operations: Sequence[Operation]) -> tuple[Ending, ...]:
+    """Return, for each operation of these services, what its rows say now. Raises EvidenceUnavailable."""
     workers = cinder.workers(query, [row["id"] for row in services], map(_worker_key, operations))
     rows: dict[tuple[str, str], Row] = {("backend", row["host"]): {**row, "deleted": 0} for row in services}
     for thing, (table, columns) in _TABLES.items():

@@ -19,7 +19,7 @@ from . import cinder
 from . import cinder_volume_kinds as kinds
 from .base import Activity, ids, marks, utc
 from .cinder import Kind, Worker
-from .cinder_volume_sharing import Reporters
+from .cinder_volume_sharing import Reporters, doubt_of
 
 _TARGET_OF, _MOVING = kinds.TARGET_OF, kinds.MIGRATE.statuses
 # By kind, the statuses of a worker row that is not left over from something else.
@@ -35,9 +35,11 @@ _SNAPSHOTS = (
 )
 
 
-def read(query: Query, config: ServiceConfig, reporters: Reporters) -> Activity:
-    """Return heartbeats and operations of all backends in ``config``. Raises EvidenceUnavailable."""
-    services = cinder.services(query, config)
+def read(query: Query, config: ServiceConfig, services: Sequence[Row], reporters: Reporters) -> Activity:
+    """Return heartbeats and operations of all backends in ``config``, whose rows these are.
+
+    Raises EvidenceUnavailable.
+    """
     reporters.update(services, config.report_interval)
     own = [row["id"] for row in services]
     hosts = config.service_hosts or tuple(row["host"] for row in services)
@@ -241,7 +243,7 @@ class _Resources:
             return []
         host, doubt = _without_pool(row["host"]), ""
         if host in self.shared:
-            doubt = f"other processes report as {host}, too, and any of them may work on it"
+            doubt = doubt_of(host)
         elif self._is_clustered(row) and (worker is None or worker.holder != "us"):
             cluster = _without_pool(row["cluster_name"])
             doubt = f"any member of the cluster {cluster} may work on it"

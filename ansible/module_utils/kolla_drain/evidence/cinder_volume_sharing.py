@@ -24,6 +24,11 @@ USUAL = 1.5
 ROUNDED = 1.0
 
 
+def doubt_of(host: str) -> str:
+    """Return why work in a shared row may be another process's, a clause."""
+    return f"other processes report as {host}, too, and any of them may work on it"
+
+
 class Reporters:
     """Tells which rows grow faster than one process can make them, from the first reading on.
 

@@ -62,6 +62,12 @@ _HEALED = {
     "instance_powering_off": "its next start stops the instance",
     "instance_powering_on": "its next start starts the instance",
 }
+# The task states of instances that are being moved, as the index has them.
+_ON_THE_WAY = " OR ".join(
+    f"i.task_state {states}"
+    for states in ("= 'migrating'", "LIKE 'resize!_%%' ESCAPE '!'", "LIKE 'rebuild%%'")
+)
+_LEFT_BEHIND = "its migration has completed, so its task state was left behind"
 _EVENT, _EVENT_KIND = "compute_", "instance_event_"
 # A build has an event as well, which stays open a moment longer than its task: it is one operation all the same.
 _EVENT_OF_BUILD = "compute__do_build_and_run_instance"
@@ -120,10 +126,14 @@ def _one_an_instance(*sources: Sequence[Operation]) -> tuple[Operation, ...]:
     written: dict[str, list[str | None]] = {}
     for operation in (operation for source in sources for operation in source):
         before = kept.get(operation.id)
-        if before is None or (before.informs and not operation.informs):
+        if before is None or (not _counts(before) and _counts(operation)):
             kept[operation.id] = operation
         written.setdefault(operation.id, []).append(operation.written)
     return tuple(replace(operation, written=_last(written[id_])) for id_, operation in kept.items())
+
+
+def _counts(operation: Operation) -> bool:
+    return not (operation.informs or operation.passed_over)
 
 
 def _last(moments: Sequence[str | None]) -> str | None:
@@ -133,11 +143,14 @@ def _last(moments: Sequence[str | None]) -> str | None:
 
 
 def _tasks(query: Query, host: str) -> list[Operation]:
+    # By COALESCE the server cannot read the index of task states, in which all hosts' are.
     rows = query(
         "SELECT uuid, host, task_state, created_at, updated_at FROM instances"
-        " WHERE deleted = 0 AND host = %s AND task_state IS NOT NULL",
+        " WHERE deleted = 0 AND host = %s AND COALESCE(task_state, '') <> ''",
         [host],
     )
+    rows = [row for row in rows if row["host"] == host and row["task_state"]]
+    over = _migrated(query, [row["uuid"] for row in rows if row["task_state"] == "migrating"])
     return [
         Operation(
             kind=_kind_of_task(row["task_state"]),
@@ -145,10 +158,28 @@ def _tasks(query: Query, host: str) -> list[Operation]:
             status=row["task_state"],
             since=utc(row["updated_at"] or row["created_at"]),
             written=utc(row["updated_at"] or row["created_at"]),
+            passed_over=_LEFT_BEHIND if row["uuid"] in over else "",
         )
         for row in rows
-        if row["host"] == host and row["task_state"]
     ]
+
+
+def _migrated(query: Query, uuids: Sequence[str]) -> set[str]:
+    """Return those of these instances whose last live migration has completed, which is written after all else.
+
+    Their task state was left behind, as after a destination that did not answer at the end (nova/compute/manager.py
+    _post_live_migration).
+    """
+    if not uuids:
+        return set()
+    rows = query(
+        "SELECT instance_uuid, status,"
+        " COALESCE(updated_at, created_at) < UTC_TIMESTAMP() - INTERVAL 1 MINUTE AS settled FROM migrations"
+        f" WHERE deleted = 0 AND migration_type = 'live-migration' AND instance_uuid IN ({marks(uuids)}) ORDER BY id",
+        uuids,
+    )
+    last = {row["instance_uuid"]: row for row in rows}
+    return {uuid for uuid, row in last.items() if row["status"] == "completed" and row["settled"]}
 
 
 def _kind_of_task(state: str) -> str:
@@ -159,20 +190,29 @@ def _kind_of_task(state: str) -> str:
 def _migrations(query: Query, host: str) -> list[Operation]:
     """Return the migrations from or to this host.
 
-    A row that has not changed for a day and whose instance has no task was left behind by a failure.
+    A row that has not changed for a day and whose instance has no task was left behind by a failure. The destination
+    is found by the host's instances, by those that any host is moving, and by what was written lately, as when a
+    migration is rolled back.
     """
     ends = [*_GOOD, *_BAD]
-    rows = query(
-        "SELECT m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at,"
+    select = (
+        "SELECT m.id, m.instance_uuid, m.source_compute, m.dest_compute, m.status, m.migration_type, m.created_at,"
         " COALESCE(m.updated_at, m.created_at) AS written"
         " FROM migrations m JOIN instances i ON i.uuid = m.instance_uuid AND i.deleted = 0"
-        " WHERE m.deleted = 0 AND (m.source_compute = %s OR m.dest_compute = %s)"
-        f" AND m.status NOT IN ({marks(ends)})"
+        f" WHERE m.deleted = 0 AND m.status NOT IN ({marks(ends)})"
         " AND (m.status <> %s OR i.vm_state = 'resized')"
         " AND (i.task_state IS NOT NULL OR m.status = %s"
-        " OR COALESCE(m.updated_at, m.created_at) > UTC_TIMESTAMP() - INTERVAL 1 DAY)"
-        " ORDER BY m.id",
-        [host, host, *ends, _FINISHED, _FINISHED],
+        " OR COALESCE(m.updated_at, m.created_at) > UTC_TIMESTAMP() - INTERVAL 1 DAY) AND "
+    )
+    # Up to 2025.1 no index has the destination.
+    places = (
+        ("m.source_compute = %s", [host]),
+        (f"m.dest_compute = %s AND (i.host = %s OR {_ON_THE_WAY})", [host, host]),
+        ("m.dest_compute = %s AND m.updated_at > UTC_TIMESTAMP() - INTERVAL 1 HOUR", [host]),
+    )
+    rows = query(
+        " UNION ".join(select + where for where, _ in places) + " ORDER BY id",
+        [param for _, params in places for param in (*ends, _FINISHED, _FINISHED, *params)],
     )
     return [
         Operation(
@@ -197,15 +237,18 @@ def _kind_of_migration(row: Row) -> str:
 def _events(query: Query, host: str) -> list[Operation]:
     """Return the open events of nova-compute on this host's instances, which alone show attachments.
 
-    The query starts from the host's instances because the events' table has no suitable index. A killed nova-compute
-    leaves its events open for good, so they only inform after an hour and are ignored after a day. A conductor on a
-    host of the same name writes events too, with another prefix.
+    The query starts from the host's instances because the events' table has no suitable index. Of their actions it
+    takes those of the last day, because the start of an event updates its action (nova/db/main/api.py
+    action_event_start), except for what nova-compute resumes at its own start, which the task states show. A killed
+    nova-compute leaves its events open for good, so they only inform after an hour and are ignored after a day. A
+    conductor on a host of the same name writes events too, with another prefix.
     """
     rows = query(
         "SELECT i.uuid, i.host, e.event, e.start_time,"
         " e.start_time < UTC_TIMESTAMP() - INTERVAL 1 HOUR AS old"
         " FROM instances i"
         " JOIN instance_actions a ON a.instance_uuid = i.uuid AND a.deleted = 0"
+        " AND a.updated_at > UTC_TIMESTAMP() - INTERVAL 1 DAY"
         " JOIN instance_actions_events e ON e.action_id = a.id AND e.deleted = 0"
         " WHERE i.deleted = 0 AND i.host = %s AND e.host = %s AND e.finish_time IS NULL"
         " AND e.start_time > UTC_TIMESTAMP() - INTERVAL 1 DAY AND e.event LIKE %s ESCAPE '!'"

@@ -6,6 +6,7 @@ newest questions, answers them from one snapshot and leaves the answers to be co
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import threading
@@ -18,7 +19,7 @@ from ..database.target import DatabaseTarget
 from ..errors import EvidenceUnavailable
 from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service.config import ServiceConfig
-from .base import ServiceEvidence, utc
+from .base import ServiceEvidence, understood, utc
 
 
 class Source(NamedTuple):
@@ -122,7 +123,9 @@ class _DatabaseThread(threading.Thread):
                 return
             self._waiting.update(questions)
             if self.ident is None:
-                self.start()
+                # Where the host has no more threads, the next question tries again.
+                with contextlib.suppress(RuntimeError):
+                    self.start()
             self._condition.notify()
 
     def end(self) -> None:
@@ -145,7 +148,8 @@ class _DatabaseThread(threading.Thread):
         try:
             with self._database.snapshot() as query:
                 at = utc(query("SELECT UTC_TIMESTAMP(6) AS taken", ())[0]["taken"])
-                return [_read(query, at, key, self.sources[key], asked) for key, asked in questions.items()]
+                rows = understood(query)
+                return [_read(rows, at, key, self.sources[key], asked) for key, asked in questions.items()]
         except Exception as exc:  # noqa: BLE001
             # Any error becomes an answer: if the thread died, the loop would wait for it without a word.
             reading = _unavailable(exc)
@@ -167,5 +171,7 @@ def _read(query: Query, at: str | None, key: str, source: Source, question: _Que
 def _unavailable(exc: Exception) -> Reading:
     if isinstance(exc, EvidenceUnavailable):
         return Reading(EvidenceState.UNAVAILABLE, why=str(exc), passing=exc.passing)
-    # A bug of ours, most likely an unexpected row. Its text is withheld because it could contain a row's values.
-    return Reading(EvidenceState.UNAVAILABLE, why=f"the rows could not be understood ({type(exc).__name__})")
+    # Most likely an unexpected row, which may become another one. Its text is withheld because it could contain a row's
+    # values. Passing, because it may be work that nobody understands.
+    why = f"the rows could not be understood ({type(exc).__name__})"
+    return Reading(EvidenceState.UNAVAILABLE, why=why, passing=True)

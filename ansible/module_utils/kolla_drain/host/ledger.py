@@ -165,7 +165,7 @@ class Ledger:
         with contextlib.suppress(OSError):
             for name in os.listdir(self._folder):
                 container_id, _, kind = name.partition(".")
-                if kind in ("json", "lock") and not exists(container_id):
+                if kind in ("json", "json.new", "lock") and not exists(container_id):
                     with contextlib.suppress(LedgerBusy), self.held(container_id):
                         files.remove(self._path(container_id, "json"))
                         files.remove(self._path(container_id, "lock"))
@@ -187,7 +187,7 @@ class Ledger:
     def _unusable(self, exc: OSError) -> LedgerError:
         return LedgerError(
             f"The record of signals under {self._folder} cannot be kept ({_cause(exc)}), so a second signal could not "
-            "be ruled out; run with the rights of root (become: true)."
+            "be ruled out; see to that, or run with the rights of root (become: true)."
         )
 
 

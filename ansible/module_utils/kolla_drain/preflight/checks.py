@@ -40,8 +40,9 @@ _TEXTS = {
     " second signal; wait for it to end if you meant something else.",
     "stop_signal_differs": "{name} declares {declared} as its stop signal, but {signal} would be sent{restarts};"
     " set stop_signal to {declared}, or create the container with stop signal {signal}.",
-    "process_unreadable": "{name}: its PID 1 cannot be seen in /proc of this host (it has just ended, or the engine"
-    " runs elsewhere), so whether it handles {signal} is not known; run on the host where the engine runs.",
+    "process_unreadable": "{name}: its PID 1 cannot be seen in /proc of this host (it has just ended, /proc hides it,"
+    " or the engine runs elsewhere), so whether it handles {signal} is not known; run as root on the host where the"
+    " engine runs.",
     "dumb_init_group": _GROUP + "with --single-child.",
     "tini_group": _GROUP + "without -g and TINI_KILL_PROCESS_GROUP.",
     "signal_not_handled": "{name}: {signal}{rewritten} for {where} {cause}; set stop_signal to one that the service"

@@ -6,14 +6,16 @@ in an error message, because any value may be a secret.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from .. import regular
 from ..errors import ConfigError
 
 
@@ -46,6 +48,7 @@ class ServiceConfig:
     graceful_shutdown_timeout: int = 60  # 0 means no limit
     manager_shutdown_timeout: int | None = None  # Nova only
     stated: frozenset[str] = frozenset()  # which of these time-outs the files set
+    own: bool = False  # the service's process has read the files as they are
 
     @property
     def service_hosts(self) -> tuple[str, ...]:
@@ -58,26 +61,32 @@ class ServiceConfig:
 _TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
 
 
-def load(paths: Sequence[str], service: str, hostname: str | None = None) -> ServiceConfig:
+def load(
+    paths: Sequence[str],
+    service: str,
+    hostname: str | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> ServiceConfig:
     """Read a service's configuration files. If an option is set twice the later file wins.
 
-    ``hostname``, by default this host's name, replaces a missing [DEFAULT]/host. Raises ConfigError, which names the
-    file and the option but never the value.
+    ``hostname``, by default this host's name, replaces a missing [DEFAULT]/host. ``env`` is the service's environment,
+    in which OS_DEFAULT__HOST and the like go before the files. Raises ConfigError, which names the file and the option
+    but never the value.
     """
     files = tuple(str(path) for path in paths)
-    reader = _Reader(service, files, hostname or socket.gethostname())
+    reader = _Reader(service, files, hostname or socket.gethostname(), env)
     host = reader.text("host")
     if not host:
         raise reader.bad("host", "is empty")
     down_time, report_interval = reader.number("service_down_time"), reader.number("report_interval")
     if report_interval and down_time <= report_interval:
-        down_time = int(report_interval * 2.5)  # as the service corrects it
+        down_time = report_interval * 5 // 2  # as the service corrects it
     return ServiceConfig(
         service=service,
         host=host,
         files=files,
         backends=reader.backends(host) if service == "cinder-volume" else (),
-        database=reader.text("connection", "database") or None,
+        database=reader.database() or None,
         service_down_time=down_time,
         report_interval=report_interval,
         graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
@@ -100,9 +109,23 @@ def _oslo_config(service: str) -> Any:
     return cfg
 
 
-def _must_be_readable(path: str, service: str) -> None:
+# Another option that a value refers to: $my_ip, ${my_ip} or ${database.host}; not those of oslo.config itself.
+_REFERENCE = re.compile(r"\$\{?(?:(\w+)\.)?((?!config_)[A-Za-z]\w*)")
+
+# Stands for the default of an option that only the service knows.
+_UNKNOWN = "\0"
+
+# Bytes of all files together; a sample of every option of Nova has a quarter of it.
+_MOST = 1 << 20
+_MOST_NAMES = 1000  # of backends, and of options that values refer to
+_MOST_VALUES = 10_000  # that may be put together of others
+_MOST_SECONDS = 10**9
+_MANY = 4  # files that an error names
+
+
+def _text_of(path: str, service: str, most: int) -> str:
     try:
-        Path(path).read_text(encoding="utf-8")
+        return regular.read(path, most).decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(
             f"{service}'s configuration file {path} is not UTF-8 text: correct the file"
@@ -119,20 +142,41 @@ def _must_be_readable(path: str, service: str) -> None:
 class _Reader:
     """Reads single values. Its errors name the file and the option but never the value."""
 
-    def __init__(self, service: str, files: tuple[str, ...], hostname: str) -> None:
+    def __init__(self, service: str, files: tuple[str, ...], hostname: str, env: Mapping[str, str]) -> None:
+        self._env = env
         self._cfg = cfg = _oslo_config(service)
         if not files:
             raise ConfigError(
                 f"no configuration file is known for {service}: name its files in service_config"
             )
+        if len(files) > _MOST_NAMES:
+            raise ConfigError(
+                f"{service}'s configuration is in {len(files)} files, and at most {_MOST_NAMES} can be read: name the "
+                "right files in service_config"
+            )
+        texts, most = [], _MOST
         for path in files:
-            _must_be_readable(path, service)
-        self._named = " and ".join(filter(None, (", ".join(files[:-1]), files[-1])))
-        self._conf = conf = cfg.ConfigOpts()
+            texts.append(_text_of(path, service, most))
+            most -= len(texts[-1])
+        texts += [text for name, text in env.items() if name.startswith("OS_")]
+        last = files[-1] if len(files) < _MANY else f"{len(files) - _MANY + 1} more"
+        self._named = " and ".join(filter(None, (", ".join(files[: _MANY - 1][: len(files) - 1]), last)))
+        self._conf = conf = _bounded(cfg)()
         conf.register_opts(_options(cfg, service, hostname))
-        conf.register_opts([cfg.StrOpt("connection", secret=True)], group="database")
+        database = [cfg.StrOpt(name, secret=True) for name in ("connection", "connection_parameters")]
+        conf.register_opts(database, group="database")
+        references = {found for text in texts for found in _REFERENCE.findall(text)}
+        if len(references) > _MOST_NAMES:
+            raise ConfigError(
+                f"{service}'s configuration {self._named} refers to more than {_MOST_NAMES} other options: correct it"
+            )
+        for group, name in references:
+            default = None if name == "backend_host" else _UNKNOWN
+            # It may be one of those above, or a word that oslo.config keeps for itself.
+            with contextlib.suppress(cfg.Error, ValueError):
+                conf.register_opts([cfg.StrOpt(name, default=default)], group=group or None)
         try:
-            # The environment is this process's and not the container's, so it is ignored.
+            # The environment is this process's and not the service's, so it is ignored.
             conf([], default_config_files=list(files), default_config_dirs=[], use_env=False)
         except cfg.ConfigFileParseError as exc:
             # The parser's message is not used because it quotes the line, maybe with a secret.
@@ -141,34 +185,54 @@ class _Reader:
             raise ConfigError(
                 f"{service}'s configuration file {where} is not valid: correct the line there"
             ) from None
-        except cfg.Error as exc:
+        except (cfg.Error, ValueError, RecursionError) as exc:
             raise ConfigError(
                 f"{service}'s configuration {self._named} cannot be read ({type(exc).__name__})"
             ) from None
 
     def _get(self, option: str, group: str = "DEFAULT") -> Any:
         try:
-            return self._conf[option] if group == "DEFAULT" else self._conf[group][option]
-        except self._cfg.TemplateSubstitutionError:
-            raise self.bad(option, "refers to an option that is not known here", group) from None
+            if (variable := _variable(option, group)) in self._env:
+                self._conf.set_override(option, self._env[variable], None if group == "DEFAULT" else group)
+            value = self._conf[option] if group == "DEFAULT" else self._conf[group][option]
+        except RecursionError:
+            raise self.bad(option, "refers to itself, or to too many other options", group) from None
         except (self._cfg.Error, ValueError):
             raise self.bad(option, "has a value that cannot be used", group) from None
+        if _UNKNOWN in str(value):
+            raise self.bad(option, "refers to an option that the file does not set", group)
+        return value
 
     def bad(self, option: str, what: str, group: str = "DEFAULT") -> ConfigError:
-        return ConfigError(f"[{group}]/{option} in {self._named} {what}: correct it there")
+        variable = _variable(option, group)
+        where = f"the container's variable {variable}" if variable in self._env else self._named
+        return ConfigError(f"[{group}]/{option} in {where} {what}: correct it there")
 
     def text(self, option: str, group: str = "DEFAULT") -> str:
         return str(self._get(option, group) or "").strip()
 
+    def database(self) -> str:
+        """Return the database's URL with the parameters that oslo.db appends to it, such as ssl_ca."""
+        url, more = (self.text(option, "database") for option in ("connection", "connection_parameters"))
+        return f"{url}{'&' if '?' in url.rpartition('@')[2] else '?'}{more}" if url and more else url
+
     def number(self, option: str) -> int:
-        return int(self._get(option))
+        value = self._get(option)
+        if value is None:
+            raise self.bad(option, "is empty")
+        return int(value)
 
     def stated(self, option: str) -> bool:
-        location = self._conf.get_location(option)
-        return bool(location and location.location.name == "user")
+        try:
+            location = self._conf.get_location(option)
+        except (self._cfg.Error, ValueError, RecursionError):  # a value that this service does not read
+            return True
+        return _variable(option) in self._env or bool(location and location.location.name == "user")
 
     def backends(self, host: str) -> tuple[Backend, ...]:
-        names = dict.fromkeys(filter(None, self._get("enabled_backends") or ()))
+        names = dict.fromkeys(filter(None, map(str.strip, self.text("enabled_backends").split(","))))
+        if len(names) > _MOST_NAMES:
+            raise self.bad("enabled_backends", f"names more than {_MOST_NAMES} backends")
         try:
             for name in names:
                 self._conf.register_opts([self._cfg.StrOpt("backend_host")], group=name)
@@ -177,17 +241,36 @@ class _Reader:
         return tuple(Backend(name, self.text("backend_host", name) or host) for name in names)
 
 
+def _bounded(cfg: Any) -> Any:
+    """Return ConfigOpts that give up on values that grow without end when they are put together of others."""
+
+    class Bounded(cfg.ConfigOpts):  # type: ignore[misc]
+        _put_together = 0
+
+        def _substitute(self, *args: Any, **kwargs: Any) -> Any:
+            self._put_together += 1
+            if self._put_together > _MOST_VALUES:
+                raise RecursionError
+            return super()._substitute(*args, **kwargs)
+
+    return Bounded
+
+
+def _variable(option: str, group: str = "DEFAULT") -> str:
+    """Return the variable of the environment that oslo.config reads before the files."""
+    return f"OS_{group.upper()}__{option.upper()}"
+
+
 def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
     """Return the options, with the defaults of cinder/common/config.py, cinder/service.py, cinder/cmd, nova/conf."""
     # cinder 29.0.0 keeps oslo.service's 60 s. nova 34.0.0 sets 180 s in nova/conf/base.py (33 kept 60 s).
     graceful, manager = (180, 160) if service.startswith("nova-") else (60, None)
     return [
-        cfg.StrOpt("my_ip"),  # other options refer to it as $my_ip
         cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
         cfg.StrOpt("host", default=hostname),
-        cfg.ListOpt("enabled_backends", default=[]),
-        cfg.IntOpt("service_down_time", default=60),
-        cfg.IntOpt("report_interval", default=10),
-        cfg.IntOpt("graceful_shutdown_timeout", default=graceful, min=0),
-        cfg.IntOpt("manager_shutdown_timeout", default=manager, min=0),
+        cfg.StrOpt("enabled_backends", default=""),  # oslo's own list takes the square of its length
+        cfg.IntOpt("service_down_time", default=60, max=_MOST_SECONDS),
+        cfg.IntOpt("report_interval", default=10, max=_MOST_SECONDS),
+        cfg.IntOpt("graceful_shutdown_timeout", default=graceful, min=0, max=_MOST_SECONDS),
+        cfg.IntOpt("manager_shutdown_timeout", default=manager, min=0, max=_MOST_SECONDS),
     ]

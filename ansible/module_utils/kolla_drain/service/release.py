@@ -13,6 +13,9 @@ from ..model import Container
 # Kolla's release of a cycle, and what its images hold: 22 of 2026.1 has Nova 33 and Cinder 28.
 _AHEAD_OF_KOLLA = {"nova": 11, "cinder": 6}
 
+# Where the names of OpenStack's cycles begin.
+_CYCLES = 2000
+
 _PREFIX = re.compile(r"(/[^\s\[\]]+?)/bin/")
 
 
@@ -33,10 +36,13 @@ def release_of(service: str, container: Container, argv: Sequence[str], proc: st
     ]
     for prefix in dict.fromkeys([*told, *path, "/usr"]) if container.pid else ():
         lib = glob.escape(f"{proc}/{container.pid}/root{prefix}/lib")
-        for found in glob.glob(f"{lib}/python3*/*-packages/{project}-[0-9]*-info"):
-            return _first_number(os.path.basename(found).partition("-")[2])
+        packages = map(os.path.basename, glob.glob(f"{lib}/python3*/*-packages/{project}-[0-9]*-info"))
+        versions = [_first_number(name.partition("-")[2]) for name in packages]
+        if versions:  # of several, as an interrupted installation leaves them, the oldest is the cautious one
+            return min(version for version in versions if version is not None)
     kolla, ahead = _first_number(container.labels.get(KOLLA_LABEL, "")), _AHEAD_OF_KOLLA.get(project)
-    return kolla + ahead if kolla is not None and ahead is not None else None
+    # A label may have been set to the name of a cycle, such as 2024.1.
+    return kolla + ahead if kolla is not None and ahead is not None and kolla < _CYCLES else None
 
 
 def _first_number(version: str) -> int | None:

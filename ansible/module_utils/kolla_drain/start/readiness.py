@@ -115,7 +115,7 @@ class _Heartbeats:
         silent = [host for host in self._silent if host not in self.missing]
         if silent:
             found.append(
-                f"the heartbeat of {', '.join(silent)} did not move, and was down before, too; see to it"
+                f"the heartbeat of {', '.join(silent)} did not move, and was down before, or not there; see to it"
             )
         if self._shared:
             found.append(
@@ -181,6 +181,9 @@ def await_ready(
         if spent >= timeout:
             unread = reading is not None and reading.state is not EvidenceState.OK and not beats.rows
             why = _missing(now, reading, beats, timeout)
+            if unread and now.health == "healthy":  # its database is away, which is no fault of the container
+                doubt = f"it {why.rstrip('.')}, so only its healthcheck is its proof"
+                return Readiness(True, spent, how=f"its healthcheck says {now.health}", doubts=(doubt,))
             return Readiness(False, spent, why=why, unread=unread, heartbeats=beats.rows, doubts=beats.doubts)
         wait(LOOK_EVERY)
 
@@ -214,8 +217,8 @@ def _proof_without_evidence(now: Container, before: Before, spent: float, timeou
 
 
 def _says_nothing(now: Container) -> bool:
-    """Whether no check has succeeded, or failed after the start period."""
-    return now.health == "starting" and not now.health_failures
+    """Whether no check has succeeded, or failed after the start period; an engine may have words of its own for it."""
+    return now.health not in ("healthy", "unhealthy") and not now.health_failures
 
 
 def _doubts_of_health(now: Container, before: Before, timeout: float, *, heeded: bool) -> tuple[str, ...]:

@@ -59,9 +59,11 @@ class Holds:
         """Hold these units for the process ``owner``, which somebody watches already."""
         with self._locked():
             for unit in units:
-                for path, text in ((self._record(unit, owner), ""), (self._drop_in(unit), HOLD)):
-                    with _usable(path):
-                        files.write(path, text, 0o644, 0o755)
+                record, drop_in = self._record(unit, owner), self._drop_in(unit)
+                with _usable(record):
+                    files.write(record, "")
+                with _usable(drop_in):
+                    files.write(drop_in, HOLD, 0o644, 0o755)
             self._ctl("daemon-reload")
 
     def release(self, owner: str, units: Sequence[str] | None = None) -> None:
@@ -134,6 +136,6 @@ def _usable(path: str) -> Iterator[None]:
         yield
     except OSError as exc:
         raise UnitError(
-            f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; run "
-            "with the rights of root (become: true)."
+            f"{path} cannot be used ({exc.strerror}), so a unit cannot be kept from starting its container again; see "
+            "to that, or run with the rights of root (become: true)."
         ) from exc

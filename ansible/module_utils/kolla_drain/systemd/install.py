@@ -123,7 +123,7 @@ class UnitFiles:
         """
         link = os.path.join(self._folder, WANTS, unit)
         with _writable(link):
-            os.makedirs(os.path.dirname(link), mode=0o755, exist_ok=True)
+            files.make_folder(os.path.dirname(link), 0o755)
             with contextlib.suppress(FileExistsError):
                 os.symlink(self._path(unit), link)
 

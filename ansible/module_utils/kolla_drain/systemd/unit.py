@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ..kolla import unit_name
 from .hold import DROP_IN
 from .systemctl import time_span
-from .unit_file import grace
 
 # A command as ``systemctl show`` prints it.
 _COMMAND = re.compile(r"argv\[\]=(.*?) ;")
@@ -64,6 +63,8 @@ class Unit:
 
 def unit_of(container: str, printed: str) -> Unit:
     """Return the unit whose PROPERTIES were printed so. Raises KeyError without LoadState or ActiveState."""
+    from .unit_file import grace
+
     shown: dict[str, str] = {}
     for name, _, value in (line.partition("=") for line in printed.strip().splitlines()):
         shown[name] = f"{shown.get(name, '')} {value}".strip()  # a line for each of several commands

@@ -68,8 +68,11 @@ _KOLLA_ANSIBLE_MAY_SET = frozenset(
     ["PartOf", "Requires", "StartLimitInterval", "StartLimitIntervalSec", "SuccessExitStatus", "Wants"]
 )
 _EXEC_STOP = re.compile(r"^ExecStop=(.*)$", re.MULTILINE)
-_ENGINES_STOP = re.compile(r"(?:\S*/)?(?:docker|podman) (?:container )?stop (.*)")
-_SECONDS = re.compile(r"(?:\A| )(?:-t|--time|--timeout)(?: |=)?(\d+)(?= |\Z)")
+# There may be a shell before it, and options of the engine's program within it.
+_ENGINES_STOP = re.compile(
+    r"""(?:\A|[\s/'"-])(?:docker|podman)(?: -\S+(?: \S+)?)*? (?:container )?stop (.*)"""
+)
+_SECONDS = re.compile(r"""(?:\A| )(?:-t|--time|--timeout)(?: |=)?(\d+)(?=[\s'"]|\Z)""")
 
 
 class Author(str, enum.Enum):
@@ -122,7 +125,7 @@ class Definition:
 
 def grace(command: str) -> int | None:
     """Return the seconds before the SIGKILL of an engine's stop; None for another command, or when it names none."""
-    stop = _ENGINES_STOP.fullmatch(command.strip())
+    stop = _ENGINES_STOP.search(command.strip())
     seconds = _SECONDS.findall(stop[1]) if stop else []
     return int(seconds[-1]) if seconds else None
 

@@ -11,6 +11,8 @@ from testbed.errors import TestbedError
 Resource = dict[str, Any]
 # Seconds between two questions after a status: an answer costs the API and the database more than the wait does.
 ASK_EVERY = 0.5
+# Seconds to wait for an answer, on a machine where many services share two processors.
+PATIENCE = 180
 
 
 class ApiClient:
@@ -24,7 +26,7 @@ class ApiClient:
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send one request. Raises TestbedError with the API's text."""
-        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=60)
+        answer = self.session.request(method, f"{self.base}/{path}", json=body, timeout=PATIENCE)
         if answer.status_code >= 400:
             raise TestbedError(f"{method} {path}: {answer.status_code} {answer.text[:400]}")
         return answer.json() if answer.content else {}

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from testbed.api_client import ASK_EVERY, ApiClient, Resource
+from testbed.api_client import ASK_EVERY, PATIENCE, ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
 from testbed.waiting import wait_until
@@ -146,7 +146,7 @@ class CinderApi(ApiClient):
     def get(self, resource: str, resource_id: str) -> Resource:
         """Return a volume, snapshot or backup; the status is ``gone`` when there is none."""
         path = f"{self.base}/{PLURALS[resource]}/{resource_id}"
-        answer = self.session.get(path, timeout=60)
+        answer = self.session.get(path, timeout=PATIENCE)
         if answer.status_code == 404:
             return {"id": resource_id, "status": GONE}
         if answer.status_code >= 400:
@@ -163,7 +163,7 @@ class CinderApi(ApiClient):
         resource: str,
         resource_id: str,
         wanted: str | Iterable[str],
-        timeout: float = 180,
+        timeout: float = 400,
         fail_on_error: bool = True,
     ) -> str:
         """Wait for one of the statuses. Raises TestbedError at an unwanted error status."""

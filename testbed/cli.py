@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--report-interval", type=int, metavar="S", help="seconds between heartbeats (10)")
     up.add_argument("--service-down-time", type=int, metavar="S", help="age of a dead heartbeat (60)")
     up.add_argument(
-        "--timeout", type=float, default=120, metavar="S", help="how long to wait for the services"
+        "--timeout", type=float, default=600, metavar="S", help="how long to wait for the services"
     )
     down = commands.add_parser("down", help="remove the stack")
     down.add_argument("--images", action="store_true", help="images, caches and lone databases too")

@@ -21,6 +21,7 @@ from docker.types import Ulimit
 
 from testbed.errors import Collision, TestbedError
 from testbed.paths import LABEL, NOVA_STATE_FILE, SPEC_LABEL, STATE_FILE
+from testbed.waiting import wait_until
 
 FIRST_PORT = 23400
 # NOTE: Erlang and MariaDB make tables as long as the limit of open files, and the engine's may be a billion.
@@ -67,6 +68,21 @@ def find(client: docker.DockerClient, name: str) -> Container | None:
         return client.containers.get(name)
     except NotFound:
         return None
+
+
+def pause(container: Container, patience: float = 180) -> None:
+    """Pause a container, for up to ``patience`` seconds.
+
+    On a busy machine runc may not get all processes of a control group (v1) to a halt, and refuses: "unable to freeze".
+    """
+
+    def paused() -> bool:
+        container.reload()
+        if container.status != "paused":
+            container.pause()
+        return True
+
+    wait_until(paused, patience, f"{container.name} paused")
 
 
 def refuse_strangers(client: docker.DockerClient, name: str) -> None:

@@ -26,6 +26,8 @@ from testbed.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINER = "cinder_volume"
 LEDGER = Path("/run/kolla-drain")
+# Seconds of a volume's creation before the stop.
+BEFORE = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,14 @@ class Watch:
 
 def in_flight(stack: Stack, seconds: float) -> str:
     """Create a volume that takes ``seconds``; return its id once the service works on it."""
-    stack.set_pause("volume_create", seconds)
+    # Held, because on a slow machine it may be long until it is noticed.
+    stack.hold()
+    stack.set_pause("volume_create", seconds - BEFORE)
     volume = str(stack.api.create_volume(1, "kolla-drain-demo")["id"])
-    wait_until(lambda: stack.taken_by(volume), 60, f"cinder-volume taking volume {volume}")
+    wait_until(lambda: stack.taken_by(volume), 180, f"cinder-volume taking volume {volume}")
     say(f"volume {volume} is being created; it needs {seconds:g} s")
-    time.sleep(2)
+    time.sleep(BEFORE)
+    stack.go_on()
     return volume
 
 
@@ -101,7 +106,7 @@ def again(stack: Stack, volume: str) -> str:
     stack.restart_service(CONTAINER)
     api = stack.api
     with contextlib.suppress(TestbedError):  # else it stays as it is, and that is what is shown
-        api.wait_status("volume", volume, ("available", "error"), timeout=30, fail_on_error=False)
+        api.wait_status("volume", volume, ("available", "error"), timeout=90, fail_on_error=False)
     status = api.status("volume", volume)
     say(f"the volume is {status}")
     return status
@@ -113,7 +118,7 @@ def plain_stop(stack: Stack, seconds: float) -> Row:
     volume = in_flight(stack, seconds)
     since = begun = time.time()
     process = subprocess.Popen(["docker", "stop", "--time", "10", CONTAINER], stdout=subprocess.DEVNULL)
-    Watch(stack, volume).until(lambda: process.poll() is not None, 120)
+    Watch(stack, volume).until(lambda: process.poll() is not None, 300)
     took = time.time() - begun
     at_exit = stack.api.status("volume", volume)
     events = stack.engine_events(CONTAINER, since)
@@ -172,7 +177,7 @@ def ad_hoc(arguments: str, watch: Watch) -> dict[str, Any]:
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    watch.until(lambda: process.poll() is not None, 240)
+    watch.until(lambda: process.poll() is not None, 600)
     assert process.stdout is not None
     output = process.stdout.read()
     begin = output.find("=> {")

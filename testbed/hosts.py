@@ -125,12 +125,12 @@ class Host:
         """Shut the host down by its systemd, which stops all units; after the time-out it is cut off."""
         self.container.stop(timeout=timeout)
 
-    def start(self, timeout: float = 120) -> None:
+    def start(self, timeout: float = 400) -> None:
         """Switch the host on, and wait until it is ready."""
         self.container.start()
         self.wait_ready(timeout)
 
-    def reboot(self, timeout: float = 300) -> None:
+    def reboot(self, timeout: float = 400) -> None:
         """``systemctl reboot``, and wait until the host is ready again."""
         self.container.exec_run(["systemctl", "reboot"], detach=True)
         self.container.wait(timeout=timeout)
@@ -160,7 +160,7 @@ class Hosts(Mapping[str, Host]):
 
     # -- coming and going
 
-    def up(self, images: Sequence[str] = (), timeout: float = 180) -> Hosts:
+    def up(self, images: Sequence[str] = (), timeout: float = 400) -> Hosts:
         """Create and start the hosts that are missing, with these images in their engines."""
         ensure_packages(["openssh-client"])
         image = host_image.ensure(self.client)

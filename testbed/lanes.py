@@ -87,7 +87,7 @@ class Lane(Slowed):
 
     # -- coming and going
 
-    def up(self, timeout: float = 240) -> Lane:
+    def up(self, timeout: float = 600) -> Lane:
         """Create and start what is missing of the lane, and wait until it serves."""
         names = [self.container_name(kind) for kind in self.kinds]
         for name in names:
@@ -101,13 +101,13 @@ class Lane(Slowed):
             self.wait_ready(timeout=timeout)
         return self
 
-    def start(self, kind: str, timeout: float = 240) -> str:
+    def start(self, kind: str, timeout: float = 600) -> str:
         """Start a stopped ``volume`` or ``backup``, create a missing one, and wait until it serves."""
         done = self._ensure(kind)
         self.wait_ready([kind], timeout)
         return done
 
-    def restart(self, kind: str, timeout: float = 240) -> None:
+    def restart(self, kind: str, timeout: float = 600) -> None:
         """Kill the ``volume`` or the ``backup``, and start it as above."""
         container = self.container(kind)
         if container.status == "running":
@@ -151,7 +151,7 @@ class Lane(Slowed):
         spec = self.service(kind).spec(image, self.stack.state.endpoints)
         return containers.ensure(self.stack.client, spec)
 
-    def wait_ready(self, kinds: Iterable[str] | None = None, timeout: float = 240) -> None:
+    def wait_ready(self, kinds: Iterable[str] | None = None, timeout: float = 600) -> None:
         """Wait until they take work from their queues and are fresh in the database."""
         self.stack.wait_serving([self.service(kind) for kind in kinds or self.kinds], timeout)
 
@@ -215,7 +215,7 @@ class Lane(Slowed):
             told.unlink(missing_ok=True)
 
 
-def up_together(lanes: Iterable[Lane], timeout: float = 180) -> list[Lane]:
+def up_together(lanes: Iterable[Lane], timeout: float = 600) -> list[Lane]:
     """Bring all lanes up side by side. Raises the first error once all have ended."""
     lanes = list(lanes)
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as pool:

@@ -154,7 +154,7 @@ class MariaDB:
             volumes=[f"{self.folder / 'tls'}:/tls"],
         )
 
-    def wait(self, timeout: float = 180) -> None:
+    def wait(self, timeout: float = 300) -> None:
         """Wait until the server accepts a connection."""
 
         def answers() -> bool:
@@ -229,6 +229,20 @@ class MariaDB:
     def kill(self) -> None:
         """Kill the server, and keep its data."""
         self.client.containers.get(self.name).kill()
+
+    def hang(self) -> None:
+        """Make the server hang: it takes connections and never answers."""
+        self._tell("kill -STOP $(cat /var/lib/mysql/mysqld.pid)")
+
+    def go_on(self) -> None:
+        """Let the server answer again, whether it was stopped or hangs."""
+        self.start(wait=False)
+        self._tell("kill -CONT $(cat /var/lib/mysql/mysqld.pid) || true")  # one that starts has none yet
+        self.wait()
+
+    def _tell(self, script: str) -> None:
+        container = self.client.containers.get(self.name)
+        containers.run_inside(container, ["sh", "-c", script], "sending MariaDB a signal")
 
     def start(self, wait: bool = True) -> None:
         """Start the server again after stop() or kill()."""

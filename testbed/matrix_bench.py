@@ -13,6 +13,7 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from testbed import containers
 from testbed.lanes import Lane
 from testbed.matrix_terms import GONE, VOLUME, Operation, State
 from testbed.paths import CINDER_DIR
@@ -55,7 +56,7 @@ class Bench:
 
     def backup(self, volume: str) -> str:
         backup = str(self.api.create_backup(volume)["id"])
-        self.api.wait_status("backup", backup, "available", timeout=120)
+        self.api.wait_status("backup", backup, "available")
         return backup
 
     def file_of(self, volume: str, backend: str | None = None) -> Path:
@@ -100,7 +101,7 @@ class Bench:
     def pause(self, of: str) -> None:
         """Pause a service's container; what is asked of it waits until half of an operation's time after ``go_on``."""
         container = self.lane.container(of)
-        container.pause()
+        containers.pause(container)
         self._paused.append(container)
 
     def go_on(self) -> None:
@@ -160,19 +161,19 @@ class Bench:
         run = self.stack.mariadb.execute
         gone = "deleted = 1, status = 'deleted', deleted_at = UTC_TIMESTAMP()"
         for table in ("snapshots", "backups"):
-            run(f"UPDATE {table} SET {gone} WHERE deleted = 0 AND volume_id IN {volumes}", named, "cinder")  # noqa: S608
+            run(f"UPDATE {table} SET {gone} WHERE deleted = 0 AND volume_id IN {volumes}", named, "cinder")
         run(
-            f"DELETE FROM workers WHERE resource_type <> 'SENTINEL' AND (resource_id IN {volumes}"  # noqa: S608
+            f"DELETE FROM workers WHERE resource_type <> 'SENTINEL' AND (resource_id IN {volumes}"
             f" OR resource_id IN (SELECT id FROM snapshots WHERE volume_id IN {volumes}))",
             named * 2,
             "cinder",
         )
         run(
-            f"UPDATE volumes SET {gone} WHERE deleted = 0 AND (host LIKE %s OR host LIKE %s OR {of_type})",  # noqa: S608
+            f"UPDATE volumes SET {gone} WHERE deleted = 0 AND (host LIKE %s OR host LIKE %s OR {of_type})",
             named,
             "cinder",
         )
-        for (backup,) in run(f"SELECT id FROM backups WHERE volume_id IN {volumes}", named, "cinder"):  # noqa: S608
+        for (backup,) in run(f"SELECT id FROM backups WHERE volume_id IN {volumes}", named, "cinder"):
             for file in (CINDER_DIR / "backup").rglob(f"*_backup_{backup}*"):
                 file.unlink(missing_ok=True)
         for folder in (self.folder(self.first), self.folder(self.second)):

@@ -329,16 +329,17 @@ LONG = (
     "four",
 )
 
-# Stops that are meant to lose work, or to leave it alone, and the verdict that each must have.
+# Stops that are meant to lose work, or to leave it alone, and the verdict that each must have. Their time is enough for
+# a look at the work on a busy machine.
 HONEST = (
-    Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=6", "killed", held=True),
-    Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=6", "killed", held=True),
+    Honesty("killed", "create", "eventlet", "graceful_shutdown_timeout=12", "killed", held=True),
+    Honesty("killed-threads", "extend", "threads", "graceful_shutdown_timeout=12", "killed", held=True),
     Honesty("cut", "create", "threads", "quiesce=never", "cut", held=True),
     Honesty(
         "left-running",
         "extend",
         "eventlet",
-        "graceful_shutdown_timeout=5 on_timeout=leave",
+        "graceful_shutdown_timeout=12 on_timeout=leave",
         "left_running",
         held=True,
     ),

@@ -24,7 +24,7 @@ from testbed.stack import Stack
 
 LANES = {"eventlet": ("m1", "m2"), "threads": ("m3", "m4")}
 # Seconds beside an operation's own length, once the service serves again, until a loss counts.
-PATIENCE = 60.0
+PATIENCE = 180.0
 # The same where work is meant to be lost.
 SHORT_PATIENCE = 10.0
 HOPELESS = ("error", "error_deleting", "error_extending", "error_restoring", "error_backing-up")

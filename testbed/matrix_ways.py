@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUDGET = 400  # generous: cells run side by side, and a backup computes checksums of a whole volume
 BETWEEN_TWO_STOPS = 2.0
 LIMIT = BUDGET + 120
-EVENTS_COME = 30.0  # that the engine tells of an end, and the states at it are looked up
+EVENTS_COME = 60.0  # that the engine tells of an end, and the states at it are looked up
 LEDGER = Path("/run/kolla-drain")  # where the module keeps what it has begun
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from testbed.api_client import ASK_EVERY, ApiClient, Resource
+from testbed.api_client import ASK_EVERY, PATIENCE, ApiClient, Resource
 from testbed.errors import NotReady, TestbedError
 from testbed.waiting import wait_until
 
@@ -64,7 +64,7 @@ class NovaApi(ApiClient):
 
     def server(self, server_id: str) -> Resource:
         """Return an instance; the status is ``gone`` when there is none."""
-        answer = self.session.get(f"{self.base}/servers/{server_id}", timeout=60)
+        answer = self.session.get(f"{self.base}/servers/{server_id}", timeout=PATIENCE)
         if answer.status_code == 404:
             return {"id": server_id, "status": GONE}
         if answer.status_code >= 400:
@@ -81,7 +81,7 @@ class NovaApi(ApiClient):
         found: list[Resource] = self.call("GET", "servers/detail?all_tenants=1")["servers"]
         return found
 
-    def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 180) -> str:
+    def wait_status(self, server_id: str, wanted: str | Iterable[str], timeout: float = 400) -> str:
         """Wait for one of the statuses. Raises TestbedError at ERROR, unless it waits for a deletion."""
         wanted = {wanted} if isinstance(wanted, str) else set(wanted)
 

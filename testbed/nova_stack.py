@@ -100,7 +100,7 @@ class NovaStack(Slowed):
 
     # -- coming and going
 
-    def up(self, *, timeout: float = 240, **settings: Any) -> NovaStack:
+    def up(self, *, timeout: float = 600, **settings: Any) -> NovaStack:
         """Create and start what is missing of Nova, and wait until it serves.
 
         ``settings`` are fields of NovaSettings; what is not given stays as it was.
@@ -366,7 +366,7 @@ class NovaStack(Slowed):
         rows = self.mariadb.execute("SELECT task_state FROM instances WHERE uuid = %s", (server_id,), "nova")
         return str(rows[0][0]) if rows and rows[0][0] else None
 
-    def delete_servers(self, timeout: float = 60) -> None:
+    def delete_servers(self, timeout: float = 300) -> None:
         """Delete every instance, and wait until all are gone."""
         servers = [one["id"] for one in self.api.servers()]
         for server in servers:
@@ -375,7 +375,7 @@ class NovaStack(Slowed):
         for server in servers:
             self.api.wait_status(server, GONE, timeout)
 
-    def restart_service(self, name: str, timeout: float = 240) -> str:
+    def restart_service(self, name: str, timeout: float = 600) -> str:
         """Start a stopped service, create a missing one, and wait until it serves."""
         done = self._ensure(name)
         self._wait_ready([name], timeout)

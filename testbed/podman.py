@@ -6,12 +6,12 @@ The images themselves are made with Docker alone.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 
 import docker
 
+from testbed.containers import free_ports
 from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
 from testbed.setup_host import ensure_packages
@@ -46,8 +46,8 @@ class Service:
 
     def __init__(self, folder: Path, config: str = CONFIG, **environment: str) -> None:
         ensure_packages(["podman"])
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.registry_port: int = probe.getsockname()[1]
+        # None that the kernel gives to a client until a registry listens there.
+        self.registry_port: int = next(free_ports())
         settings, registries = folder / "containers.conf", folder / "registries.conf"
         settings.write_text(config)
         registries.write_text(REGISTRIES.format(port=self.registry_port))
@@ -89,7 +89,7 @@ class Service:
     def close(self) -> None:
         """End the service; its containers go on."""
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(180)
 
 
 def bring(reference: str) -> str:

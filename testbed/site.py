@@ -16,7 +16,7 @@ import functools
 import json
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,7 +47,8 @@ SPREAD = {
     "cinder_backup": ("s1",),
 }
 CONTROLLER = "c1"
-HOSTS = ("c1", "c2", "s1")
+# All of it on one host.
+TOGETHER = dict.fromkeys(SPREAD, (CONTROLLER,))
 
 
 @dataclass
@@ -80,16 +81,23 @@ class Secrets:
 
 
 class Site(Slowed):
-    """The hosts of one prefix with Cinder on them."""
+    """The hosts of one prefix with Cinder on them, spread as given."""
 
-    def __init__(self, prefix: str = "site", settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        prefix: str = "site",
+        settings: Settings | None = None,
+        spread: Mapping[str, Sequence[str]] = SPREAD,
+    ) -> None:
         self.folder = HOSTS_DIR / f"{prefix}.site"
+        self.spread = spread
+        self.names = sorted({CONTROLLER, *(place for places in spread.values() for place in places)})
 
         self.settings = settings or Settings(report_interval=2)
         # Under one path everywhere, so that a path means the same here, on a host and for its engine. It stands for the
         # storage that the hosts share.
         mounts = (f"{self.folder}:{self.folder}", f"{CACHE_DIR}:{CACHE_DIR}:ro", f"{DRIVERS}:{DRIVERS}:ro")
-        self.hosts = Hosts(HOSTS, prefix, mounts=mounts)
+        self.hosts = Hosts(self.names, prefix, mounts=mounts)
         self.client = self.hosts.client
         self._pauses = Pauses(self.cinder_folder / "pauses.json")
 
@@ -99,7 +107,7 @@ class Site(Slowed):
 
     # -- coming and going
 
-    def up(self, variants: Sequence[str] = ("", "next"), timeout: float = 240) -> Site:
+    def up(self, variants: Sequence[str] = ("", "next"), timeout: float = 600) -> Site:
         """Create what is missing of the site, with these variants of Cinder's image, and wait until it serves."""
         base = images.ensure(self.client, "cinder")["base"].reference
         wanted = [base, *(upgrades.cinder_image(self.client, variant) for variant in variants)]
@@ -110,8 +118,8 @@ class Site(Slowed):
         self.hosts.up(images=wanted)
         with step(f"Cinder on {', '.join(host.name for host in self.hosts.values())}"):
             self._start_infrastructure(base)
-            with ThreadPoolExecutor(len(HOSTS)) as pool:
-                list(pool.map(self._start_cinder, HOSTS))
+            with ThreadPoolExecutor(len(self.names)) as pool:
+                list(pool.map(self._start_cinder, self.names))
             self.wait_serving(timeout)
             self.api.ensure_types(BACKENDS)
         return self
@@ -181,7 +189,7 @@ class Site(Slowed):
         """Each Cinder service with the host that it runs on."""
         return [
             (self.hosts[host], Service(name, name.replace("_", "-"), self._settings_on(host)))
-            for name, places in SPREAD.items()
+            for name, places in self.spread.items()
             for host in places
         ]
 
@@ -244,7 +252,7 @@ class Site(Slowed):
 
     # -- ready
 
-    def wait_serving(self, timeout: float = 240) -> None:
+    def wait_serving(self, timeout: float = 600) -> None:
         """Wait until every service takes work, is fresh and known to the schedulers, and both APIs answer."""
         queues = [queue for _, service in self.services() for queue in service.queues]
         script = "/opt/testbed/kolla_drain_testbed/await_queues.py"
@@ -252,7 +260,7 @@ class Site(Slowed):
             "docker", "exec", "cinder_scheduler", "/opt/cinder/bin/python", script, str(timeout), *queues
         )
         wait_until(self._all_up, timeout, "every service of the site", on_timeout=self.tails)
-        for name in SPREAD["cinder_api"]:
+        for name in self.spread["cinder_api"]:
             wait_until(self.api_on(name).healthy, timeout, f"the API on {name}", on_timeout=self.tails)
         wait_until(
             self._all_offered, timeout, "every scheduler offering every backend", on_timeout=self.tails
@@ -261,12 +269,12 @@ class Site(Slowed):
     def _all_offered(self) -> bool:
         """The broker asks the schedulers in turn."""
         wanted = {host for _, one in self.services() if one.binary == "cinder-volume" for host in one.hosts}
-        return all(wanted <= self.api.pools() for _ in range(2 * len(SPREAD["cinder_scheduler"])))
+        return all(wanted <= self.api.pools() for _ in range(2 * len(self.spread["cinder_scheduler"])))
 
     def _all_up(self) -> bool:
         age = "TIMESTAMPDIFF(SECOND, COALESCE(updated_at, created_at), UTC_TIMESTAMP())"
         rows = self.mariadb.execute(
-            f"SELECT `binary`, host, {age} FROM services WHERE deleted = 0",  # noqa: S608
+            f"SELECT `binary`, host, {age} FROM services WHERE deleted = 0",
             database="cinder",
         )
         fresh = {
@@ -289,7 +297,7 @@ class Site(Slowed):
 
     def inventory(self, image: str) -> dict[str, Any]:
         """The site as the plays of ansible/ know it, to be upgraded to this image."""
-        groups = {name.replace("_", "-"): places for name, places in SPREAD.items()} | {
+        groups = {name.replace("_", "-"): places for name, places in self.spread.items()} | {
             "mariadb": (CONTROLLER,)
         }
         children = {

@@ -102,7 +102,7 @@ class Stack(Slowed):
         service_down_time: int | None = None,
         host: str | None = None,
         image: str | None = None,
-        timeout: float = 240,
+        timeout: float = 600,
     ) -> Stack:
         """Create and start what is missing of the stack, and wait until it serves.
 
@@ -318,7 +318,7 @@ class Stack(Slowed):
         """Return the rows of ``services`` that should be fresh and are not."""
         age = "TIMESTAMPDIFF(SECOND, COALESCE(updated_at, created_at), UTC_TIMESTAMP())"
         rows = self.mariadb.execute(
-            f"SELECT host, {age} FROM services WHERE deleted = 0 AND `binary` = %s",  # noqa: S608
+            f"SELECT host, {age} FROM services WHERE deleted = 0 AND `binary` = %s",
             (service.binary,),
             "cinder",
         )
@@ -364,7 +364,7 @@ class Stack(Slowed):
         """A connection as root; the caller closes it."""
         return self.mariadb.open(database)
 
-    def restart_service(self, name: str, timeout: float = 240) -> str:
+    def restart_service(self, name: str, timeout: float = 600) -> str:
         """Start a stopped service, create a missing one, and wait until it serves."""
         name = SHORT_NAMES.get(name, name)
         if name in CINDER:

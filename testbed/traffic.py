@@ -317,7 +317,7 @@ class Traffic:
         table = {"volume": "volumes", "snapshot": "snapshots", "backup": "backups"}.get(thing.resource)
         if table:
             self.database.rows(
-                f"UPDATE {table} SET status = 'error' WHERE id = %s AND deleted = 0",  # noqa: S608
+                f"UPDATE {table} SET status = 'error' WHERE id = %s AND deleted = 0",
                 (thing.id,),
             )
             self.database.rows("DELETE FROM workers WHERE resource_id = %s", (thing.id,))
@@ -798,7 +798,7 @@ class Traffic:
             )
         for table, column in (("snapshots", 1), ("volumes", 1), ("backups", 1)):
             look(
-                f"UPDATE {table} SET status = 'deleted', deleted = %s, deleted_at = UTC_TIMESTAMP()"  # noqa: S608
+                f"UPDATE {table} SET status = 'deleted', deleted = %s, deleted_at = UTC_TIMESTAMP()"
                 " WHERE deleted = 0 AND project_id = %s",
                 (column, self.project),
             )
@@ -833,7 +833,7 @@ def sweep(stack: Stack, host: str) -> None:
     look.rows("DELETE FROM workers WHERE resource_id IN (SELECT id FROM volumes WHERE host LIKE %s)", (here,))
     gone = "status = 'deleted', deleted = 1, deleted_at = UTC_TIMESTAMP()"
     of_volume = "volume_id IN (SELECT id FROM volumes WHERE host LIKE %s)"
-    look.rows(f"UPDATE snapshots SET {gone} WHERE deleted = 0 AND {of_volume}", (here,))  # noqa: S608
-    look.rows(f"UPDATE backups SET {gone} WHERE deleted = 0 AND host = %s", (host,))  # noqa: S608
-    look.rows(f"UPDATE volumes SET {gone} WHERE deleted = 0 AND host LIKE %s", (here,))  # noqa: S608
+    look.rows(f"UPDATE snapshots SET {gone} WHERE deleted = 0 AND {of_volume}", (here,))
+    look.rows(f"UPDATE backups SET {gone} WHERE deleted = 0 AND host = %s", (host,))
+    look.rows(f"UPDATE volumes SET {gone} WHERE deleted = 0 AND host LIKE %s", (here,))
     look.close()

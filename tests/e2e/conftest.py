@@ -17,12 +17,15 @@ from docker.models.containers import Container
 from testbed.lanes import Lane
 from testbed.nova_stack import NovaStack
 from testbed.pauses import Slowed
+from testbed.recorder import Recorder
 from testbed.stack import BACKENDS, Stack
 from testbed.waiting import wait_until
 from tests.support.checks import LEDGER
 
 ROOT = Path(__file__).resolve().parents[2]
 VOLUME = "cinder_volume"
+# What the engine does with all containers for as long as ``any_stack`` is there.
+RECORDED: list[Recorder] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in ours:
         item.add_marker(pytest.mark.e2e)
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,11 @@ def any_stack() -> Iterator[Stack]:
     """The stack; taken down afterwards, unless somebody had it up before."""
     stack = Stack()
     was_up = any(one.state == "running" for one in stack.status())
+    if not was_up and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail("Several workers share one test stack: bring it up before, with tools/testbed up.")
+    RECORDED.append(Recorder(stack.client))
     yield stack
+    RECORDED.pop().close()
     stack.clear_pauses() if was_up else stack.down()
 
 
@@ -88,7 +95,7 @@ class AdHoc:
             command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
-    def result(self, limit: float = 300) -> dict[str, Any]:
+    def result(self, limit: float = 600) -> dict[str, Any]:
         """What the module returned; AssertionError with Ansible's words when that cannot be read."""
         self.output, _ = self._process.communicate(timeout=limit)
         output = self.output
@@ -140,6 +147,18 @@ def stopped(on: Slowed, container: Container, arguments: str) -> dict[str, Any]:
     return run.result()
 
 
-def kills(stack: Stack, since: float, container: str = VOLUME) -> list[int | None]:
-    """The signals that the engine sent, by number, oldest first; ``since`` on the wall clock."""
-    return [event.signal for event in stack.engine_events(container, since) if event.action == "kill"]
+def kills(stack: Stack, since: float, container: str = VOLUME) -> list[int]:
+    """The signals that the engine sent, by number, oldest first; ``since`` on the wall clock.
+
+    The engine remembers its last 256 events only, of all its containers, and what is recorded comes a moment late.
+    """
+    found = {
+        (event.time, event.signal)
+        for event in stack.engine_events(container, since)
+        if event.action == "kill" and event.signal is not None
+    }
+    for recorder in RECORDED:
+        for event in tuple(recorder.events):
+            if event.action == "kill" and event.name == container and event.at >= since:
+                found.add((event.at, int(event.signal)))
+    return [signal for _, signal in sorted(found)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ class Play:
         self._heard[words] = do
         return self
 
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Meanwhile the play goes on to no further task; one that is under way ends."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -60,7 +70,7 @@ class Play:
                 except BaseException as error:  # noqa: BLE001 - raised by end() in the test's own thread
                     self.errors.append(error)
 
-    def end(self, limit: float = 300) -> Play:
+    def end(self, limit: float = 900) -> Play:
         """Wait for its end; what it printed is in ``output``."""
         try:
             self.code = self._process.wait(limit)
@@ -86,8 +96,9 @@ def with_work(play: Play, on: Stack | NovaStack | Site, service: str, work: Call
 
     def begin() -> None:
         try:
-            work()
-            wait_until(has_begun, 300, f"the stop of {service} having begun")
+            with play.suspended():
+                work()
+            wait_until(has_begun, 600, f"the stop of {service} having begun")
         finally:
             on.go_on()
 
@@ -164,7 +175,12 @@ class NovaLoad:
 
     def during(self, play: Play) -> Play:
         """Have nova-conductor's turn wait for one of them, and the stop of nova-compute for another."""
-        play.when("TASK [kolla_drain : nova-status upgrade check]", self.spawn)
+
+        def spawn() -> None:
+            with play.suspended():
+                self.spawn()
+
+        play.when("TASK [kolla_drain : nova-status upgrade check]", spawn)
         play.when("RETRYING: ", self.nova.go_on)
         return with_work(play, self.nova, "nova-compute", self.spawn)
 

@@ -22,7 +22,7 @@ TERM = 15
 def cluster(any_stack: Stack) -> Iterator[list[Lane]]:
     any_stack.up(mode="eventlet")
     with lanes_up(
-        *(Lane(any_stack, name, kinds=("volume",), cluster="ha") for name in ("m1", "m2"))
+        *(Lane(any_stack, name, kinds=("volume",), cluster="ha") for name in ("c1", "c2"))
     ) as members:
         yield members
 
@@ -58,7 +58,7 @@ def test_both_are_members(members: list[Lane]) -> None:
         "cinder",
     )
     assert [tuple(row) for row in rows] == [
-        (f"lane-{name}@{backend}", f"ha@{backend}") for name in ("m1", "m2") for backend in ("ha-1", "ha-2")
+        (f"lane-{name}@{backend}", f"ha@{backend}") for name in ("c1", "c2") for backend in ("ha-1", "ha-2")
     ]
 
 

@@ -58,7 +58,7 @@ def account(cinder: Stack) -> Iterator[dict[str, Any]]:
     """A database account with no rights but those in the documentation."""
     password = secrets.token_hex(12)
     cinder.mariadb.execute(f"CREATE OR REPLACE USER `{DRAIN}`@`%%` IDENTIFIED BY %s", (password,))
-    cinder.mariadb.execute(GRANT.replace("'drain'@'%'", f"`{DRAIN}`@`%`"))
+    cinder.mariadb.execute(GRANT.replace("'drain_disable'@'%'", f"`{DRAIN}`@`%`"))
     port = cinder.state.endpoints.mariadb_port
     yield {"host": "127.0.0.1", "port": port, "user": DRAIN, "password": password, "name": "cinder"}
     cinder.mariadb.execute(f"DROP USER `{DRAIN}`@`%`")
@@ -187,7 +187,7 @@ def elsewhere(cinder: Stack, tmp_path: Path) -> Iterator[str]:
     )
     try:
         wait_until(
-            lambda: "elsewhere@file-1" in cinder.api.pools(), 60, "the scheduler offering the second host"
+            lambda: "elsewhere@file-1" in cinder.api.pools(), 400, "the scheduler offering the second host"
         )
         yield "elsewhere@file-1"
     finally:

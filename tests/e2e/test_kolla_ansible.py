@@ -33,7 +33,7 @@ from tests.support.workloads import SCRIPT, cinder_arguments
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARE = Path("share/kolla-drain/ansible")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ FOLDER = "/run/kolla-drain"
 STAYS = (f"{FOLDER}/units/lock",)
 UNITS = ("/run/systemd/system", "/run/systemd/transient", "/etc/systemd/system")
 GRACE = 300
-WORK = 150  # seconds, of which kolla-ansible's own module gives 125
+WORK = 190  # seconds, of which kolla-ansible's own module gives 125, and more on a busy machine
 IMAGE = "kolla-drain-testbed/kolla-service:test"
 UNTIL_TOLD = "volume_create:0"  # in flight until the file /record/go is there
 
@@ -106,6 +106,9 @@ PLAYBOOK = """\
         common_options: "{{ docker_common_options }}"
       become: true
       loop: "{{ direct | default([]) }}"
+      # What has just been started handles no signal yet.
+      loop_control:
+        pause: 10
   tasks:
     - import_role:
         name: cinder
@@ -285,7 +288,7 @@ class Site:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             check=False,
-            timeout=600,
+            timeout=1200,
         )
         done = Done(ran.returncode, ran.stdout, time.monotonic() - begun)
         print(f"{self.release.name}: {action} {name}, {done.seconds:.1f} s, {done.code}:\n{done.output}")
@@ -507,7 +510,7 @@ def story(site: Site) -> dict[str, Chapter]:
         beside = pool.submit(meanwhile, site)
         found = {"drained": drained.result(), "plain": plain.result(), **beside.result()}
     name, equal = "cinder_volume", {"more_volumes": CHANGED}
-    hurried = {"graceful_shutdown_on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 4}
+    hurried = {"graceful_shutdown_on_timeout": "leave", "cinder_volume_graceful_shutdown_timeout": 20}
     site.hold(name)
     site.describe(name, UNTIL_TOLD)
     found["restarted"] = chapter(site, "reconfigure", name, drains=True, **equal)
@@ -585,7 +588,7 @@ def test_with_kolla_drain_the_same_task_ends_drained(told: dict[str, Chapter]) -
     assert (ours["verdict"], ours["timeout_from"], ours["timeout"]) == ("drained", "graceful_timeout", GRACE)
     assert [(one["kind"], one["outcome"]) for one in ours["operations"]] == [("volume_create", "finished")]
     assert drained.volumes == ["available"]
-    assert WORK - 10 < ours["quiesced"] + ours["drained"] < WORK + 60
+    assert WORK - 10 < ours["quiesced"] + ours["drained"] < GRACE
     assert [about for _, action, about in drained.events if action == "kill"] == ["15"]
 
 
@@ -625,7 +628,7 @@ def test_a_drain_that_fails_leaves_all_as_it_was(told: dict[str, Chapter]) -> No
     one = told["left"]
     assert one.done.code != 0
     ours = one.done.result["kolla_drain"]
-    assert (ours["verdict"], ours["timeout"]) == ("left_running", 4)
+    assert (ours["verdict"], ours["timeout"]) == ("left_running", 20)
     assert ours["timeout_from"] == "cinder_volume_graceful_shutdown_timeout"
     assert one.before["Id"] == one.after["Id"]
     assert one.before["State"]["StartedAt"] == one.after["State"]["StartedAt"]

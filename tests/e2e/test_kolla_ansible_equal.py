@@ -11,10 +11,7 @@ import io
 import json
 import os
 import subprocess
-import sys
 import tarfile
-import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,14 +20,13 @@ from typing import Any
 import pytest
 
 import ansible
+from testbed import wheels
 from testbed.hosts import Hosts
-from testbed.locks import locked
-from testbed.paths import CACHE_DIR
 from tests.support.managed_host import PYTHON, ManagedHost
-from tests.support.module_run import MODULE, MODULE_UTILS
+from tests.support.module_run import MODULE, MODULE_UTILS, RUNNER
 
 BATCH = Path(__file__).parents[1] / "support/module_batch.py"
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 # The first with systemd units, the first with podman, one in between, and the first that gives the host's time zone.
 RELEASES = ("16", "18", "20", "23")
@@ -189,31 +185,6 @@ ROWS: dict[str, Row] = {
 # --- kolla-ansible
 
 
-def unpacked(release: str) -> Path:
-    """Return the folder with the modules of a release of kolla-ansible, fetched once."""
-    folder = CACHE_DIR / f"kolla-ansible-modules-{release}"
-    with locked(f"kolla-ansible-modules-{release}"):
-        if not folder.exists():
-            CACHE_DIR.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=CACHE_DIR) as place:
-                pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
-                wanted = ["--python-version", "3.12", "-d", place, f"kolla-ansible=={release}.*"]
-                subprocess.run([*pip, *wanted], check=True, capture_output=True)
-                (wheel,) = Path(place).glob("*.whl")
-                _unpack(wheel, Path(place) / "modules")
-                (Path(place) / "modules").rename(folder)
-    return folder
-
-
-def _unpack(wheel: Path, folder: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            kind, _, file = name.partition("share/kolla-ansible/ansible/")[2].partition("/")
-            if kind in ("library", "module_utils") and file.endswith(".py") and "/" not in file:
-                (folder / kind).mkdir(parents=True, exist_ok=True)
-                (folder / kind / file).write_bytes(archive.read(name))
-
-
 def module_of(release: str) -> tuple[str, str]:
     """Return where the module and its module_utils are on the host."""
     name = "kolla_docker.py" if release == "16" else "kolla_container.py"
@@ -233,8 +204,9 @@ class Site:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as archive:
             for release in RELEASES:
-                archive.add(unpacked(release), f"opt/kolla-ansible/{release}")
-            archive.add(BATCH, "opt/module_batch.py")
+                archive.add(wheels.kolla_ansible(release), f"opt/kolla-ansible/{release}")
+            for script in (BATCH, RUNNER):
+                archive.add(script, f"opt/{script.name}")
         self.host.host.container.put_archive("/", packed.getvalue())
         self.host.sh(MAKE_IMAGES)
 

@@ -30,7 +30,7 @@ FULL = os.environ.get("KOLLA_DRAIN_MATRIX") == "full"
 SECONDS = 20.0 if FULL else 8.0
 JOBS = all_cells() if FULL else every_row_once()
 # A cell waits for those before it.
-LIMIT = 2 * 3600 if FULL else 900
+LIMIT = 2 * 3600 if FULL else 1800
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_cinder(nothing: Stack, release: str, tmp_path: Path) -> None:
     assert play.code == 0
     load.ended()
     assert images_of(stack, CINDER_ORDER) == {upgrades.cinder_image(stack.client)}
-    wait_until(lambda: all_up_and_enabled(stack), 180, "every service up and enabled")
+    wait_until(lambda: all_up_and_enabled(stack), 400, "every service up and enabled")
     assert_one_sigterm(recorded, old)
     assert re.search(r"cinder-volume: replaced, drained .* 4 operations finished", play.output)
     assert re.search(r"cinder-backup: replaced, drained .* 2 operations finished", play.output)
@@ -109,8 +109,8 @@ def test_nova(nothing: Stack, release: str, tmp_path: Path) -> None:
 
     assert play.code == 0
     for server in load.servers:
-        nova.api.wait_status(server, "ACTIVE", 60)
+        nova.api.wait_status(server, "ACTIVE", 300)
     assert images_of(nova, NOVA) == {upgrades.nova_image(nova.client)}
-    wait_until(lambda: all_up_and_enabled(nova), 180, "every service up and enabled")
+    wait_until(lambda: all_up_and_enabled(nova), 400, "every service up and enabled")
     assert_one_sigterm(recorded, old)
     assert re.search(r"nova-compute: replaced, drained .*1 operation finished", play.output)

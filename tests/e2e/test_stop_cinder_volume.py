@@ -11,13 +11,14 @@ import time
 
 import pytest
 
-from testbed.stack import Stack
+from testbed.containers import pause
+from testbed.stack import RABBITMQ, Stack
 from testbed.waiting import wait_until
 
 from .conftest import VOLUME, AdHoc, begun, creating, kills, stopped
 from .gate import Gate
 
-TERM = 15
+TERM, KILL = 15, 9
 SECONDS = 8.0
 
 
@@ -53,14 +54,14 @@ def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
         arguments = {
             "action": "stop_container",
             "name": VOLUME,
-            "graceful_shutdown_timeout": 150,
+            "graceful_shutdown_timeout": 300,
             "database": gate.database,
         }
         stop = AdHoc(json.dumps(arguments))
         try:
             wait_until(lambda: begun(stack.container(VOLUME)), 180, "the module having begun")
             stack.mariadb.stop()
-            wait_until(lambda: gate.refused, 60, "a reading in vain")
+            wait_until(lambda: gate.refused, 180, "a reading in vain")
         finally:
             stack.mariadb.start()
             stack.go_on()
@@ -72,6 +73,33 @@ def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:
     assert operation_of(result, volume)["outcome"] == "finished"
     assert stack.api.status("volume", volume) == "available"
     assert kills(stack, since) == [TERM]
+
+
+def test_rabbitmq_hangs_in_the_middle(stack: Stack) -> None:
+    """Work that was taken ends without the bus; the exit waits for it, up to the deadline."""
+    since = time.time()
+    volume = creating(stack, SECONDS)
+    bus = stack.container(RABBITMQ)
+    stop = AdHoc(f"action=stop_container name={VOLUME} graceful_shutdown_timeout=60")
+    try:
+        wait_until(lambda: begun(stack.container(VOLUME)), 180, "the module having begun")
+        pause(bus)
+        stack.go_on()
+        result = stop.result()
+    finally:
+        bus.reload()
+        if bus.status == "paused":
+            bus.unpause()
+
+    assert result["evidence"] == "ok"
+    assert (operation_of(result, volume)["outcome"], stack.api.status("volume", volume)) == (
+        "finished",
+        "available",
+    )
+    assert stack.container(VOLUME).status == "exited"
+    killed = result["verdict"] == "killed"
+    assert killed or result["verdict"] == "drained", result["reason"]
+    assert kills(stack, since) == ([TERM, KILL] if killed else [TERM])
 
 
 def test_no_secret_is_printed(stack: Stack) -> None:

@@ -35,7 +35,7 @@ def settle(stack: Stack) -> None:
     states = "', '".join(IN_FLIGHT)
     for table in ("volumes", "snapshots", "backups"):
         stack.mariadb.execute(
-            f"UPDATE {table} SET status = 'error' WHERE deleted = 0 AND status IN ('{states}')",  # noqa: S608
+            f"UPDATE {table} SET status = 'error' WHERE deleted = 0 AND status IN ('{states}')",
             database="cinder",
         )
     stack.mariadb.execute("DELETE FROM workers WHERE resource_type <> 'SENTINEL'", database="cinder")

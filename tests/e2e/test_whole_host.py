@@ -182,7 +182,11 @@ class Deaths:
 
     def __init__(self, host: Host) -> None:
         self.order: list[str] = []
-        self._stream = host.engine.api.events(filters={"type": "container", "event": "die"}, decode=True)
+        # From this moment on, because an engine answers a little before it begins to send events.
+        since = f"{time.time():.9f}"
+        self._stream = host.engine.api.events(
+            since=since, filters={"type": "container", "event": "die"}, decode=True
+        )
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def _read(self) -> None:

@@ -77,7 +77,8 @@ def test_a_host_is_drained_rebooted_and_brought_back(hosts: Hosts) -> None:
     drained = play(hosts, "reboot_prepare.yml")
 
     assert drained.code == 0
-    assert states(host) == dict.fromkeys(NAMES, "exited")
+    # Podman's word is "stopped" until it has cleaned up.
+    wait_until(lambda: states(host) == dict.fromkeys(NAMES, "exited"), 180, "all of it exited")
     assert exit_codes(host) == {0}, "by itself, after its SIGTERM"
     assert units(host) == {"inactive"}, "and none has failed"
     assert ends(host) == list(NAMES)

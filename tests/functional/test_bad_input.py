@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
+import yaml
 
 from testbed.locks import locked
-from tests.support import engines
+from tests.support import engines, fuzz, module_run
 from tests.support.checks import is_sentence, untouched
 from tests.support.workloads import Workload, Workloads
 from tests.support.workloads import workloads as workloads_on
@@ -151,6 +153,24 @@ def test_no_such_container(run_module: Any, action: str) -> None:
     bad(run_module({"action": action, "name": "kd_test_nobody"}), ("kd_test_nobody",))
 
 
+def test_any_value_of_any_option(run_module: Any, workload: Workload) -> None:
+    """In check mode, for what only the engine judges; tests/unit/test_module_fuzz.py has many more."""
+    options = yaml.safe_load(module_run.MODULE.read_text().split('r"""')[1].split('"""')[0])["options"]
+
+    def attempt(random: random.Random) -> None:
+        args = {"name": workload.name, **fuzz.arguments(random, options)}
+        if random.random() < 0.5:
+            args["image"] = random.choice([text for text in fuzz.TEXTS if len(text) < 5000])
+        result = run_module(args, check=True)
+        if result.get("failed"):
+            fuzz.is_clear(result["msg"])
+        # Far below the limit of a run, and far above what one takes that waits for nothing, on a busy machine, too.
+        assert result["seconds"] < 100, result
+
+    with untouched(workload):
+        fuzz.tries(8, attempt)
+
+
 # --- the service's configuration and its database
 
 CONFIG = "[DEFAULT]\nhost = one\nenabled_backends = lvm\n[lvm]\n[database]\nconnection = {}\n"
@@ -240,7 +260,7 @@ def test_without_the_rights_of_root(run_module: Any, workload: Workload) -> None
                 "--mount",
                 "sh",
                 "-c",
-                'mount -t tmpfs -o ro none /run/kolla-drain && exec "$@"',
+                'mkdir -p -m 700 /run/kolla-drain && mount -t tmpfs -o ro,mode=0700 none /run/kolla-drain && exec "$@"',
                 "sh",
             ],
         )

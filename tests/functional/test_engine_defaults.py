@@ -15,7 +15,7 @@ import pytest
 from kolla_drain.actions import containers as making
 from kolla_drain.actions import report
 from kolla_drain.actions.options import Options
-from kolla_drain.container.options import CONTAINER_OPTIONS
+from kolla_drain.container.given import CONTAINER_OPTIONS
 from kolla_drain.engine.connect import connect
 from kolla_drain.engine.port import Engine
 from kolla_drain.model import StopRequest

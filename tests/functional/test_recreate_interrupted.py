@@ -82,7 +82,7 @@ class Interrupter:
         proxy = self._proxy(service, rule)
         try:
             run.append(ModuleRun(service.args(RECREATE, **options), env=engines.at(proxy.url)))
-            assert told.wait(60), f"change {number} was not made: {proxy.matched}"
+            assert told.wait(200), f"change {number} was not made: {proxy.matched}"
             run[0].kill()
         finally:
             proxy.close()
@@ -128,7 +128,7 @@ def settle(found: Interrupted, options: dict[str, Any]) -> None:
     assert found.service.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "always", told
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_killed_at_any_step_the_next_run_puts_it_right(interrupter: Interrupter) -> None:
     """With a successor that is good, and with one that cannot start and is taken back; all at once, for each waits."""
     cases = []

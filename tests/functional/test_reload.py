@@ -22,12 +22,20 @@ def args(workload: Workload, **options: Any) -> dict[str, Any]:
     return {"action": RELOAD, "name": workload.name, **options}
 
 
+def deaf(workloads: Workloads) -> Workload:
+    """One that handles no signal. Until its program runs, it has the handlers of its init."""
+    workload = workloads.start(command=("sleep", "600"))
+    wait_until(lambda: workload.child == "sleep", 180, "sleep under dumb-init", on_timeout=workload.report)
+    return workload
+
+
 def test_one_that_handles_it(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start()
     started = workload.state["StartedAt"]
     result = run_module(args(workload))
     assert (result["changed"], result["reloaded"], result["restarted"]) == (True, True, False), result
     assert result["signal"] == "SIGHUP"
+    workload.wait_line("signal SIGHUP")
     assert workload.received == ["SIGHUP"]
     assert workload.sent == [], "the engine would take it for a stop"
     assert workload.state["StartedAt"] == started
@@ -45,7 +53,7 @@ def test_it_is_started_again_after_a_crash_all_the_same(run_module: Any, workloa
 
 
 def test_one_that_would_die_of_it(run_module: Any, workloads: Workloads) -> None:
-    workload = workloads.start(command=("sleep", "600"))
+    workload = deaf(workloads)
     with untouched(workload):
         result = run_module(args(workload))
     assert result["failed"]
@@ -57,6 +65,7 @@ def test_one_that_would_die_of_it(run_module: Any, workloads: Workloads) -> None
 def test_one_that_would_die_of_it_is_restarted_if_asked(run_module: Any, workloads: Workloads) -> None:
     script = "trap 'exit 0' TERM; touch /record/events; while :; do sleep 0.1; done"
     workload = workloads.start(command=("bash", "-c", script))
+    wait_until((workload.folder / "events").exists, 180, "its trap")
     started = workload.state["StartedAt"]
     result = run_module(args(workload, reload_fallback="restart"))
     assert (result["changed"], result["reloaded"], result["restarted"]) == (True, False, True), result
@@ -75,8 +84,10 @@ def test_an_init_that_would_tell_its_workers_too(run_module: Any, workloads: Wor
 
 
 def test_one_that_ends_at_it(run_module: Any, workloads: Workloads) -> None:
-    script = "trap 'exit 9' HUP; touch /record/ready; while :; do sleep 0.1; done"
-    workload = workloads.start(command=("bash", "-c", script))
+    # At once: a shell would do so when the command that it waits for has ended.
+    handler = "signal.signal(signal.SIGHUP, lambda *_: os._exit(9)); open('/record/ready', 'w').close()"
+    script = f"import os, signal; {handler}; [signal.pause() for _ in iter(int, 1)]"
+    workload = workloads.start(command=("python3", "-c", script))
     wait_until((workload.folder / "ready").exists, 180, "its trap")
     result = run_module(args(workload))
     assert result["failed"]
@@ -88,7 +99,7 @@ def test_one_that_ends_at_it(run_module: Any, workloads: Workloads) -> None:
 
 def test_one_that_does_not_run(run_module: Any, workloads: Workloads) -> None:
     stopped, frozen = workloads.create(), workloads.start()
-    frozen.raw.pause()
+    frozen.pause()
     result = run_module({"action": RELOAD, "name": [stopped.name, frozen.name]})
     assert result["failed"]
     assert f"{stopped.name} was not reloaded: it is created" in result["msg"]
@@ -105,15 +116,15 @@ def test_what_is_missing(run_module: Any) -> None:
 
 
 def test_several_side_by_side_and_one_that_fails(run_module: Any, workloads: Workloads) -> None:
-    first, deaf, second = workloads.start(), workloads.start(command=("sleep", "600")), workloads.start()
-    result = run_module({"action": RELOAD, "name": [first.name, deaf.name, second.name]})
+    first, middle, second = workloads.start(), deaf(workloads), workloads.start()
+    result = run_module({"action": RELOAD, "name": [first.name, middle.name, second.name]})
     assert result["failed"]
     assert [one["reloaded"] for one in result["containers"]] == [True, False, True]
-    assert deaf.sent == []
+    assert middle.sent == []
 
 
 def test_one_that_is_being_stopped(run_module: Any, workloads: Workloads) -> None:
-    workload = workloads.start("--drain", "60")
+    workload = workloads.start("--drain", "600")
     workload.stop_by_another()
     result = run_module(args(workload))
     assert result["failed"]
@@ -123,10 +134,10 @@ def test_one_that_is_being_stopped(run_module: Any, workloads: Workloads) -> Non
 
 @pytest.mark.parametrize("fallback", ["fail", "restart"])
 def test_check_mode(run_module: Any, workloads: Workloads, fallback: str) -> None:
-    handles, deaf = workloads.start(), workloads.start(command=("sleep", "600"))
-    with untouched(handles, deaf):
+    handles, dies = workloads.start(), deaf(workloads)
+    with untouched(handles, dies):
         good = run_module(args(handles), check=True, diff=True)
-        bad = run_module(args(deaf, reload_fallback=fallback), check=True)
+        bad = run_module(args(dies, reload_fallback=fallback), check=True)
     assert (good["changed"], good["would"]) == (True, "reload")
     assert good["diff"][0]["after"] == "reloaded with SIGHUP\n"
     assert bool(bad.get("failed")) == (fallback == "fail")
@@ -165,12 +176,13 @@ ON_THREADS = {"environment": {"OS_CINDER_DISABLE_EVENTLET_PATCHING": "1"}}
 
 
 def test_the_heartbeat_moves_afterwards(rows: Rows, run_module: Any) -> None:
-    workload, asked = rows.start("volume_create:30")
+    workload, asked = rows.start("volume_create:600")
     result = run_module(asked)
     assert (result["reloaded"], result["ready_by"]) == (True, "its heartbeat moves"), result
     assert [op["kind"] for op in result["operations"]] == ["volume_create"], (
         "work goes on over it, and is told"
     )
+    workload.wait_line("signal SIGHUP")
     assert workload.received == ["SIGHUP"]
 
 
@@ -179,6 +191,7 @@ def test_where_it_drops_work_it_waits_for_that(rows: Rows, run_module: Any) -> N
     workload, asked = rows.start("volume_create:5", **ON_THREADS)
     result = run_module(asked)
     assert result["reloaded"], result
+    workload.wait_line("signal SIGHUP")
     lines = [line.split()[0] for line in workload.lines]
     assert lines.index("done") < lines.index("signal"), workload.lines
 
@@ -186,7 +199,7 @@ def test_where_it_drops_work_it_waits_for_that(rows: Rows, run_module: Any) -> N
 def test_where_it_drops_work_that_does_not_end_it_is_not_sent(rows: Rows, run_module: Any) -> None:
     workload, asked = rows.start("volume_create:600", **ON_THREADS)
     with untouched(workload):
-        result = run_module({**asked, "graceful_shutdown_timeout": 3})
+        result = run_module({**asked, "graceful_shutdown_timeout": 8})
     assert result["failed"]
     is_sentence(result["msg"])
     for words in ("drops what they work on", "volume_create", "graceful_shutdown_timeout"):

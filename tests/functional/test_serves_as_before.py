@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -47,6 +48,7 @@ def sick(service: Service, run_module: Any) -> Iterator[Service]:
     with checks_run(service.name):
         run_module(service.args("start_container", healthcheck=SICK, ready_timeout=1))
         wait_health(service, "unhealthy")
+        service.workload.wait_line("ready")
         yield service
 
 
@@ -110,6 +112,7 @@ def test_a_check_slower_than_the_time_to_become_ready(service: Service, run_modu
     slow = {"test": ["CMD-SHELL", "true"], "interval": "600", "timeout": "2", "retries": "3"}
     if action == RECREATE:
         run_module(service.args("start_container"))
+        service.workload.wait_line("ready")
     result = run_module(service.args(action, healthcheck=slow, ready_timeout=3))
     assert not result.get("failed"), result
     assert warned(result, service.name, "every 600 s", "ready_timeout above 600 s")
@@ -135,7 +138,7 @@ def test_a_backend_that_was_down_before(
 ) -> None:
     beating("start_container")
     add_row(cinder_database, f"{cinder_host}@two", age=9 * 86400)
-    result = beating(action, conf={"backends": ("one", "two")}, ready_timeout=20, **changed_by(action))
+    result = beating(action, conf={"backends": ("one", "two")}, ready_timeout=100, **changed_by(action))
     assert not result.get("failed"), result
     assert result["ready_by"] == "its heartbeat moves"
     assert warned(result, f"{cinder_host}@two did not move, and was down before")
@@ -155,7 +158,9 @@ def test_a_backend_that_was_up_before(
     )
     assert result["failed"]
     is_sentence(result["msg"])
-    assert f"the heartbeat of {cinder_host}@two did not move within 5 s" in result["msg"]
+    # On a busy machine 5 s may be too short for the other one as well.
+    silent = rf"the heartbeat of ({cinder_host}@one, )?{cinder_host}@two did not move within 5 s"
+    assert re.search(silent, result["msg"]), result["msg"]
 
 
 # --- heartbeats that take their time
@@ -213,6 +218,7 @@ def test_its_health_has_to_prove_it_then(
     service: Service, beating: Callable[..., Any], shared: dict[str, str]
 ) -> None:
     beating("start_container", conf=shared)
+    service.workload.wait_line("ready")
     old = service.workload.id
     conf = {**shared, "report_interval": None}  # 10 s by default, which does not lengthen ready_timeout
     with checks_run(service.name):

@@ -213,7 +213,7 @@ def test_a_start_tells_what_it_ends(busy_sibling: tuple[Service, Service], run_m
     """The row is not its own, for it has moved since it came to rest, whatever it is called."""
     idle, busy = busy_sibling
     idle.workload.raw.kill()
-    wait_until(lambda: idle.workload.status == "exited", 60, "it ends")
+    wait_until(lambda: idle.workload.status == "exited", 180, "it ends")
     args = idle.args(action="start_container", ready_timeout=20)
     refused = run_module({**args, "preflight": "strict"})
     assert refused["failed"]

@@ -33,10 +33,10 @@ def first_after_the_signal(lines: list[str]) -> float:
 
 
 CASES = {
-    "the answer to the signal is lost": Case({STOP_SIGNAL: lambda lines: EngineProxy.LOSE}, 60),
-    "the signal hangs and is delivered after a time of doubt": Case({STOP_SIGNAL: lambda lines: 26.0}, 60),
+    "the answer to the signal is lost": Case({STOP_SIGNAL: lambda lines: EngineProxy.LOSE}, 150),
+    "the signal hangs and is delivered after a time of doubt": Case({STOP_SIGNAL: lambda lines: 26.0}, 150),
     "a look hangs after the signal": Case(
-        {f"{STOP_SIGNAL}|GET .*/containers/.*/json": first_after_the_signal}, 60
+        {f"{STOP_SIGNAL}|GET .*/containers/.*/json": first_after_the_signal}, 150
     ),
     "past events are never told": Case({PAST_EVENTS: lambda lines: 600.0}, 2),
 }

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from kolla_drain.host.ledger import boot_clock
 from tests.support import engines
 from tests.support.checks import LEDGER, is_sentence, signalled_once, untouched, wait_for_runs
 from tests.support.workloads import UNTIL_TOLD, Workloads
 
 
 def stop(*names: str, **options: Any) -> dict[str, Any]:
-    return {"action": "stop_container", "name": list(names), "graceful_shutdown_timeout": 60, **options}
+    """The options of a stop, with a budget that a busy machine does not use up."""
+    return {"action": "stop_container", "name": list(names), "graceful_shutdown_timeout": 150, **options}
 
 
 def test_left_running_then_joined(run_module: Any, start_module: Any, workloads: Workloads) -> None:
     workload = workloads.start(*UNTIL_TOLD)
-    left = run_module(stop(workload.name, graceful_shutdown_timeout=2, on_timeout="leave"))
+    left = run_module(stop(workload.name, graceful_shutdown_timeout=6, on_timeout="leave"))
     assert left["failed"]
     assert left["verdict"] == "left_running"
     assert workload.name in left["msg"]
@@ -37,8 +39,8 @@ def test_left_running_then_joined(run_module: Any, start_module: Any, workloads:
 
 def test_left_running_again_and_again_then_killed(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start("--drain", "600")
-    for _ in range(2):
-        left = run_module(stop(workload.name, graceful_shutdown_timeout=1, on_timeout="leave"))
+    for timeout in (6, 1):  # the first one is time enough for the signal on a busy machine
+        left = run_module(stop(workload.name, graceful_shutdown_timeout=timeout, on_timeout="leave"))
         assert left["verdict"] == "left_running"
     killed = run_module(stop(workload.name, graceful_shutdown_timeout=1))
     assert killed["verdict"] == "killed"
@@ -106,11 +108,12 @@ def test_a_shorter_second_run_does_not_cut_the_first(start_module: Any, workload
 
 def test_a_longer_second_run_gives_it_more_time(start_module: Any, workloads: Workloads) -> None:
     workload = workloads.start(*UNTIL_TOLD)
-    first = start_module(stop(workload.name, graceful_shutdown_timeout=10))
+    first = start_module(stop(workload.name, graceful_shutdown_timeout=20))
     workload.wait_line("signal SIGTERM")
+    deadline = json.loads((LEDGER / f"{workload.id}.json").read_text())["deadline"]
     second = start_module(stop(workload.name, graceful_shutdown_timeout=600))
     wait_for_runs(workload, 2)
-    time.sleep(10)  # over the first's deadline
+    time.sleep(max(0.0, deadline - boot_clock()) + 2)  # over the first's deadline
     workload.end()
     assert second.result()["verdict"] == "unverified"
     assert second.result()["exit_code"] == 0
@@ -129,6 +132,7 @@ def test_signalled_by_somebody_else_before(start_module: Any, workloads: Workloa
     signalled_once(workload)
 
 
+@pytest.mark.timeout(900)  # a hundred programs in a container
 @engines.docker_only("it remembers 256 events, and podman all")
 def test_signalled_by_somebody_else_and_forgotten_by_the_engine(
     start_module: Any, workloads: Workloads
@@ -149,6 +153,7 @@ def test_signalled_by_somebody_else_and_forgotten_by_the_engine(
     assert workload.received == ["SIGTERM"]
 
 
+@pytest.mark.timeout(900)
 @engines.docker_only("it remembers 256 events, and podman all")
 def test_what_the_engine_has_forgotten_without_a_trace_is_told(run_module: Any, workloads: Workloads) -> None:
     workload = workloads.start()
@@ -223,7 +228,8 @@ def test_ten_at_once_take_as_long_as_the_longest(run_module: Any, workloads: Wor
     for seconds, one, workload in zip(range(1, 11), result["containers"], made):
         assert not one["failed"], one
         assert one["drained"] is not None, one["timeline"]
-        assert one["drained"] >= seconds - 0.5
+        # From when the engine's answer to the signal came, which on a busy machine is long after the signal.
+        assert one["drained"] >= seconds - 3
         signalled_once(workload)
     moments = {what: [event["timeNano"] for one in made for event in one.log.of(one.id) if event["Action"] == what]
                for what in ("kill", "die")}  # fmt: skip
@@ -240,7 +246,7 @@ def test_one_that_fails_does_not_stop_the_others(run_module: Any, workloads: Wor
             hangs.name,
             last.name,
             on_timeout="leave",
-            graceful_shutdown_timeout=3,
+            graceful_shutdown_timeout=10,
         )
     )
     assert result["failed"]

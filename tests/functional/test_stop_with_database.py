@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import pymysql
 import pytest
 
+from kolla_drain.drain.policy import KILL_BOUND
 from testbed.mariadb import MariaDB
 from testbed.waiting import wait_until
-from tests.support.checks import operations_of, signalled_once, untouched
+from tests.support.checks import LEDGER, operations_of, signalled_once, untouched
 from tests.support.cinder_services import DOWN_TIME, LONGER, PASSWORD, Service, Services
 from tests.support.module_run import ModuleRun
 from tests.support.workloads import Workload
@@ -27,7 +29,7 @@ def position(workload: Workload, start: str) -> int:
     return next(i for i, line in enumerate(workload.lines) if line.startswith(start))
 
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for all of them
+pytestmark = pytest.mark.timeout(900)  # the first test waits for all of them
 
 # --- the ways in which a stop ends: all of them at once, since each is mostly waiting
 
@@ -50,6 +52,8 @@ class Case:
 
 # On a busy machine twenty runs side by side take a minute to begin, and the budget is not what these are about.
 AMPLE = {"graceful_shutdown_timeout": 150}
+# That is to be used up; it is long enough on a busy machine for a reading before the signal, and for the signal.
+SHORT = 20
 
 
 def finished(kind: str, binary: str) -> Case:
@@ -83,7 +87,7 @@ CASES = {
         "killed",
         {"interrupted": ["volume_create"]},
         exit_code=137,
-        options={"graceful_shutdown_timeout": 6},
+        options={"graceful_shutdown_timeout": SHORT},
         sent=("SIGTERM", "SIGKILL"),
     ),
     "exit code 0, work lost": Case(
@@ -114,7 +118,8 @@ CASES = {
         ("volume_create:600",),
         "cut",
         {"interrupted": ["volume_create"]},
-        behaviour=("--worker-heartbeat", "0.3", "--stall", "8"),
+        # On a busy machine it may be some 12 s until it was seen to move twice.
+        behaviour=("--worker-heartbeat", "0.3", "--stall", "20"),
     ),
     "refreshed": Case(
         (f"volume_create:{LONGER}",),
@@ -133,7 +138,7 @@ CASES = {
         (),
         "unverified",
         {},
-        options={"graceful_shutdown_timeout": 8},
+        options={"graceful_shutdown_timeout": SHORT},
         url=lambda _: f"mysql+pymysql://drain:{PASSWORD}@127.0.0.1:1/cinder",
         unread=True,
     ),
@@ -158,14 +163,19 @@ def ended(
         services = Services(
             workloads, cinder_database, f"cases-{time.time_ns()}", tmp_path_factory.mktemp("cases")
         )
-        under_way = {}
-        for name, case in CASES.items():
-            service = services.start(
-                *case.operations, behaviour=case.behaviour, binary=case.binary, url=case.url
-            )
-            under_way[name] = service, ModuleRun(service.args(**{**AMPLE, **case.options}))
+        under_way: dict[str, tuple[Service, ModuleRun]] = {}
+        waiting: set[str] = set()
         try:
-            _let_them_work(under_way)
+            for name, case in CASES.items():
+                service = services.start(
+                    *case.operations, behaviour=case.behaviour, binary=case.binary, url=case.url
+                )
+                under_way[name] = service, ModuleRun(service.args(**{**AMPLE, **case.options}))
+                waiting.add(name)
+                _let_them_work(under_way, waiting)
+            while waiting:
+                _let_them_work(under_way, waiting)
+                time.sleep(0.05)
             yield {name: Ended(service, run.result()) for name, (service, run) in under_way.items()}
         finally:
             for _, run in under_way.values():
@@ -173,15 +183,13 @@ def ended(
                     run.kill()
 
 
-def _let_them_work(under_way: dict[str, tuple[Service, ModuleRun]]) -> None:
-    """Each as soon as its run has seen its rows, and those that no run can read at once."""
-    waiting = dict(under_way)
-    while waiting:
-        for name, (service, run) in list(waiting.items()):
-            if CASES[name].unread or service.is_connected or not run.running:
-                service.go()
-                del waiting[name]
-        time.sleep(0.05)
+def _let_them_work(under_way: dict[str, tuple[Service, ModuleRun]], waiting: set[str]) -> None:
+    """Let those that wait begin whose run has seen their rows, and those that no run can read."""
+    for name in sorted(waiting):
+        service, run = under_way[name]
+        if CASES[name].unread or service.is_connected or not run.running:
+            service.go()
+            waiting.remove(name)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -219,7 +227,7 @@ def test_the_deadline_cuts_it_and_the_result_says_so(ended: dict[str, Ended]) ->
     assert "error" in result["operations"][0]["fate"], "what its next start makes of it"
     assert any("volume_create" in text for text in result["warnings"])
     assert service.volume_status() == ["creating"]
-    assert 5 < result["quiesced"] + result["drained"] < 60
+    assert SHORT - 1 < result["quiesced"] + result["drained"] < SHORT + KILL_BOUND
 
 
 def test_work_that_was_lost_warns(ended: dict[str, Ended]) -> None:
@@ -251,7 +259,7 @@ def test_a_server_that_is_down_is_waited_for_but_not_without_end(ended: dict[str
     result = ended["server down"].result
     assert result["evidence"] == "unavailable"
     assert "127.0.0.1:1" in result["evidence_why"]
-    assert result["quiesced"] < 8
+    assert result["quiesced"] < SHORT
 
 
 # --- stops that need more than one run
@@ -259,7 +267,7 @@ def test_a_server_that_is_down_is_waited_for_but_not_without_end(ended: dict[str
 
 def test_left_running_with_work_then_joined(run_module: Any, start_module: Any, services: Services) -> None:
     service = services.start("volume_create:4")
-    left = run_module(service.args(graceful_shutdown_timeout=4, on_timeout="leave"))
+    left = run_module(service.args(graceful_shutdown_timeout=12, on_timeout="leave"))
     assert (left["failed"], left["verdict"]) == (True, "left_running")
     assert operations_of(left) == {"unknown": ["volume_create"]}
     second = start_module(service.args())
@@ -278,19 +286,21 @@ def test_left_running_with_work_then_joined(run_module: Any, start_module: Any, 
 def interrupted(cinder_database: MariaDB) -> Iterator[MariaDB]:
     """The database; it runs again when the test ends, whatever the test did."""
     yield cinder_database
-    cinder_database.start()
+    cinder_database.go_on()
 
 
 def test_the_database_goes_away_and_comes_back(
     start_module: Any, services: Services, interrupted: MariaDB
 ) -> None:
     """Once while a service quiesces, and beside it while another drains."""
-    quiesces, drains = services.start("volume_create:10"), services.start("volume_create:10")
+    quiesces, drains = services.start("volume_create:6"), services.start("volume_create:6")
     runs = [start_module(quiesces.args()), start_module(drains.args(quiesce="never"))]
     for service in (quiesces, drains):
-        service.wait_read()
+        service.wait_asked("ROLLBACK", 3)
     drains.workload.wait_line("signal SIGTERM")
     interrupted.stop()
+    for service in (quiesces, drains):
+        service.go()  # not before: what has ended by then leaves nothing to wait for
     time.sleep(3)  # not a wait for something: this is how long the outage lasts
     interrupted.start()
     for service, run in zip((quiesces, drains), runs):
@@ -306,53 +316,112 @@ def test_the_database_goes_away_and_comes_back(
 
 
 @pytest.fixture
-def proxied(cinder_database: MariaDB) -> Iterator[Callable[[bool], None]]:
-    """The database ``front``, which shows what ``cinder`` has and can be told to answer as a proxy without a server."""
+def proxied(cinder_database: MariaDB) -> Iterator[Callable[[str, int, str], None]]:
+    """The database ``front`` shows what ``cinder`` has, or answers a user with an error; 0 for none."""
     server = cinder_database
     server.execute("CREATE DATABASE front")
     try:
-        server.execute("CREATE TABLE front.fault (there INT)")
-        server.execute("INSERT INTO front.fault VALUES (0)")
         server.execute(
-            "CREATE FUNCTION front.answers() RETURNS INT READS SQL DATA BEGIN IF (SELECT there FROM front.fault) = 1"
-            " THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 9001, MESSAGE_TEXT = 'Max connect timeout reached';"
-            " END IF; RETURN 1; END"
+            "CREATE TABLE front.fault (user VARCHAR(80) PRIMARY KEY, number INT, text VARCHAR(80))"
+        )
+        server.execute(
+            "CREATE FUNCTION front.answers() RETURNS INT READS SQL DATA BEGIN DECLARE n INT; DECLARE t VARCHAR(80);"
+            " SELECT number, text INTO n, t FROM front.fault WHERE user = SUBSTRING_INDEX(USER(), '@', 1);"
+            " IF n > 0 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = n, MESSAGE_TEXT = t; END IF; RETURN 1; END"
         )
         for (table,) in server.execute("SHOW TABLES FROM cinder"):
             only = " WHERE front.answers() = 1" if table == "services" else ""
             server.execute(f"CREATE VIEW front.`{table}` AS SELECT * FROM cinder.`{table}`{only}")
-        yield lambda fault: server.execute("UPDATE front.fault SET there = %s", (int(fault),)) and None
+        yield lambda *fault: server.execute("REPLACE front.fault VALUES (%s, %s, %s)", fault) and None
     finally:
         server.execute("DROP DATABASE front")
 
 
-def test_an_error_of_the_proxy_is_waited_for(
-    start_module: Any, services: Services, proxied: Callable[[bool], None]
+def refused(database: MariaDB) -> int:
+    """How many connections the server has refused."""
+    return int(database.execute("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")[0][1])
+
+
+def test_a_fault_that_may_pass_is_waited_for(
+    start_module: Any, services: Services, proxied: Callable[[str, int, str], None]
 ) -> None:
-    service = services.start("volume_create:10", url=lambda right: f"{right.removesuffix('/cinder')}/front")
-    service.database.execute(f"GRANT SELECT ON front.* TO `{service.user}`@`%`")
-    proxied(True)
-    run = start_module(service.args())
-    service.wait_asked("START TRANSACTION%", 3)
+    """A proxy without a server, and a node of Galera that has not caught up; the third has no connection left."""
+    faults = {
+        9001: ("Max connect timeout reached", "error 9001"),
+        1047: ("WSREP has not yet prepared node for application use", "WSREP has not yet prepared it"),
+    }
+    under_way = []
+    for number, (text, said) in faults.items():
+        service = services.start(
+            "volume_create:3", url=lambda right: f"{right.removesuffix('/cinder')}/front"
+        )
+        service.database.execute(f"GRANT SELECT ON front.* TO `{service.user}`@`%`")
+        proxied(service.user, number, text)
+        under_way.append((service, start_module(service.args()), said))
+    without = services.start("volume_create:3")
+    without.database.execute(f"ALTER USER `{without.user}`@`%` WITH MAX_USER_CONNECTIONS 1")
+    with pymysql.connect(host="127.0.0.1", port=without.database.port, user=without.user, password=PASSWORD):
+        under_way.append(
+            (without, start_module(without.args()), f"does not allow user {without.user} more connections")
+        )
+        for service, _, _ in under_way[:2]:
+            service.wait_asked("START TRANSACTION%", 3)
+            proxied(service.user, 0, "")
+            service.wait_read()
+        wait_until(lambda: (LEDGER / f"{without.workload.id}.json").exists(), 180, "the stop having begun")
+        before = refused(without.database)
+        wait_until(lambda: refused(without.database) >= before + 2, 180, "readings that got no connection")
+    without.wait_read()
+    for service, run, said in under_way:
+        result = run.result()
+        assert result["verdict"] == "drained", result["reason"]
+        assert said in result["evidence_why"]
+        assert position(service.workload, "done") < position(service.workload, "signal")
+        assert operations_of(result) == {"finished": ["volume_create"]}
+        signalled_once(service.workload)
+
+
+@pytest.fixture
+def takes_no_writes(cinder_database: MariaDB) -> Iterator[MariaDB]:
+    """The database, but for root, who keeps the rows."""
+    cinder_database.execute("SET GLOBAL read_only = 1")
+    yield cinder_database
+    cinder_database.execute("SET GLOBAL read_only = 0")
+
+
+def test_a_password_that_is_changed_in_the_middle(
+    start_module: Any, run_module: Any, services: Services, takes_no_writes: MariaDB
+) -> None:
+    """What became of the work is not known then; beside it another stop goes well, because it only reads."""
+    service, other = services.start("volume_create:2"), services.start()
+    run, beside = start_module(service.args(quiesce="never")), start_module(other.args())
+    service.wait_asked("ROLLBACK", 3)
+    service.workload.wait_line("signal SIGTERM")
+    takes_no_writes.execute(f"ALTER USER `{service.user}`@`%` IDENTIFIED BY 'another'")
+    takes_no_writes.execute(f"KILL USER `{service.user}`")
     service.go()
-    proxied(False)
     result = run.result()
-    assert result["verdict"] == "drained", result["reason"]
-    assert "error 9001" in result["evidence_why"]
-    assert position(service.workload, "done") < position(service.workload, "signal")
-    assert operations_of(result) == {"finished": ["volume_create"]}
+    assert (result["verdict"], result["exit_code"], result["evidence"]) == ("unverified", 0, "unavailable")
+    assert "access denied" in result["evidence_why"]
+    assert operations_of(result) == {"unknown": ["volume_create"]}
+    signalled_once(service.workload)
+    assert run_module(service.args())["verdict"] == "already_stopped"
+    assert beside.result()["verdict"] == "drained"
 
 
-def test_the_database_stays_away(start_module: Any, services: Services, interrupted: MariaDB) -> None:
-    """The deadline holds, and the verdict does not pretend to know."""
+@pytest.mark.parametrize("how", ["stopped", "hangs"])
+def test_the_database_stays_away(
+    start_module: Any, services: Services, interrupted: MariaDB, how: str
+) -> None:
+    """The deadline holds, and the verdict does not pretend to know. Hanging, it takes connections and never answers."""
     service = services.start("volume_create:600", behaviour=("--give-up", "600"))
-    run = start_module(service.args(graceful_shutdown_timeout=20))
+    run = start_module(service.args(graceful_shutdown_timeout=30))
     service.wait_read()
-    interrupted.stop()
+    interrupted.stop() if how == "stopped" else interrupted.hang()
     result = run.result()
     assert (result["verdict"], result["evidence"]) == ("killed", "unavailable")
     assert operations_of(result) == {"unknown": ["volume_create"]}
-    assert 19 < result["quiesced"] + result["drained"] < 60
+    assert 29 < result["quiesced"] + result["drained"] < 30 + KILL_BOUND
     signalled_once(service.workload, "SIGTERM", "SIGKILL")
 
 
@@ -363,7 +432,7 @@ def test_the_database_stays_away(start_module: Any, services: Services, interrup
 def test_what_is_in_flight_is_told_and_nothing_changed(run_module: Any, services: Services, how: str) -> None:
     service = services.start("volume_create:600")
     parts = {"host": "127.0.0.1", "port": services.database.port, "user": service.user, "password": PASSWORD}
-    args = service.args(database={**parts, "name": "cinder"})
+    args = service.args(database={**parts, "name": "cinder"}, graceful_shutdown_timeout=60)
     with untouched(service.workload):
         if how == "drain_status":
             result = run_module({**args, "action": "drain_status"})
@@ -431,6 +500,11 @@ DAYS = 86400
 THREADS = {"OS_CINDER_DISABLE_EVENTLET_PATCHING": "true"}
 
 
+def notes_of(result: dict[str, Any]) -> dict[str, str]:
+    """The notes' texts by their codes, without that of an engine that has had much to do, as beside other tests."""
+    return {note["code"]: note["text"] for note in result["notes"] if note["code"] != "signals_forgotten"}
+
+
 def left_behind(service: Service, seconds_ago: int, table: str = "volumes", status: str = "extending") -> str:
     """Insert a row of this host that was last written then; return its id."""
     key = str(uuid.uuid4())
@@ -462,7 +536,7 @@ def test_a_row_of_last_year_holds_nothing_up(
     assert [(one["id"], one["status"]) for one in result["passed_over"]] == [(wreck, status)]
     why = r"unchanged since \S+Z, older than the process, which began \S+Z"
     assert re.fullmatch(why, result["passed_over"][0]["why"])
-    assert result["quiesced"] + result["drained"] < 20
+    assert result["quiesced"] + result["drained"] < 100, "long before the deadline"
     signalled_once(service.workload)
 
 
@@ -472,16 +546,18 @@ def test_a_row_that_may_have_waited_is_waited_for_unless_it_is_named(
     """On native threads the signal would drop the work, and the row is never written again."""
     service = services.start(environment=THREADS)
     waits = left_behind(service, 600)
-    left = run_module(service.args(graceful_shutdown_timeout=4, on_timeout="leave"))
-    assert (left["verdict"], left["passed_over"], left["notes"]) == ("left_running", [], [])
+    left = run_module(service.args(graceful_shutdown_timeout=10, on_timeout="leave"))
+    assert (left["verdict"], left["passed_over"], notes_of(left)) == ("left_running", [], {})
     assert operations_of(left) == {"unknown": ["volume_extend"]}
-    result = run_module(service.args(on_timeout="leave", ignore_operations=[waits, "no-such-id"]))
+    # No longer than the service itself takes at most, of which there would be a note.
+    options = {"graceful_shutdown_timeout": 60, "ignore_operations": [waits, "no-such-id"]}
+    result = run_module(service.args(on_timeout="leave", **options))
     assert result["verdict"] == "drained", result["reason"]
     assert [(one["id"], one["why"]) for one in result["passed_over"]] == [
         (waits, "ignored, as ignore_operations asks")
     ]
-    assert [note["code"] for note in result["notes"]] == ["ignored_unseen"]
-    assert "names no-such-id, and" in result["notes"][0]["text"]
+    assert list(notes_of(result)) == ["ignored_unseen"]
+    assert "names no-such-id, and" in notes_of(result)["ignored_unseen"]
     signalled_once(service.workload)
 
 
@@ -529,7 +605,7 @@ def test_a_site_with_wrecks_a_dead_backend_and_a_sick_healthcheck_reads_well_and
     assert {one["id"] for one in told["passed_over"]} == wrecks
     rows = {row["host"]: row["up"] for row in told["heartbeat"]["rows"]}
     assert rows == {f"{service.host}@lvm": True, f"{service.host}@array-2": False}
-    notes = {note["code"]: note["text"] for note in told["notes"]}
+    notes = notes_of(told)
     assert "its healthcheck says unhealthy now" in notes["unhealthy"]
     assert f"the heartbeat of {service.host}@array-2 has been silent for 9 days now" in notes["silent"]
 

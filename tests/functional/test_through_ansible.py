@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.support import engines
-from tests.support.checks import signalled_once, untouched
+from tests.support.checks import signalled_once, untouched, wait_for_runs
 from tests.support.module_run import MODULE, ROOT
-from tests.support.workloads import Workloads
+from tests.support.workloads import UNTIL_TOLD, Workloads
 
 
 @pytest.fixture
@@ -36,11 +36,12 @@ def ad_hoc() -> Any:
                 "ANSIBLE_FORCE_COLOR": "0",
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_LOCAL_TEMP": str(Path(os.environ.get("TMPDIR", "/tmp")) / "ansible-local"),
+                "ANSIBLE_ASYNC_DIR": str(Path(os.environ.get("TMPDIR", "/tmp")) / "ansible-async"),
             },
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=300,
         )
         _, arrow, answer = done.stdout.partition(" => ")
         assert arrow, done.stdout + done.stderr
@@ -80,4 +81,25 @@ def test_a_list_of_names_with_one_that_is_absent(ad_hoc: Any, workloads: Workloa
     result = ad_hoc(f"action=stop_container name={workload.name},kd_test_nobody")
     assert result["failed"]
     assert "kd_test_nobody" in result["msg"]
+    signalled_once(workload)
+
+
+@pytest.mark.timeout(900)
+def test_ansibles_own_time_out(ad_hoc: Any, start_module: Any, workloads: Workloads) -> None:
+    """A task's ``timeout`` leaves the run on the host to itself, that of ``async`` kills it; the next one joins."""
+    workload = workloads.start(*UNTIL_TOLD)
+    stop = f"action=stop_container name={workload.name} graceful_shutdown_timeout=600"
+    # Both are time enough on a busy machine for the run to begin.
+    timed_out = ad_hoc(stop, "--task-timeout", "20")
+    assert timed_out["failed"]
+    assert "verdict" not in timed_out
+    wait_for_runs(workload, 1)
+    assert not ad_hoc(stop, "--background", "20", "--poll", "0")["failed"]
+    wait_for_runs(workload, 2)
+    wait_for_runs(workload, 1)  # the second is killed
+    run = start_module({"action": "stop_container", "name": workload.name, "graceful_shutdown_timeout": 600})
+    wait_for_runs(workload, 2)
+    workload.end()
+    result = run.result()
+    assert (result["verdict"], result["exit_code"], result["joined"]) == ("unverified", 0, True)
     signalled_once(workload)

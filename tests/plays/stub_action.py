@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class ActionModule(ActionBase):
             before = [json.loads(line) for line in file]
             answer = _of_each(world, call, before) or _answer(world, call, before)
             file.write(json.dumps(call, default=str) + "\n")
+        time.sleep(answer.pop("takes", 0.0))
         if answer.pop("unreachable", False):
             raise AnsibleConnectionFailure("the connection was lost")
         return {"changed": False, **answer}

@@ -417,6 +417,15 @@ def test_migrations_go_on_as_their_exit_code_says(
     assert len(site.runs) == rounds
 
 
+def test_a_one_off_command_that_does_not_end_fails_the_play(site: Site) -> None:
+    """As a schema change does whose database hangs; nothing has been stopped then."""
+    site.answers["run"]["takes"] = 30.0
+    site.play("upgrade.yml", "-e", "kolla_one_off_timeout=1")
+    assert site.code != 0
+    assert re.search(r"Timed out after 1 s|in the expected time frame \(1\)", site.output)
+    assert site.did(*DOES) == []
+
+
 def test_orphans_are_listed(upgraded: Site) -> None:
     assert "cinder-volume on gone@ceph was last heard of at 2026-11-01" in upgraded.output
     assert not [command for command in upgraded.runs if "remove" in command]

@@ -2,7 +2,7 @@
 
 1. No SIGKILL goes out before the deadline, and work that would have ended in time is not cut.
 2. A process life gets one stop signal.
-3. A run ends within its timeout plus KILL_BOUND and VERIFY_BOUND.
+3. A run ends within its timeout plus 30 s for the kill itself, and 10 s for the last look at the evidence.
 4. What a result says is true.
 5. A run that is killed at any step does no harm, and the next one goes on from there; runs side by side stop a
    container as one would. This one has no check of its own: the others hold in such worlds, too.
@@ -18,24 +18,32 @@ from __future__ import annotations
 
 from kolla_drain.drain import policy
 from kolla_drain.drain.baseline import CLOCKS, QUEUED, SETTLED
-from kolla_drain.model import NO_PROFILE, ContainerStatus, EvidenceState, Outcome, Quiesce, Verdict
+from kolla_drain.model import NO_PROFILE, EvidenceState, Outcome, Quiesce, Verdict
 
-from .world import CALL_BOUND, NEVER
+from .world import ALARM, BEGINNING, BY_ITSELF, CALL_BOUND, NEVER, REBOOTED
 
 # What a run may take beyond the stated bounds: the looks in which it notices, in seconds.
 SLACK = 3.0
 EPSILON = 1e-6
+# The bounds that are promised, in seconds: after the deadline for the kill, and after the exit for the last look.
+KILLED_WITHIN = 30.0
+VERIFIED_WITHIN = 10.0
 
 EXITED = (Verdict.DRAINED, Verdict.CUT, Verdict.KILLED, Verdict.UNVERIFIED)
 
 
 def hold(world, *runs):
-    """All of them, by the world as it is now."""
+    """All of them, by the world as it is now. What puts one to the test is kept, in words, as ``world.met``."""
     for container in world.containers.values():
         nothing_is_killed_early(world, container)
         work_that_would_finish_is_not_cut(world, container, runs)
         no_signal_goes_out_over_work_that_may_run(world, container, runs)
-        signalled_once(world, container)
+        signalled_once(world, container, runs)
+    for before, run in zip(runs, runs[1:]):
+        if before.died and not run.died:
+            world.met("5. a run is killed, and the next one comes to a result")
+    if world.runs_side_by_side and not any(run.died for run in runs):
+        world.met("5. two runs side by side come to a result")
     for run in runs:
         it_ends(world, run, runs)
         if not run.died:
@@ -48,7 +56,8 @@ def hold(world, *runs):
 
 def nothing_is_killed_early(world, container):
     for life in container.lives:
-        for when, _ in life.kills:
+        for when, running in life.kills:
+            world.met("1. SIGKILL, with work in flight" if running else "1. SIGKILL, with nothing in flight")
             deadline = world.deadline(container, life, when)
             early = deadline - when
             assert early <= EPSILON, f"{container.name} was killed {early:g} s before its deadline"
@@ -58,9 +67,17 @@ def work_that_would_finish_is_not_cut(world, container, runs):
     """Of each job that was cut there must be an excuse that lies outside of this project."""
     for work in container.works:
         if work.cut_in is not None:
-            assert excuse(world, container, work, runs), (
-                f"{work.id} was cut at {work.ended_at - world.now + world.age:g} s without need"
-            )
+            why = excuse(world, container, work, runs)
+            assert why, f"{work.id} was cut at {work.ended_at - world.now + world.age:g} s without need"
+            world.met(f"1. cut, and {why}")
+        elif work.state == "finished" and any(
+            signal.run and signal.at < work.ended_at <= life.ended
+            for life in container.lives
+            for signal in life.signals
+        ):
+            world.met("1. work finishes after the signal")
+        elif work.state == "finished" and any(run.begun < work.ended_at < run.ended for run in runs):
+            world.met("1. work finishes before the signal")
 
 
 def excuse(world, container, work, runs):
@@ -71,14 +88,21 @@ def excuse(world, container, work, runs):
     would_end = work.taken_at + work.job.takes
     if life.by_sigkill and abs(work.ended_at - life.ended) < EPSILON:
         # Killed, and never before the deadline: that is checked above.
+        scene = world.scene
+        away = scene.engine_gaps or scene.refusals or scene.engine_takes or _held_up(world)
+        if service.paused_at < would_end and away:
+            return "somebody paused it while the engine did not answer, or not in time"
         return "it would not have ended in time" if would_end >= life.kills[0][0] - EPSILON else ""
-    if life.exit_code == 1 and abs(work.ended_at - life.ended) < EPSILON:
+    if life.exit_code == BY_ITSELF and abs(work.ended_at - life.ended) < EPSILON:
         return "the service died by itself"
-    if life.exit_code == 142 and abs(work.ended_at - life.ended) < EPSILON:
-        return "the service's own alarm"
+    if life.exit_code == ALARM and abs(work.ended_at - life.ended) < EPSILON:
+        return "it was the service's own alarm"
+    if life.exit_code == REBOOTED and abs(work.ended_at - life.ended) < EPSILON:
+        return "the host was rebooted"
     if len(life.signals) > 1:
         # That ours is no second one, as far as anybody can know, is checked below.
-        return "somebody else sent one of them" if None in [signal.run for signal in life.signals] else ""
+        others = [s for s in life.signals if s.run is None or _strayed(world, life, s)]
+        return "one of the signals was somebody else's, or meant for the life before" if others else ""
     if service.at_signal == "drops" and work.ended_at == life.taken_note:
         return _excuse_for_signal(world, container, work, life, runs)
     return ""
@@ -119,7 +143,9 @@ def _waits_for_work(container, life, signal):
 def _budget_left(world, container, life, signal, runs):
     """Seconds to the deadline when the engine was asked to send our signal."""
     begun, deadline = world.budget(container, life, signal.asked_at)
-    if not any(r is not signal.run and r.begun <= signal.asked_at < r.ended for r in runs):
+    if not any(
+        r is not signal.run and r.is_for(container) and r.begun <= signal.asked_at < r.ended for r in runs
+    ):
         # Nobody waits for longer any more.
         timeout = signal.run.request.get("timeout", container.service.request.timeout)
         deadline = min(deadline, begun + timeout)
@@ -167,8 +193,11 @@ def no_signal_goes_out_over_work_that_may_run(world, container, runs):
                     dead |= {work.id for work in container.works if work.unattributed}
                 seen = {op.id for op in told[-1][2].working} - dead
                 assert not seen, f"{container.name} was signalled although {seen} had been seen in flight"
+                world.met("6. what drops its work is signalled, and seen to have none")
             elif left > _exit_time(world, container, life, signal):
                 raise AssertionError(f"{container.name} was signalled unseen, {left:g} s before its deadline")
+            else:
+                world.met("6. what drops its work is signalled unseen, in the rest for its exit")
 
 
 def _dead(work):
@@ -184,19 +213,56 @@ def a_passing_fault_costs_no_more(passing, lasting):
             finished = same.state == "finished" and same.ended_at <= other.lives[0].ended
             lost = work.cut_in is one.lives[0]
             assert not (lost and finished), f"{work.id} was cut, and finishes if the outage is called lasting"
+            if finished:
+                passing.met("6. work finishes in a lasting outage, and so it does in one that passes")
 
 
 # --- 2
 
 
-def signalled_once(world, container):
+def signalled_once(world, container, runs):
     for life in container.lives:
-        ours = [signal for signal in life.signals if signal.run is not None]
+        strayed = [s for s in life.signals if s.run is not None and _strayed(world, life, s)]
+        ours = [s for s in life.signals if s.run is not None and s not in strayed]
+        if ours:
+            world.met("2. a signal of ours")
+        if any(
+            run.is_for(container) and signal.at < run.begun < life.ended for signal in ours for run in runs
+        ):
+            world.met("2. a run begins after the signal of another")
+        if any(signal.run is None and not ours for signal in life.signals):
+            world.met("2. somebody else's signal is the only one")
         assert len(ours) <= 1, f"{container.name}, {life.started_at}: signals {life.signals}"
         for signal in ours:
-            # The engine is asked right before; what it has forgotten by then nobody knows.
-            known = [s for s in life.signals if 0 < signal.asked_at - s.at < world.scene.memory]
+            # The engine is asked right before. Of what it has forgotten it may know that it was there: then a process
+            # is given as long as this stop may take.
+            scene, own = world.scene, container.service.request.timeout
+            stopping = signal.run.request.get("timeout", own) if scene.knows_of_stops else 0.0
+            known = [s for s in life.signals if 0 < signal.asked_at - s.at < max(scene.memory, stopping)]
+            if any(signal.asked_at - s.at >= scene.memory for s in life.signals):
+                world.met("2. a signal of ours, after one that the engine has forgotten")
+            if _looked_at(world, signal) <= life.begun:  # it may have been meant for the life before
+                known = []
+            known = [s for s in known if s not in strayed]
             assert not known, f"{container.name}, {life.started_at}: signals {life.signals}"
+
+
+def _strayed(world, life, signal):
+    """Whether a signal was meant for the life before, and nothing tells that it met this one instead.
+
+    The engine may have forgotten it, or it is none that stops a container unless somebody asked for it.
+    """
+    if _looked_at(world, signal) <= life.begun and signal.name == "SIGUSR2":
+        return True
+    after = [other.asked_at - signal.at for other in life.signals if other.at > signal.at]
+    return (
+        _looked_at(world, signal) <= life.begun < signal.at and min(after, default=0.0) >= world.scene.memory
+    )
+
+
+def _looked_at(world, signal):
+    """When its sender began to look at the container that it was meant for."""
+    return signal.asked_at - 3 * world.scene.engine_takes - _held_up(world)
 
 
 # --- 3
@@ -211,12 +277,11 @@ def it_ends(world, run, runs):
         ),
         default=0.0,
     )
-    # What calls to an engine that is slow or silent take in the last round, in which the bound is noticed.
-    calls = len(world.containers) * (
-        world.scene.engine_patience + CALL_BOUND * ("slow" in world.scene.signal_faults)
-    )
-    bound = longest + policy.KILL_BOUND + policy.VERIFY_BOUND + SLACK + calls
+    # The end of either bound may come in the middle of a look.
+    bound = longest + KILLED_WITHIN + VERIFIED_WITHIN + SLACK + 2 * _a_look(world)
     assert run.ended - run.begun <= bound, f"a run took {run.ended - run.begun:g} s, more than {bound:g}"
+    if not run.died and run.ended - run.begun > longest:
+        world.met("3. a run ends after its deadline, within the bounds")
 
 
 # --- 4
@@ -226,6 +291,9 @@ def it_says_the_truth(world, run, result, alone):
     container = world.containers[result.id]
     works = {work.id: work for work in container.works}
     endings = {ending.operation.id: ending for ending in result.endings}
+    world.met(f"4. verdict {result.verdict.value if result.verdict else 'none'}")
+    for ending in result.endings:
+        world.met(f"4. an operation is called {ending.outcome.value}")
     _every_operation_is_told(run, result, endings)
     _what_is_passed_over_is_no_work(run, result, container, endings)
     said_at = _said_at(run, result)
@@ -252,7 +320,9 @@ def it_says_the_truth(world, run, result, alone):
         )
     if result.verdict is Verdict.KILLED:
         # With the container its exit code is gone: whether it went before the SIGKILL reached it nobody can tell.
-        untold = result.exit_code is None and bool(ended_by_us[-1].kills)
+        tried = any(event.event.startswith("SIGKILL sent") for event in result.timeline)
+        tried = tried or any(life.kills for life in container.lives)
+        untold = result.exit_code is None and tried
         assert ended_by_us[-1].by_sigkill or untold, f"{result.name} is called killed"
     if result.verdict in EXITED:
         assert ended_by_us, f"{result.name} is called {result.verdict} and its process lives"
@@ -260,17 +330,77 @@ def it_says_the_truth(world, run, result, alone):
         assert result.failed
         if alone and "removing" not in result.reason:
             # The engine may be about to start it again: that is no rest either.
-            ends = container.life.ended >= said_at - SLACK or container.status is ContainerStatus.RESTARTING
-            assert ends, f"{result.name} is called left_running"
+            rested = container.rested_at < said_at - SLACK - _a_look(world)
+            assert not rested, f"{result.name} is called left_running"
     if result.verdict is None:
         assert result.failed
-        assert result.reason
+        _it_could_not_be_known(world, run, result, container, said_at)
+    if result.verdict in EXITED:
+        late = said_at - _noticed_at(run, result, said_at)
+        # A question and its answer wait until the other containers have been looked at, and there may be a second one.
+        assert late <= VERIFIED_WITHIN + SLACK + 4 * _a_look(world), (
+            f"{result.name} was judged {late:g} s after its exit"
+        )
+
+
+def _it_could_not_be_known(world, run, result, container, said_at):
+    """A stop without a verdict has met a fault that lasted, and has kept its bounds."""
+    scene = world.scene
+    world.met("4. no verdict: " + _kind(result.reason))
+    if world.sabotage:
+        assert world.sabotage in result.reason
+        return
+    if "fuser" in result.reason:
+        assert world.runs_side_by_side
+        return
+    ours = [signal for signal in container.life.signals if signal.run is run]
+    if "No space left" in result.reason and "is not known" not in result.reason:
+        assert _was_within(world, scene.disk_full, said_at, _a_look(world))
+        assert not ours, f"{result.name} was signalled, and is not watched any more: {result.reason}"
+        return
+    assert "is not known" in result.reason, result.reason
+    # Of runs side by side, each gives up by its own deadline.
+    own = run.begun + run.request.get("timeout", container.service.request.timeout)
+    deadline = min(own, world.deadline(container, container.life, min(said_at, run.ended)))
+    assert said_at >= deadline + KILLED_WITHIN - EPSILON, f"{result.name} was given up before its time"
+    faults = scene.engine_gaps + scene.refusals + scene.disk_full
+    held = {"holds"} & {*scene.signal_faults}
+    assert held or _was_within(world, faults, said_at, _a_look(world) + SLACK), (
+        f"{result.name}: {result.reason}"
+    )
+
+
+def _kind(reason):
+    kinds = {
+        "fuser": "locked out",
+        "was not touched": "not touched",
+        "is not known": "not known after the deadline",
+    }
+    return next((kind for word, kind in kinds.items() if word in reason), "the ledger cannot be written")
+
+
+def _was_within(world, gaps, moment, before):
+    age = moment - BEGINNING
+    return any(begin <= age and age - before < end for begin, end in gaps)
+
+
+def _a_look(world):
+    """What a look at a container takes, of all side by side: its state, the engine's events of the life before, the
+    same of this one, again before the signal, and the signal."""
+    scene = world.scene
+    return 5 * scene.engine_takes + scene.engine_patience + _held_up(world)
+
+
+def _held_up(world):
+    """What a call to signal takes, and a look at a container that such a call holds."""
+    faults = world.scene.signal_faults
+    return 2 * CALL_BOUND if "holds" in faults else CALL_BOUND if "slow" in faults else 0.0
 
 
 def _it_was_looked_at(run, result, container, ended):
     """Nothing is called drained that nobody looked at: before our own signal, and again after the exit."""
     shown = [taken for _, taken, reading in run.evidence.told[result.id] if reading.state is EvidenceState.OK]
-    ours = [signal.at for life in container.lives for signal in life.signals if signal.run is run]
+    ours = [s.at for life in container.lives for s in life.signals if s.run is run]
     if ours:
         assert any(taken <= min(ours) for taken in shown), (
             f"{result.name} is called drained, and nobody had looked"
@@ -302,13 +432,15 @@ def _finished(container, work, moment):
     # It failed, or was orphaned, before anybody asked the service to stop.
     # What was asked of a life before it was taken is no matter to it.
     lives = [life for life in container.lives if life.ended > work.taken_at]
-    # Of somebody else's signal the engine tells, if it can be asked and has not forgotten.
-    told = container.world.scene.memory == NEVER and not container.world.scene.engine_gaps
+    # Of somebody else's signal, and of one before a reboot, which empties the ledger, the engine tells, if it can be
+    # asked and has not forgotten.
+    scene, booted_at = container.world.scene, container.world.booted_at
+    told = scene.memory == NEVER and not scene.engine_gaps and not scene.refusals
     stops = [
         max(signal.at, life.taken_note)
         for life in lives
         for signal in life.signals
-        if life.taken_note is not None and (told or signal.run is not None)
+        if life.taken_note is not None and (told or (signal.run is not None and signal.at >= booted_at))
     ]
     stops += [when for life in lives for when, _ in life.kills]
     first = min(stops, default=NEVER)
@@ -319,8 +451,8 @@ def _finished(container, work, moment):
 
 def _read_at(run, result):
     """When the last reading was taken that a result rests on."""
-    told = run.evidence.told.get(result.id, [])
-    return max((taken for heard, taken, _ in told if heard <= _said_at(run, result)), default=run.begun)
+    told, said_at = run.evidence.told.get(result.id, []), _said_at(run, result)
+    return max([taken for heard, taken, _ in told if heard <= said_at], default=run.begun)
 
 
 def _outcome_is_true(container, work, ending, moment, read_at):
@@ -336,8 +468,9 @@ def _outcome_is_true(container, work, ending, moment, read_at):
 
 def _every_operation_is_told(run, result, endings):
     """What a reading showed while the run watched is in its result."""
+    said_at = _said_at(run, result)
     for heard, _, reading in run.evidence.told.get(result.id, []):
-        if result.verdict is Verdict.ALREADY_STOPPED or heard > _said_at(run, result) - 0.02:
+        if result.verdict is Verdict.ALREADY_STOPPED or heard > said_at - 0.02:
             continue
         for op in reading.operations:
             told = op.informs or op.id in endings or op.id in {op.id for op in result.passed_over}
@@ -351,10 +484,16 @@ def _what_is_passed_over_is_no_work(run, result, container, endings):
     works = {work.id: work for work in container.works}
     for op in result.passed_over:
         work = works[op.id]
-        assert work.ignored or work.job.wreck or work.job.anothers, (
+        container.world.met("7. an operation is passed over")
+        # A service that was away, or paused, for longer than a request can wait: that is what the rule says.
+        waited = QUEUED < work.taken_at - work.written < NEVER
+        left_behind = work.job.wreck or (work.cut_in is not None and work.cut_in.ended <= run.begun)
+        assert work.ignored or left_behind or work.job.anothers or waited, (
             f"{op.id} is passed over: {op.passed_over}"
         )
     for key in endings:
+        if container.service.up_for < NEVER and works[key].job.arrives < -container.service.up_for:
+            container.world.met("7. a request that waited when its process began counts")
         lost = works[key].ignored or _plainly_a_wreck(works[key], container)
         assert not lost, f"{key} was left behind, or ignored, and counts"
 
@@ -363,7 +502,9 @@ def _plainly_a_wreck(work, container):
     """Whether its row is too old for any process of this container that a run has met."""
     up_for = container.service.up_for
     before = -work.job.arrives - up_for
-    return work.job.wreck and (before > QUEUED or (before > CLOCKS and up_for > SETTLED))
+    # Its age is counted from when a reading was heard, which is later than when it was taken.
+    sooner = max(container.world.scene.latencies) + SLACK + _a_look(container.world)
+    return work.job.wreck and (before > QUEUED + sooner or (before > CLOCKS + sooner and up_for > SETTLED))
 
 
 def outcomes_are_known(world, run):
@@ -373,7 +514,9 @@ def outcomes_are_known(world, run):
             works = {work.id: work for work in world.containers[result.id].works}
             for ending in result.endings:
                 work = works[ending.operation.id]
-                if work.ended_at > _said_at(run, result) - SLACK:
+                world.met("4. an outcome that the rows could tell is told")
+                said_at = _said_at(run, result)
+                if work.ended_at > said_at - SLACK or work.taken_at > _noticed_at(run, result, said_at):
                     continue
                 if work.state == "finished":
                     assert ending.outcome is Outcome.FINISHED, (

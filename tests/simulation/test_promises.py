@@ -1,106 +1,69 @@
-"""The promises, held against arbitrary worlds.
+"""The promises, held against arbitrary schedules: the same few each time, and new ones in each run.
 
-A failing world is printed as a ``Scene``; keep it as an ``@example`` beside the test when it is mended.
+A failure names its seed, the command that plays it again, and the simplest schedule that breaks the same promise; keep
+that one as a story in test_stories.py when it is mended.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+import re
+from pathlib import Path
 
-from hypothesis import given, note
-from hypothesis import strategies as st
+import pytest
 
-from . import promises
-from .world import NEVER, Run, Scene, World
-from .worlds import gaps, scenes, seconds, services, unseen_work
+from . import seeds, worlds
+from .schedules import Play, broken_promise, simplified, spelled
+from .world import NEVER
 
-
-def tell(world, *runs):
-    """What hypothesis prints beside a failing world."""
-    for run in runs:
-        for result in run.results:
-            note(f"{result.name}: {result.verdict} {result.reason}")
-            note("\n".join(f"    {event.at:8.2f}  {event.event}" for event in result.timeline[:12]))
-    for container in world.containers.values():
-        note(f"{container.name} really: {container.lives}")
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = 16
+NEW = int(os.environ.get("SCHEDULES", "4000"))
 
 
-@given(scenes())
-def test_one_run(scene: Scene) -> None:
-    with World(scene) as world:
-        run = world.stop(Run())
-        tell(world, run)
-        promises.hold(world, run)
+def keep_their_promises(tally):
+    assert not tally.broken, f"{len(tally.broken)} of {tally.number}\n{seeds.told(tally.broken[0])}"
 
 
-@given(scenes(most=2), st.lists(st.tuples(st.integers(1, 60), seconds(0, 30)), min_size=1, max_size=3))
-def test_killed_at_any_step_and_run_again(scene: Scene, deaths: list[tuple[int, float]]) -> None:
-    with World(scene) as world:
-        runs = []
-        for step, pause in deaths:
-            runs.append(Run(starts_at=world.age + pause, dies_at_step=step))
-            world.stop(runs[-1])
-        runs.append(Run(starts_at=world.age))
-        world.stop(runs[-1])
-        tell(world, *runs)
-        promises.hold(world, *runs)
+@pytest.mark.parametrize("part", range(PARTS if NEW else 0))
+def test_new_schedules(part, first_seed):
+    size = -(-NEW // PARTS)
+    keep_their_promises(seeds.play(range(first_seed + part * size, first_seed + (part + 1) * size)))
 
 
-@given(
-    scenes(most=2),
-    seconds(0, 10),
-    st.sampled_from([0, 0, 0, 3, 10, 20]),
-    st.sampled_from([{}, {}, {"timeout": 90.0}, {"timeout": 5.0}, {"signal": "SIGUSR2"}]),
-)
-def test_side_by_side(scene: Scene, later: float, dies: int, request: dict) -> None:
-    with World(scene) as world:
-        runs = [Run(dies_at_step=dies), Run(starts_at=later, request=request)]
-        world.stop(*runs)
-        tell(world, *runs)
-        promises.hold(world, *runs)
+def test_the_same_schedules_meet_all_that_the_page_names():
+    """A promise that nothing puts to the test, or a fault that never comes, is none. tools/simulate --write."""
+    tally = seeds.play(seeds.FIXED)
+    keep_their_promises(tally)
+    page = (ROOT / seeds.PAGE).read_text()
+    named = set(re.findall(r"^   \* - ([^*].*)\n     - [0-9,]+$", page, re.MULTILINE))
+    assert len(named) > 60
+    rare = {name: tally.met[name] for name in named if tally.met[name] < seeds.AT_LEAST}
+    assert not rare, f"of {tally.number} schedules only so many meet these"
+    assert not set(tally.met) - named
 
 
-@given(scenes())
-def test_a_database_that_answers_leaves_nothing_open(scene: Scene) -> None:
-    scene = replace(scene, outages=(), latencies=(0.1, 1.0))
-    with World(scene) as world:
-        run = world.stop(Run())
-        tell(world, run)
-        promises.outcomes_are_known(world, run)
+def test_files_and_memory_keep_the_same_ledger():
+    for seed in range(40):
+        if seed % worlds.EVERY:
+            in_memory, in_files = (Play(worlds.schedule(seed), kept) for kept in (True, False))
+            in_memory.hold()
+            in_files.hold()
+            assert in_memory.story == in_files.story, seed
 
 
-@given(scenes())
-def test_a_database_that_never_answers(scene: Scene) -> None:
-    for passing in (True, False):
-        with World(replace(scene, outages=((0.0, 1e6, passing),))) as world:
-            run = world.stop(Run())
-            tell(world, run)
-            promises.hold(world, run)
-            for container in world.containers.values():
-                for life in container.lives:
-                    assert all(when >= world.deadline(container, life, when) - 1e-6 for when, _ in life.kills)
+def test_a_seed_is_always_the_same_schedule():
+    one, other = worlds.schedule(7), worlds.schedule(7)
+    assert one == other != worlds.schedule(14)
 
 
-@given(scenes(st.one_of(services(ways=("drops",)), unseen_work())))
-def test_a_service_that_drops_its_work_is_signalled_when_it_has_none(scene: Scene) -> None:
-    with World(scene) as world:
-        run = world.stop(Run())
-        tell(world, run)
-        promises.hold(world, run)
+def test_a_schedule_that_breaks_a_promise_is_made_simple(monkeypatch):
+    """Here by a promise that nobody gives: that no process ignores its signal."""
 
+    def broken(played):
+        assert all(service.at_signal != "ignores" for service in played.schedule.scene.services), "made up"
 
-@given(
-    st.one_of(scenes(most=1), scenes(unseen_work(), most=1)),
-    st.one_of(st.lists(gaps(60), min_size=1, max_size=2), seconds(20, 90).map(lambda end: [(0.0, end)])),
-)
-def test_an_outage_that_passes_costs_no_work_that_a_lasting_one_would_not(scene: Scene, away: list) -> None:
-    calm = replace(scene.services[0], by_hand=NEVER)  # what somebody else cuts is nobody's promise
-    worlds = []
-    for passing in (True, False):
-        outages = tuple((begin, end, passing) for begin, end in away)
-        with World(replace(scene, services=(calm,), outages=outages)) as world:
-            run = world.stop(Run())
-            tell(world, run)
-            promises.hold(world, run)
-            worlds.append(world)
-    promises.a_passing_fault_costs_no_more(*worlds)
+    monkeypatch.setattr(Play, "hold", broken)
+    drawn = next(one for one in map(worlds.schedule, range(1, 100)) if broken_promise(one) is not None)
+    assert spelled(simplified(drawn)) == "Schedule(scene=Scene(services=(Service(at_signal='ignores'),)))"
+    assert spelled(NEVER) == "NEVER"

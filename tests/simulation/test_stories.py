@@ -9,8 +9,10 @@ from unittest import mock
 
 import pytest
 
-from kolla_drain.drain import one_signal, policy
+from kolla_drain.drain import history, one_signal, policy
+from kolla_drain.drain import loop as drain_loop
 from kolla_drain.drain import stop as drain
+from kolla_drain.errors import EngineError, LedgerError
 from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
     NO_PROFILE,
@@ -67,6 +69,30 @@ def test_evidence_is_asked_for_in_one_batch():
         assert len(polls) <= 20 / 2.0 + 4
 
 
+def asked_at(**scene):
+    """When the evidence of a stop was asked for that has work for a while, in seconds from its beginning."""
+    with World(Scene(services=(Service(jobs=(Job(takes=150.0),), request=asked(300.0)),), **scene)) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        assert run.results[0].verdict is Verdict.DRAINED
+        return [when - BEGINNING for when, _ in run.evidence.asks]
+
+
+def test_the_longer_it_waits_the_less_often_it_reads():
+    moments = asked_at(latencies=(0.05,))
+    pauses = [(before, after - before) for before, after in zip(moments, moments[1:]) if after < 150.0]
+    assert all(1.6 <= pause <= 2.4 for before, pause in pauses if before < 15.0)
+    assert all(0.08 * before <= pause <= 0.13 * before for before, pause in pauses if before > 40.0)
+    assert len(moments) < 45, "with as many seconds between them it would be 75"
+
+
+def test_a_slow_database_is_left_alone_after_each_reading():
+    """For 20 times as long as that took, and 5 s at the most; and no question is asked while another one waits."""
+    assert len([when for when in asked_at(latencies=(0.3,)) if when < 60.0]) <= 16
+    slow = [when for when in asked_at(latencies=(4.0,)) if when < 60.0]
+    assert min(after - before for before, after in zip(slow, slow[1:])) >= 4.0 + 4.0
+
+
 def test_one_that_fails_does_not_stop_the_others():
     hangs = Service(jobs=(LONG,), request=asked(5.0), kill_takes=NEVER, profile=AT_ONCE)
     with World(Scene(services=(hangs, Service(jobs=(Job(takes=20.0),))))) as world:
@@ -82,6 +108,7 @@ def test_a_broken_record_of_one_does_not_stop_the_others():
         os.makedirs(world.folder)
         with open(os.path.join(world.folder, "0" * 64 + ".json"), "w") as stream:
             stream.write("{")
+        world.sabotage = "cannot be read"
         run = world.stop(Run())
         promises.hold(world, run)
         broken, well = run.results
@@ -91,12 +118,101 @@ def test_a_broken_record_of_one_does_not_stop_the_others():
         assert well.verdict is Verdict.DRAINED
 
 
+@pytest.mark.parametrize(("number", "takes"), [(20, 5.0), (100, 0.3)])
+def test_a_slow_engine_is_asked_about_all_at_once(number, takes):
+    """One after the other, a look at each would have taken a minute or more, and the deadline with it."""
+    services = [Service(jobs=(Job(takes=3.0),), profile=ON_THREADS) for _ in range(number)]
+    with World(Scene(services=tuple(services), engine_takes=takes)) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        assert {result.verdict for result in run.results} == {Verdict.DRAINED}
+        assert run.ended - run.begun <= 10 * takes + 8.0
+
+
+def test_two_hundred_end_together():
+    services = [Service(jobs=(Job(takes=float(n % 20)),), profile=ON_THREADS) for n in range(200)]
+    with World(Scene(services=tuple(services))) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        assert {result.verdict for result in run.results} == {Verdict.DRAINED}
+        assert run.ended - run.begun <= 25.0
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+@pytest.mark.parametrize("when", [3.0, 15.0])
+def test_a_wall_clock_that_is_set_changes_nothing(step, when):
+    """Before the signal, and after it, which a run that was killed has sent."""
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=20.0),), request=asked(30.0))
+    with World(Scene(services=(service,), clock_steps=((when, step),), memory=12.0)) as world:
+        first = Run(dies_at_step=steps_until(world, "signal") + 1)
+        world.stop(first)
+        second = world.stop(Run(starts_at=5.0))
+        promises.hold(world, first, second)
+        assert len(only(world).life.signals) == 1
+        assert second.results[0].verdict is Verdict.DRAINED
+    stuck = Service(jobs=(LONG,), request=asked(30.0))
+    world, _ = stop(stuck, clock_steps=((when, step),))
+    assert only(world).life.kills[0][0] - BEGINNING == pytest.approx(30.0, abs=0.1)
+
+
+def test_a_deadline_is_kept_though_the_engine_is_slow_for_many():
+    services = [Service(jobs=(LONG,), request=asked(30.0)) for _ in range(20)]
+    with World(Scene(services=tuple(services), engine_takes=5.0)) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        kills = [life.kills[0][0] - BEGINNING for c in world.containers.values() for life in c.lives]
+        assert len(kills) == 20
+        # The deadline may come in the middle of a round: a look, twice the engine's events, and a signal.
+        assert max(kills) <= 30.0 + 5 * 5.0
+
+
+@pytest.mark.parametrize("timeout", range(20, 26))
+def test_what_a_look_takes_is_time_of_the_budget(timeout):
+    """So the kill comes with the first look that ends after the deadline, and not with the one after it."""
+    service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(float(timeout)))
+    world, _ = stop(service, engine_takes=5.0)
+    assert only(world).life.kills[0][0] - BEGINNING <= timeout + 5.0 + drain_loop.LOOK_EVERY + 0.1
+
+
 def test_a_silent_engine_costs_one_call_a_round_and_not_one_a_container():
     services = [Service(jobs=(LONG,), request=asked(20.0)) for _ in range(10)]
     with World(Scene(services=tuple(services), engine_gaps=((5.0, 1e6),), engine_patience=10.0)) as world:
         run = world.stop(Run())
         assert all(result.failed and "is not known 30 s after" in result.reason for result in run.results)
         assert run.ended - run.begun <= 20.0 + policy.KILL_BOUND + 15.0
+
+
+def test_a_slow_call_for_one_does_not_cost_another_its_last_look():
+    """Found by arbitrary worlds: its 10 s were over before the loop could ask, or hear the answer."""
+    services = (Service(), Service(jobs=(Job(takes=30.0),), dies_at=8.5))
+    with World(Scene(services=services, signal_faults=("holds",), slow=58.5)) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        assert run.results[1].verdict is Verdict.CUT
+
+
+def test_a_second_question_after_the_exit_has_its_time_as_well():
+    """Found by arbitrary worlds, as above: an operation is seen by the last look for the first time."""
+    hung = Service(jobs=(Job(takes=NEVER),), by_hand=29.75, profile=AT_ONCE)
+    again = Service(profile=NO_PROFILE, dies_at=12.5, restarts_in=3.25, supervised=2.0, exits_in=14.0)
+    with World(Scene(services=(hung, again), engine_takes=8.5)) as world:
+        run = world.stop(Run())
+        promises.hold(world, run)
+        assert [ending.outcome for ending in run.results[0].endings] == [Outcome.INTERRUPTED]
+
+
+def test_requests_after_the_exit_do_not_hide_what_became_of_the_work_before():
+    """Found by arbitrary worlds: one more in each reading, and nothing was told of the others either."""
+    jobs = (Job(takes=20.0), Job(arrives=5.5, by_worker=False), Job(arrives=6.5, by_worker=False))
+    service = Service(jobs=jobs, dies_at=5.0)
+    _, result = stop(service, latencies=(1.0,), read_at_the_end=True)
+    outcomes = {ending.operation.id: ending.outcome for ending in result.endings}
+    assert outcomes == {
+        "c0-0": Outcome.INTERRUPTED,
+        "c0-1": Outcome.UNKNOWN,
+        "c0-2": Outcome.UNKNOWN,
+    }
+    assert result.verdict is Verdict.CUT
 
 
 # --- the exit
@@ -121,7 +237,133 @@ def test_a_container_without_evidence_is_looked_at_once_a_second():
 def test_an_exit_while_the_engine_is_away_is_found_when_it_is_back():
     _, result = stop(Service(exits_in=5.0, profile=AT_ONCE), engine_gaps=((3.0, 20.0),))
     assert result.verdict is Verdict.DRAINED
-    assert "the engine answers again" in [event.event for event in result.timeline]
+    assert "it can be looked at again" in [event.event for event in result.timeline]
+
+
+def test_that_the_engine_is_back_is_told_before_the_verdict():
+    _, result = stop(Service(exits_in=5.0, profile=NO_PROFILE), engine_gaps=((3.0, 20.0),))
+    told = [event.event for event in result.timeline]
+    assert told.index("it can be looked at again") == len(told) - 2
+
+
+def test_a_container_that_cannot_be_unpaused_is_not_called_unpaused():
+    service = Service(exits_in=5.0, profile=AT_ONCE, paused_at=0.0)
+    with World(Scene(services=(service,))) as world:
+        real, calls = world.engine.unpause, []
+
+        def refused_once(container_id):
+            calls.append(container_id)
+            if len(calls) == 1:
+                raise EngineError("The engine refused (made up).")
+            real(container_id)
+
+        with mock.patch.object(world.engine, "unpause", refused_once):
+            run = world.stop(Run())
+        assert run.results[0].verdict is Verdict.DRAINED
+        told = [event.event for event in run.results[0].timeline]
+        assert len([event for event in told if event.startswith("unpaused")]) == 1 == len(calls) - 1
+
+
+def test_what_the_engine_refuses_does_not_end_the_watch():
+    world, result = stop(Service(exits_in=5.0, profile=AT_ONCE), refusals=((3.0, 10.0),))
+    assert result.verdict is Verdict.DRAINED
+    assert len(only(world).life.signals) == 1
+
+
+def test_a_signal_that_the_engine_refused_is_sent_again():
+    with World(Scene(services=(Service(profile=AT_ONCE),))) as world:
+        real, calls = world.engine.signal, []
+
+        def refused_once(*args):
+            calls.append(args)
+            if len(calls) == 1:
+                raise EngineError("The engine refused (made up).")
+            real(*args)
+
+        with mock.patch.object(world.engine, "signal", refused_once):
+            run = world.stop(Run())
+        promises.hold(world, run)
+        assert only(world).life.signals[0].at - BEGINNING == pytest.approx(one_signal.DOUBT, abs=1.5)
+        assert run.results[0].verdict is Verdict.DRAINED
+
+
+def test_a_deadline_is_kept_after_the_engine_refused():
+    hangs = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(20.0))
+    world, result = stop(hangs, refusals=((0.5, 15.0),))
+    assert result.verdict is Verdict.KILLED
+    assert only(world).life.kills[0][0] - BEGINNING == pytest.approx(20.0, abs=1.1)
+
+
+def test_a_disk_that_is_full_right_after_the_signal_does_not_end_the_watch():
+    with mock.patch.object(Ledger, "sent", side_effect=LedgerError("No space left on device.")):
+        world, result = stop(Service(exits_in=5.0, profile=AT_ONCE))
+    assert result.verdict is Verdict.DRAINED
+    assert len(only(world).life.signals) == 1
+
+
+def test_a_disk_that_is_full_before_the_signal_leaves_the_container_alone():
+    world, result = stop(Service(jobs=(Job(takes=20.0),)), disk_full=((5.0, 1e6),))
+    assert (result.verdict, result.failed) == (None, True)
+    assert "No space left" in result.reason
+    assert world.age == pytest.approx(20.0, abs=3.0)
+    assert not only(world).life.signals
+    assert not only(world).life.kills
+
+
+def test_a_signal_of_somebody_else_is_watched_though_it_cannot_be_written_down():
+    world, result = stop(
+        Service(jobs=(Job(takes=20.0),), request=asked(30.0), by_hand=5.0), disk_full=((4.0, 1e6),)
+    )
+    assert result.verdict is Verdict.DRAINED
+    assert len(only(world).life.signals) == 1
+
+
+@pytest.mark.parametrize("of", ["inspect", "sent"])
+def test_an_error_that_nobody_expected_costs_neither_the_container_nor_its_neighbour(of):
+    with World(Scene(services=(Service(profile=AT_ONCE, exits_in=8.0), Service(profile=AT_ONCE)))) as world:
+        first = only(world)
+        real = getattr(world.engine, of)
+
+        def broken(asked_for):
+            answer = real(asked_for)
+            if getattr(asked_for, "id", asked_for) == first.id and (of == "sent" or world.age > 1.0):
+                raise KeyError("State")
+            return answer
+
+        with mock.patch.object(world.engine, of, broken):
+            run = world.stop(Run())
+        strange, well = run.results
+        assert well.verdict is Verdict.DRAINED
+        assert (strange.verdict, strange.failed) == (None, True)
+        assert "is not known 30 s after its deadline (KeyError at test_stories.py:" in strange.reason
+        assert len(first.life.signals) == (1 if of == "inspect" else 0)
+
+
+def test_a_stop_that_could_not_be_begun_has_touched_nothing():
+    with mock.patch.object(Ledger, "begin", side_effect=KeyError("begun")), World(Scene()) as world:
+        result = world.stop(Run()).results[0]
+    assert (result.verdict, result.failed) == (None, True)
+    assert "was not touched: KeyError" in result.reason
+    assert world.age < 1.0
+
+
+def test_a_reading_that_cannot_be_taken_in_costs_only_the_evidence():
+    services = (Service(profile=AT_ONCE, exits_in=8.0, request=asked(30.0)), Service(profile=AT_ONCE))
+    with World(Scene(services=services)) as world:
+        first, real = only(world), history.History.hear
+
+        def broken(heard, answer, *args):
+            if answer.key == first.id:
+                raise KeyError("status")
+            return real(heard, answer, *args)
+
+        with mock.patch.object(history.History, "hear", broken):
+            run = world.stop(Run())
+        strange, well = run.results
+        assert [strange.verdict, well.verdict] == [Verdict.UNVERIFIED, Verdict.DRAINED]
+        told = [event.event for event in strange.timeline if "KeyError" in event.event]
+        assert len(told) == len(set(told)) > 0
+        assert "it can be looked at again" not in [event.event for event in strange.timeline]
 
 
 def test_an_exit_is_verified_though_the_engine_went_silent_for_another():
@@ -165,8 +407,10 @@ def test_a_service_that_drops_its_work_is_not_signalled_while_it_has_some():
     assert only(world).works[0].state == "finished"
 
 
-def test_one_empty_reading_may_fall_between_two_steps_of_a_request():
-    jobs = (Job(takes=3.0), Job(arrives=3.3, takes=5.0))
+@pytest.mark.parametrize("ends", [3.0 + 0.2 * step for step in range(16)])
+def test_one_empty_reading_may_fall_between_two_steps_of_a_request(ends):
+    """Whenever the readings come, one of them falls between the two steps in one of these cases."""
+    jobs = (Job(takes=ends), Job(arrives=ends + 0.3, takes=5.0))
     service = Service(jobs=jobs, at_signal="drops", profile=ON_THREADS, request=asked(poll_interval=0.5))
     world, result = stop(service)
     assert [work.state for work in only(world).works] == ["finished", "finished"]
@@ -446,9 +690,7 @@ def test_a_signal_of_somebody_else_is_kept_where_the_engine_forgets_it():
 
 def test_what_failed_after_a_signal_that_nobody_noticed_did_not_finish():
     """Found by arbitrary worlds: the error was called an end of its own, and the stop drained."""
-    _, result = stop(
-        Service(jobs=(Job(takes=0.5, fails=True),), by_hand=0.25, request=asked(poll_interval=0.5))
-    )
+    _, result = stop(Service(jobs=(Job(takes=0.5, fails=True),), by_hand=0.25, exits_in=6.0))
     assert (result.verdict, result.signal) == (Verdict.CUT, "SIGTERM")
     assert "signalled with SIGTERM by somebody else" in told_of(result)
 
@@ -485,8 +727,24 @@ def test_a_slow_signal_of_a_run_beside_this_one_is_waited_for():
         assert len(only(world).life.signals) == 1
 
 
-def test_a_signal_that_a_run_was_about_to_send_as_it_died_is_sent_by_the_next():
-    with World(Scene(services=(Service(profile=AT_ONCE, request=asked(90.0)),))) as world:
+def test_a_signal_that_a_stalled_engine_delivers_long_after_its_run_died_is_not_sent_again():
+    """The engine holds the container for as long, so that nobody sees it meanwhile."""
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=60.0),), request=asked(120.0))
+    with World(Scene(services=(service,), signal_faults=("holds",), slow=45.0)) as world:
+        first = Run(dies_at_step=steps_until(world, "signal") + 1)
+        world.stop(first)
+        assert first.died
+        assert not only(world).life.signals
+        second = world.stop(Run(starts_at=world.age))
+        promises.hold(world, first, second)
+        assert len(only(world).life.signals) == 1
+        assert second.results[0].verdict is Verdict.DRAINED
+
+
+@pytest.mark.parametrize("memory", [NEVER, 60.0])
+def test_a_signal_that_a_run_was_about_to_send_as_it_died_is_sent_by_the_next(memory):
+    service = Service(profile=AT_ONCE, request=asked(90.0))
+    with World(Scene(services=(service,), memory=memory)) as world:
         first = Run(dies_at_step=steps_until(world, "signal"))
         world.stop(first)
         assert first.died
@@ -541,6 +799,7 @@ def stop_beside_a_lock(lasts, timeout=60.0):
     with World(Scene(services=(service, service))) as world:
         with contextlib.ExitStack() as held:
             held.enter_context(Ledger(world.folder).held(only(world).id))
+            world.sabotage = "find it (fuser"
             world.later(lasts, held.close)
             run = world.stop(Run())
             promises.hold(world, run)
@@ -563,6 +822,19 @@ def test_a_restart_is_not_cancelled_twice_while_the_first_call_may_come_late():
     assert only(world).works[0].state == "finished"
 
 
+def test_a_restart_is_not_cancelled_twice_though_the_engine_was_stalled_meanwhile():
+    service = Service(
+        profile=NO_PROFILE,
+        jobs=(Job(takes=5.0),),
+        status="restarting",
+        restarts_in=44.5,
+        request=asked(120.0),
+    )
+    world, _ = stop(service, signal_faults=("holds", "late"), slow=45.0)
+    assert len(only(world).life.signals) == 1
+    assert only(world).works[0].state == "finished"
+
+
 def test_a_restart_is_cancelled_again_when_the_first_call_was_lost():
     service = Service(profile=NO_PROFILE, status="restarting", restarts_in=50.0)
     world, _ = stop(service, signal_faults=("lost",))
@@ -576,6 +848,26 @@ def test_a_cancelled_restart_that_comes_late_is_our_own_signal():
     world, result = stop(service, signal_faults=("late",), latencies=(1.6,), read_at_the_end=True)
     assert len(only(world).life.signals) == 1
     assert (result.verdict, result.signal) == (Verdict.UNVERIFIED, "SIGTERM")
+    assert "signalled with SIGTERM by this run, whose call broke off" in told_of(result)
+
+
+@pytest.mark.parametrize(
+    ("faults", "removed", "verdict"),
+    [
+        (("late",), False, Verdict.UNVERIFIED),
+        (("late",), True, Verdict.UNVERIFIED),
+        ((), False, Verdict.DRAINED),
+        ((), True, Verdict.UNVERIFIED),  # what is gone may have had another life
+    ],
+)
+def test_a_cancelled_restart_may_have_met_a_life_that_nobody_saw(faults, removed, verdict):
+    """Found by arbitrary worlds: it was called drained, and its work was first read after the signal."""
+    service = Service(
+        at_signal="ignores", status="restarting", restarts_in=1.25, dies_at=1.75, auto_removed=removed
+    )
+    world, result = stop(service, signal_faults=faults)
+    assert sum(len(life.signals) for life in only(world).lives) == len(faults)
+    assert result.verdict is verdict
 
 
 @pytest.mark.parametrize(("timeout", "waits"), [(90.0, drain.LOCK_BOUND), (10.0, 5.0)])
@@ -695,6 +987,16 @@ def test_a_shorter_budget_does_not_signal_work_that_a_longer_one_waits_for():
         assert [run.results[0].verdict for run in runs] == [Verdict.LEFT_RUNNING, Verdict.UNVERIFIED]
 
 
+def test_a_longer_budget_counts_that_came_while_the_engine_was_asked():
+    """Found by arbitrary worlds: the first run decided by the ledger as it was before a call of 7 s."""
+    service = Service(jobs=(Job(takes=50.0),), at_signal="drops", profile=ON_THREADS, request=asked(23.25))
+    with World(Scene(services=(service,), engine_takes=7.0)) as world:
+        runs = (Run(), Run(starts_at=8.0, request={"timeout": 90.0}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert only(world).works[0].state == "finished"
+
+
 def test_the_budget_of_a_joined_stop_counts_from_its_start():
     service = Service(jobs=(LONG,), profile=AT_ONCE, request=asked(40.0))
     with World(Scene(services=(service,))) as world:
@@ -786,6 +1088,22 @@ def test_a_shorter_budget_does_not_cut_short_a_run_that_goes_on_in_a_later_life(
         assert len(only(world).lives) == 2
         assert not only(world).life.kills
         assert only(world).works[1].state == "finished"
+
+
+def test_a_longer_budget_holds_though_the_other_run_still_looks_at_the_life_before():
+    """Found by arbitrary worlds: what that run wrote down of the life before hid its budget in this one."""
+    service = Service(
+        request=asked(60.0, quiesce=Quiesce.NEVER, poll_interval=7.0),
+        dies_at=28.0,
+        supervised=1.0,
+        by_hand=40.0,
+    )
+    with World(Scene(services=(service,), engine_takes=9.0)) as world:
+        runs = (Run(), Run(starts_at=2.0, request={"timeout": 90.0}))
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        kills = [when - BEGINNING for life in only(world).lives for when, _ in life.kills]
+        assert min(kills) >= 90.0
 
 
 def test_a_kill_that_the_engine_could_not_take_is_tried_again():

@@ -8,23 +8,33 @@ container with their signals, and what became of each job. Seconds count from th
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import functools
 import heapq
 import itertools
 import math
 import os
+import random
+import shutil
 import tempfile
-import threading
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from unittest import mock
 
 from kolla_drain.drain.baseline import Baseline
 from kolla_drain.drain.loop import stop_all
 from kolla_drain.drain.plan import plan as make_plan
 from kolla_drain.drain.result import Target
-from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer, NotRunning
+from kolla_drain.errors import (
+    EngineAbsent,
+    EngineError,
+    EngineUnreachable,
+    LedgerBusy,
+    LedgerError,
+    NoSuchContainer,
+    NotRunning,
+)
 from kolla_drain.host import process as processes
 from kolla_drain.host.ledger import Ledger
 from kolla_drain.model import (
@@ -44,10 +54,13 @@ from kolla_drain.model import (
 
 NEVER = math.inf
 BEGINNING = 1234.567  # no round number: sums of times must not be expected to come out even
+EPOCH = 1.7e9  # what the wall clock is ahead of the boot clock
 WAKING = 0.01  # what it takes to wake up; without it a world could turn for ever within one moment
 CALL_BOUND = 10.0  # the engine's client gives up a call after this long, and the call may go on
 REFRESH = 10.0  # how often a service touches its worker rows, where it does
+BY_ITSELF, ALARM, REBOOTED = 1, 142, 255  # exit codes
 CINDER = Profile(name="cinder-volume", quiesce=True)
+EXITS = {BY_ITSELF: "the service dies by itself", ALARM: "the service's own alarm", REBOOTED: "a reboot"}
 A_MINUTE = StopRequest(timeout=60.0)
 
 
@@ -106,13 +119,19 @@ class Scene:
     outages: tuple[tuple[float, float, bool], ...] = ()  # of the database: from, to, may it pass
     engine_gaps: tuple[tuple[float, float], ...] = ()  # from, to
     engine_patience: float = 0.0  # what a call costs while the engine does not answer; 0: nothing listens
+    engine_takes: float = 0.0  # what each call costs while it answers; the calls of several go side by side
+    refusals: tuple[tuple[float, float], ...] = ()  # the engine answers with an error: from, to
+    disk_full: tuple[tuple[float, float], ...] = ()  # nothing can be written to the ledger: from, to
     signal_faults: tuple[str, ...] = ()  # of the first calls; the words are in FakeEngine.signal
-    slow: float = 15.0  # what a slow signal takes
+    slow: float = 15.0  # what a signal takes that is slow, or that holds the container for so long
     kills_lost: int = 0  # so many SIGKILLs, the first ones, do not go through
     memory: float = NEVER  # how far back the engine remembers its events
+    knows_of_stops: bool = False  # beyond that it knows that it sent a signal, as Docker does, but not which
+    clock_steps: tuple[tuple[float, float], ...] = ()  # of the wall clock: when, and by how much
     turns: tuple[int, ...] = ()  # which run moves on, where several could
 
 
+@functools.lru_cache(maxsize=4096)
 def moment(seconds):
     """A time of the world as the database has it, whose clock is another one."""
     return (datetime(2026, 11, 29) + timedelta(seconds=seconds)).isoformat(timespec="microseconds") + "Z"
@@ -125,8 +144,8 @@ class Died(BaseException):
     """The run was killed, as by SIGKILL or a power cut of the connection."""
 
 
-class Hang(AssertionError):
-    """The run goes on for ever."""
+class Hang(BaseException):
+    """The run goes on for ever, or nobody is left to move the clock."""
 
 
 class Signal(NamedTuple):
@@ -152,9 +171,8 @@ class Life:
     by_sigkill: bool = False
     doomed: bool = False  # SIGKILL is on its way to a paused process: none of its code runs any more
 
-    @property
-    def started_at(self):
-        return f"life {self.number}"
+    def __post_init__(self):
+        self.started_at = f"life {self.number}"
 
 
 class Work:
@@ -169,6 +187,7 @@ class Work:
         self.ended_at = NEVER
         self.cut_in = None  # the life in which it was cut
         self.ignored = index in container.service.ignores
+        self._row = None  # as last shown
 
     @property
     def written(self):
@@ -189,13 +208,24 @@ class Work:
         """The operation as the database shows it, None before and after it."""
         if self.state not in ("queued", "running", "cut", "left", "elsewhere"):
             return None
-        touched = None
-        if self.job.by_worker and self.claimed:
+        touched, claimed = None, self.claimed
+        if claimed:
             beats = self.container.service.refreshes and self.state == "running" and self.job.takes < NEVER
-            touched = f"{int((now - self.taken_at) // REFRESH) if beats else 0}"
-        row = Operation("volume_create", self.id, "creating", None, self.claimed, touched, self.job.informs)
-        doubt = "any of them may work on it" if self.unattributed else ""
-        return replace(row, written=moment(self.written), unattributed=doubt)
+            taken = self.taken_at if self.taken_at < NEVER else self.written
+            touched = moment(taken + ((now - taken) // REFRESH * REFRESH if beats else 0))
+        if self._row is None or (self._row.claimed, self._row.touched) != (claimed, touched):
+            self._row = Operation(
+                "volume_create",
+                self.id,
+                "creating",
+                None,
+                claimed,
+                touched,
+                self.job.informs,
+                written=moment(self.written),
+                unattributed="any of them may work on it" if self.unattributed else "",
+            )
+        return self._row
 
     def ending(self, operation):
         """What the rows say of it, in the words of the real evidence."""
@@ -214,18 +244,21 @@ class FakeContainer:
     def __init__(self, world, service, index):
         self.world = world
         self.service = service
+        self.number = index
         self.name = f"c{index}"
         self.id = f"{index}" * 64
         self.status = ContainerStatus.RUNNING
         self.lives = [Life(1, world.now - service.up_for)]
         self.gone = False
+        self.rested_at = NEVER  # since when it is at rest
         self._restart_cancelled = False
         self._held_back = []  # signals to a paused process
         self._left = {}  # work of a paused process that is done as soon as it may go on
+        self._shown = self._beat = None  # by the last look, and by the last reading
         self.works = [Work(job, self, number) for number, job in enumerate(service.jobs)]
         for work in self.works:
             world.at(work.job.arrives, lambda work=work: self._arrive(work))
-        world.at(service.dies_at, lambda: self._exit(1))
+        world.at(service.dies_at, lambda: self._exit(BY_ITSELF))
         self._set_out(ContainerStatus(service.status))
         world.at(service.by_hand, self._take_foreign_signal)
         world.at(service.paused_at, self._pause)
@@ -239,6 +272,7 @@ class FakeContainer:
             self.world.at(self.service.restarts_in, self._start)
         if status not in (ContainerStatus.RUNNING, ContainerStatus.PAUSED):
             life.ended, life.exit_code = self.world.now, 0
+            self.rested_at = NEVER if status is ContainerStatus.RESTARTING else self.world.now
 
     @property
     def life(self):
@@ -249,21 +283,43 @@ class FakeContainer:
         return self.status in (ContainerStatus.RUNNING, ContainerStatus.PAUSED)
 
     @property
+    def silent_for(self):
+        """How long ago its heartbeat stopped."""
+        life, beats_on = self.life, self.service.profile.heartbeat_while_draining
+        stops = life.ended
+        if life.taken_note is not None and not beats_on and self.service.at_signal != "ignores":
+            stops = min(stops, life.taken_note)
+        return max(0.0, self.world.now - stops) if stops < NEVER else 0.0
+
+    def heartbeat(self):
+        silent = self.silent_for
+        count = int((self.world.age - silent) // 10)
+        beat = self._beat
+        if beat is None or (beat.age, beat.report_count) != (3.0 + silent, count):
+            self._beat = Heartbeat(
+                self.service.profile.name, self.name, 3.0 + silent, count, silent < 57.0, False
+            )
+        return self._beat
+
+    @property
     def running(self):
         return [work for work in self.works if work.state == "running"]
 
     def look(self):
         if self.gone:
             return None
-        return Container(
-            id=self.id,
-            name=self.name,
-            status=self.status,
-            pid=4711 if self.alive else 0,
-            started_at=self.life.started_at,
-            exit_code=None if self.alive else self.life.exit_code,
-            stop_signal=self.service.stop_signal,
-        )
+        shown, started_at = self._shown, self.life.started_at
+        if shown is None or shown.status is not self.status or shown.started_at is not started_at:
+            self._shown = Container(
+                id=self.id,
+                name=self.name,
+                status=self.status,
+                pid=4711 if self.alive else 0,
+                started_at=started_at,
+                exit_code=None if self.alive else self.life.exit_code,
+                stop_signal=self.service.stop_signal,
+            )
+        return self._shown
 
     # its work
 
@@ -304,6 +360,8 @@ class FakeContainer:
     # its signals
 
     def _take_foreign_signal(self):
+        if self.alive:
+            self.world.met("somebody else's signal")
         with contextlib.suppress(NotRunning):
             self.take_signal("SIGTERM", None, self.world.now)
 
@@ -341,7 +399,7 @@ class FakeContainer:
         if self.service.at_signal == "drops":
             self._cut_work()
         self.world.later(self.service.exits_in, self._leave_if_idle)
-        self.world.later(self.service.alarm, lambda: self.life is life and self._exit(142))
+        self.world.later(self.service.alarm, lambda: self.life is life and self._exit(ALARM))
 
     def _leave_if_idle(self):
         noted = self.life.taken_note
@@ -352,6 +410,7 @@ class FakeContainer:
 
     def _pause(self):
         if self.status is ContainerStatus.RUNNING:
+            self.world.met("paused by somebody")
             self.status = ContainerStatus.PAUSED
 
     def unpause(self):
@@ -363,7 +422,8 @@ class FakeContainer:
             return
         for work, life in left.items():
             self._end(work, life)
-        for _ in self._held_back:
+        held_back, self._held_back = self._held_back, []
+        for _ in held_back:
             self._handle()
         for work in self.works:
             if work.state == "queued":
@@ -394,6 +454,8 @@ class FakeContainer:
             return
         self._cut_work()
         self.life.exit_code, self.life.ended = code, self.world.now
+        if code in EXITS:
+            self.world.met(EXITS[code])
         self.world.wake_all()
         if self.service.restarts_in < NEVER and not self._restart_cancelled:
             self.status = ContainerStatus.RESTARTING
@@ -402,7 +464,7 @@ class FakeContainer:
             self._rest()
 
     def _rest(self):
-        self.status = ContainerStatus.EXITED
+        self.status, self.rested_at = ContainerStatus.EXITED, self.world.now
         if self.service.auto_removed:
             self.status = ContainerStatus.REMOVING
             self.world.later(1.0, self._vanish)
@@ -422,8 +484,10 @@ class FakeContainer:
             or (self.status is ContainerStatus.EXITED and self.service.supervised == NEVER)
         ):
             return
+        self.world.met("started again")
         self.lives.append(Life(len(self.lives) + 1, self.world.now))
-        self.status = ContainerStatus.RUNNING
+        self._held_back, self._left = [], {}
+        self.status, self.rested_at = ContainerStatus.RUNNING, NEVER
         self._restart_cancelled = False
         for work in self.works:
             if work.state == "cut" and work.job.by_worker:
@@ -431,6 +495,11 @@ class FakeContainer:
             elif work.state == "queued":
                 self._take(work)
         self.world.wake_all()
+
+    def reboot(self):
+        """End with the host; the engine starts again afterwards what it would start after an exit."""
+        self._restart_cancelled = False
+        self._exit(REBOOTED)
 
 
 class FakeEngine:
@@ -442,16 +511,30 @@ class FakeEngine:
         self._signal_calls = itertools.count()
         self._kill_calls = itertools.count()
         self._pending = {}  # by run and container: when its slow signal is carried out
+        self._held = {}  # by container: until when a call holds it, so that looks at it wait
         self.calls = []
 
     def _reach(self, call, container_id=None):
-        world = self._world
+        world, scene = self._world, self._world.scene
         world.step()
+        if scene.engine_takes:
+            world.met("every call to the engine is slow")
+            world.pause(world.now + scene.engine_takes)
         self.calls.append((world.now, call, container_id))
-        if world.engine_is_silent:
-            world.pause(world.now + world.scene.engine_patience)
-            kind = EngineUnreachable if world.scene.engine_patience else EngineAbsent
+        held = self._held.get(container_id, 0.0) if self._held else 0.0
+        if held > world.now and call in ("inspect", "unpause"):
+            world.pause(min(held, world.now + CALL_BOUND))
+            if held > world.now:
+                world.met("the engine holds a container")
+                raise EngineUnreachable("The engine holds the container (made up).")
+        if scene.engine_gaps and world.engine_is_silent:
+            world.met("the engine is silent" if scene.engine_patience else "nothing listens for the engine")
+            world.pause(world.now + scene.engine_patience)
+            kind = EngineUnreachable if scene.engine_patience else EngineAbsent
             raise kind("The engine does not answer (made up).")
+        if scene.refusals and world.is_within(scene.refusals):
+            world.met("the engine answers with an error")
+            raise EngineError("The engine refused (made up).")
         return world.containers.get(container_id)
 
     def inspect(self, container_id):
@@ -459,42 +542,64 @@ class FakeEngine:
 
     def sent(self, container):
         life = self._reach("sent", container.id).lives[int(container.started_at.split()[1]) - 1]
-        since = self._world.now - self._world.scene.memory
+        world = self._world
+        since = world.now - world.scene.memory
         names = [signal.name for signal in life.signals if signal.at >= since]
-        pending = self._pending.get((id(self._world.run), container.id), 0.0) > self._world.now
+        if len(names) < len(life.signals):
+            world.met("the engine has forgotten a signal")
+        pending = self._pending.get((id(world.run), container.id), 0.0) > world.now
         killed = [at for at, _ in life.kills if at >= since]
-        return Sent((*names, *("SIGKILL" for _ in killed)), since, pending)
+        # Of a clock that was set back, the adapters say that it does not tell.
+        covers_from = (
+            -NEVER if since <= life.begun else NEVER if world.was_set_back(life) else world.wall(since)
+        )
+        signals = (*names, *("SIGKILL" for _ in killed))
+        if since <= life.begun:
+            return Sent(signals, covers_from, pending)
+        ages = [
+            world.now - at for at in (*(signal.at for signal in life.signals), *(at for at, _ in life.kills))
+        ]
+        forgotten = None
+        if ages and not signals and world.scene.knows_of_stops:
+            world.met("the engine knows of a signal, and not which")
+            forgotten = min(ages)
+        return Sent(signals, covers_from, pending, horizon=world.scene.memory, forgotten=forgotten)
 
     def signal(self, container_id, signal):
         """Send it; or it is lost, or its answer, or both come late, or nobody was there to take the call."""
-        container = self._reach("signal", container_id)
         world, run, asked_at = self._world, self._world.run, self._world.now
+        container = self._reach("signal", container_id)
         if container.gone:
             raise NoSuchContainer("gone")
         number = next(self._signal_calls)
         fault = dict(enumerate(world.scene.signal_faults)).get(number, "")
+        if fault:
+            world.met(f"a call to signal: {fault}")
         if fault == "absent":
             raise EngineAbsent("The engine does not listen (made up).")
-        if fault == "slow":
-            self._carry_out_slowly(container, signal, run)
+        if fault in ("slow", "holds"):
+            if fault == "holds":
+                # An engine that has come to itself works off what waits for it in any order.
+                self._held[container_id] = world.now + world.scene.slow - 1.0
+            self._carry_out_slowly(container, signal, run, asked_at)
         elif fault == "late":
-            world.later(1.5, lambda: container.alive and container.take_signal(signal, run, asked_at))
+            world.until_reboot(1.5, lambda: container.alive and container.take_signal(signal, run, asked_at))
         elif fault != "lost":
             container.take_signal(signal, run, asked_at)
         world.step()
-        if fault and (fault != "slow" or world.scene.slow > CALL_BOUND):
+        if fault and (fault not in ("slow", "holds") or world.scene.slow > CALL_BOUND):
             raise EngineUnreachable("The engine does not answer (made up).")
 
-    def _carry_out_slowly(self, container, signal, run):
-        world, asked_at, taken = self._world, self._world.now, []
+    def _carry_out_slowly(self, container, signal, run, asked_at):
+        world, now, taken = self._world, self._world.now, []
 
         def carry_out():
             if container.alive:
                 taken.append(container.take_signal(signal, run, asked_at))
 
-        self._pending[id(run), container.id] = asked_at + world.scene.slow
-        world.later(world.scene.slow, carry_out)
-        world.pause(asked_at + min(world.scene.slow, CALL_BOUND))
+        self._pending[id(run), container.id] = now + world.scene.slow
+        world.until_reboot(world.scene.slow, carry_out)
+        world.pause(now + min(world.scene.slow, CALL_BOUND))
         if world.scene.slow <= CALL_BOUND and not taken:
             raise NotRunning("not running")
 
@@ -503,19 +608,35 @@ class FakeEngine:
         container = self._world.containers[container_id]
         self.calls.append((self._world.now, "kill", container_id))
         self._failures.pop(container_id, None)
-        if next(self._kill_calls) < self._world.scene.kills_lost or self._world.engine_is_silent:
+        if next(self._kill_calls) < self._world.scene.kills_lost or self._world.engine_fails:
+            self._world.met("a SIGKILL is lost")
             self._failures[container_id] = "The engine does not answer (made up)."
+            return
+        if self._held.get(container_id, 0.0) > self._world.now:
+            wait = self._held[container_id] - self._world.now
+            self._world.until_reboot(wait, lambda: container.alive and container.sigkill())
             return
         container.sigkill()
         if container.service.kill_takes == NEVER:
+            self._world.met("a process hangs in the kernel")
             self._world.later(12.0, lambda: self._failures.update({container_id: "tried for 12 s"}))
         self._world.step()
+
+    def reboot(self):
+        self._pending, self._held, self._failures = {}, {}, {}
 
     def kill_failure(self, container_id):
         return self._failures.get(container_id, "")
 
     def unpause(self, container_id):
         self._reach("unpause", container_id).unpause()
+
+
+# By whether it may pass.
+AWAY = {
+    passing: Reading(EvidenceState.UNAVAILABLE, "the database is away (made up)", passing)
+    for passing in (False, True)
+}
 
 
 class FakeEvidence:
@@ -533,8 +654,8 @@ class FakeEvidence:
 
     def ask(self, asks):
         self._world.step()
-        self.asks.append((self._world.now, dict(asks)))
-        self._waiting = (len(self.asks), dict(asks))
+        self.asks.append((self._world.now, asks))
+        self._waiting = (len(self.asks), asks)
         self._read_on()
         return len(self.asks)
 
@@ -545,26 +666,32 @@ class FakeEvidence:
         latency, taken = next(self._latencies), []
 
         def take():
-            answers = [self._answer(number, key, operations) for key, operations in asks.items()]
+            away = self._away()
+            answers = [
+                Answer(key, number, away) if away else self._answer(number, key, operations)
+                for key, operations in asks.items()
+            ]
             taken.append((self._world.now, answers))
 
         self._world.later(latency if self._world.scene.read_at_the_end else 0.0, take)
         self._world.later(latency, lambda: self._deliver(*taken[0]))
 
-    def _answer(self, number, key, operations):
-        container = self._world.containers[key]
+    def _away(self):
+        """The reading while the database is away; None while it is there."""
+        age = self._world.age
         for begin, end, passing in self._world.scene.outages:
-            if begin <= self._world.age < end:
-                why = "the database is away (made up)"
-                return Answer(key, number, Reading(EvidenceState.UNAVAILABLE, why, passing))
-        rows = [work.row(self._world.now) for work in container.works]
-        beat = Heartbeat(
-            container.service.profile.name, container.name, 3.0, int(self._world.age // 10), True, False
-        )
-        shown, at = tuple(row for row in rows if row), moment(self._world.now)
-        reading = Reading(EvidenceState.OK, heartbeats=(beat,), operations=shown, at=at)
-        by_id = {work.id: work for work in container.works}
-        return Answer(key, number, reading, tuple(by_id[op.id].ending(op) for op in operations))
+            if begin <= age < end:
+                self._world.met(f"the database is away, {'for a while' if passing else 'for good'}")
+                return AWAY[passing]
+        return None
+
+    def _answer(self, number, key, operations):
+        container, now = self._world.containers[key], self._world.now
+        shown = tuple([row for row in [work.row(now) for work in container.works] if row])
+        at = moment(now) if shown else None  # it is compared with theirs
+        reading = Reading(EvidenceState.OK, heartbeats=(container.heartbeat(),), operations=shown, at=at)
+        by_id = {work.id: work for work in container.works} if operations else {}
+        return Answer(key, number, reading, tuple([by_id[op.id].ending(op) for op in operations]))
 
     def _deliver(self, taken, answers):
         self._busy = False
@@ -573,6 +700,8 @@ class FakeEvidence:
         self._read_on()
 
     def answers(self):
+        if not self._inbox:
+            return ()
         inbox, self._inbox = self._inbox, []
         for taken, answer in inbox:
             self.told.setdefault(answer.key, []).append((self._world.now, taken, answer.reading))
@@ -590,23 +719,63 @@ class Budget(NamedTuple):
     signalled: bool  # or about to be
 
 
-class SteppedLedger(Ledger):
-    """The real ledger, with steps at which a run may die or have to wait its turn."""
+class InMemory(Ledger):
+    """The ledger with its entries in memory: the rules are the real ones, only no file is written."""
 
-    def __init__(self, world):
-        super().__init__(world.folder, clock=world.clock, wall=world.clock)
+    def __init__(self, entries, locks, **clocks):
+        super().__init__("", **clocks)
+        self._entries, self._locks = entries, locks
+
+    @contextlib.contextmanager
+    def held(self, container_id):
+        if container_id in self._locks:
+            raise LedgerBusy("Another run holds it; find it (fuser, made up).")
+        self._locks.add(container_id)
+        try:
+            yield
+        finally:
+            self._locks.discard(container_id)
+
+    def read(self, container_id):
+        return self._entries.get(container_id)
+
+    def write(self, entry):
+        self._entries[entry.container_id] = entry
+
+    def forget(self, container_id, life):
+        with self.held(container_id):
+            entry = self.read(container_id)
+            if entry is not None and entry.life == life:
+                del self._entries[container_id]
+
+
+class Stepped:
+    """Steps for a ledger, at which a run may die or have to wait its turn."""
+
+    def __init__(self, world, *args, **more):
+        super().__init__(*args, clock=world.clock, wall=world.wall, **more)
         self._world = world
-        self._beginning = None
+        self._beginnings = {}  # by container: of calls that go side by side
+        self._living = {}  # by container: whom a beginning finds alive
 
     def begin(self, container, timeout, signal, since=None):
-        self._beginning = (self._world.now, since, timeout)
+        world = self._world
+        counted_from = None if since is None else since + world.booted_at
+        self._beginnings[container.id] = (world.now, counted_from, timeout)
         try:
-            return super().begin(container, timeout, signal, since)
+            entry, joined = super().begin(container, timeout, signal, since)
+            if joined:
+                world.met("a stop under way is joined")
+            return entry, joined
+        except LedgerBusy:
+            world.met("another run holds the lock")
+            raise
         finally:
-            self._beginning = None
+            del self._beginnings[container.id]
 
     def read(self, container_id):
         self._world.step()
+        self._living[container_id] = self._world.living
         return super().read(container_id)
 
     def forget(self, container_id, life):
@@ -614,10 +783,23 @@ class SteppedLedger(Ledger):
         self._world.forgotten.add(life)
 
     def write(self, entry):
-        self._world.step()
+        world = self._world
+        world.step()
+        if world.is_within(world.scene.disk_full):
+            world.met("the disk is full")
+            raise LedgerError("No space left on device (made up).")
         super().write(entry)
-        self._world.keep_budget(entry, self._beginning)
-        self._world.step()
+        beginning = self._beginnings.get(entry.container_id)
+        world.keep_budget(entry, beginning, self._living.get(entry.container_id))
+        world.step()
+
+
+class SteppedLedger(Stepped, Ledger):
+    """The real ledger."""
+
+
+class SteppedInMemory(Stepped, InMemory):
+    """The ledger of the worlds that are played by the thousand."""
 
 
 @dataclass(eq=False, repr=False)
@@ -630,6 +812,7 @@ class Run:
     starts_at: float = 0.0
     dies_at_step: int = 0  # 0: it does not
     request: dict = field(default_factory=dict)  # what it asks for otherwise than the services say
+    only: tuple[int, ...] = ()  # the containers that it stops, by number; empty: all
     # what came of it
     begun: float = NEVER
     ended: float = NEVER
@@ -639,64 +822,115 @@ class Run:
     # where it stands
     process: str = ""
     steps: int = 0
-    wakes_at: float = 0.0
     woken: bool = False
-    sleeps_lightly: bool = False
     evidence: FakeEvidence | None = None
-    baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def is_for(self, container):
+        return not self.only or container.number in self.only
 
     def by_name(self):
         return {result.name: result for result in self.results}
 
 
+@dataclass(eq=False, repr=False)
+class Strand:
+    """A thread of a run: its loop, or one of the calls that go side by side."""
+
+    run: Run
+    wakes_at: float
+    sleeps_lightly: bool = False
+    baton: _thread.LockType = field(default_factory=lambda: _locked())
+
+
 class World:
     """Everything there is, and its clock. To be used as a context manager."""
 
-    def __init__(self, scene):
+    def __init__(self, scene, in_memory=False):
         self.scene = scene
         self.now = BEGINNING
+        self.booted_at = 0.0  # what the boot clock counts from
+        self.seen = set()  # what this world has met, and which promises it has put to the test
         self._budgets = {}  # by process life: of every stop that the ledger took
         self._signalled = set()  # process lives, by the ledger
         self.forgotten = set()  # those whose end was seen: nobody waits for them any more
         self._processes = {}
+        self.living = frozenset()  # the processes of runs that have not ended
         self._events = []
         self._order = itertools.count()
+        self._chance = random.Random(0).random
         self._turns = iter(scene.turns)
-        self._runs = []
+        self._strands = []
         self.runs_side_by_side = False
+        self.sabotage = (
+            ""  # what a story has done to this world besides, in a word of the reason that follows
+        )
         self._current = None
-        self._all_done = threading.Semaphore(0)
+        self._all_done = None
+        self._entries, self._locks = {}, set()
+        self._in_memory = in_memory
         self.engine = FakeEngine(self)
         made = [FakeContainer(self, service, index) for index, service in enumerate(scene.services)]
         self.containers = {container.id: container for container in made}
-        self._move_to(self.now)
+        for when, by in scene.clock_steps:
+            told = f"the wall clock is set {'back' if by < 0 else 'ahead'} in the middle of a run"
+            self.at(when, lambda told=told: self.living and self.met(told))
+        self._calls_take_time = scene.engine_takes or {"slow", "holds"} & {*scene.signal_faults}
+        self._most_steps = 6_000 * max(1, len(made) // 3)
+        self._move_on(self.now)
 
     def __enter__(self):
-        self._folder = tempfile.TemporaryDirectory()
-        self.folder = os.path.join(self._folder.name, "run")
-        self._patch = mock.patch.object(processes, "named", self._process)
-        self._patch.start()
+        if not self._in_memory:
+            self._folder = tempfile.TemporaryDirectory()
+            self.folder = os.path.join(self._folder.name, "run")
+        self._named, processes.named = processes.named, self._process
         return self
 
     def __exit__(self, *exc):
-        self._patch.stop()
-        self._folder.cleanup()
+        processes.named = self._named
+        if not self._in_memory:
+            self._folder.cleanup()
+
+    def _ledger(self):
+        if self._in_memory:
+            return SteppedInMemory(self, self._entries, self._locks)
+        return SteppedLedger(self, self.folder)
+
+    def met(self, what):
+        """Keep that something was there, or was put to the test."""
+        self.seen.add(what)
+
+    def reboot(self):
+        """Boot the host anew between two runs: /run is empty, the boot clock begins again."""
+        self.booted_at = self.now
+        self._entries.clear()
+        self._locks.clear()
+        if not self._in_memory:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._signalled.clear()
+        self.forgotten.update((c.id, life.started_at) for c in self.containers.values() for life in c.lives)
+        self.engine.reboot()
+        for container in self.containers.values():
+            container.reboot()
 
     def _process(self, pid):
         """Each run is a process of its own, which ends with it."""
         if pid == os.getpid():
             return self.run.process
         name = f"{pid} made-up"
-        return name if name in self._living else ""
-
-    @property
-    def _living(self):
-        return frozenset(name for name, run in self._processes.items() if run.ended == NEVER)
+        return name if name in self.living else ""
 
     # the clock
 
     def clock(self):
-        return self.now
+        return self.now - self.booted_at
+
+    def wall(self, when=None):
+        """The wall clock now, or as it was."""
+        when = self.now if when is None else when
+        return EPOCH + when + sum(by for at, by in self.scene.clock_steps if BEGINNING + at <= when)
+
+    def was_set_back(self, life):
+        return any(by < 0 and life.begun < BEGINNING + at <= self.now for at, by in self.scene.clock_steps)
 
     @property
     def age(self):
@@ -704,7 +938,15 @@ class World:
 
     @property
     def engine_is_silent(self):
-        return any(begin <= self.age < end for begin, end in self.scene.engine_gaps)
+        return self.is_within(self.scene.engine_gaps)
+
+    @property
+    def engine_fails(self):
+        return self.engine_is_silent or self.is_within(self.scene.refusals)
+
+    def is_within(self, gaps):
+        age = self.age
+        return any(begin <= age < end for begin, end in gaps)
 
     def at(self, when, do):
         if when < NEVER:
@@ -713,78 +955,130 @@ class World:
     def later(self, seconds, do):
         self.at(self.age + seconds, do)
 
-    def _move_to(self, moment):
-        while self._events and self._events[0][0] <= moment:
-            when, _, do = heapq.heappop(self._events)
-            self.now = max(self.now, when)
-            do()
-        self.now = max(self.now, moment)
+    def until_reboot(self, seconds, do):
+        """The same, unless the host is rebooted before."""
+        booted = self.booted_at
+        self.later(seconds, lambda: self.booted_at == booted and do())
 
     @property
     def run(self):
         """The one that moves just now."""
-        return self._current
+        return self._current.run
 
-    # the runs: one moves at a time, the others stand still at one of their steps
+    # the runs: one strand of them moves at a time, the others stand still at one of their steps
 
     def stop(self, *runs):
         """Let these runs stop all containers, side by side; returns the first of them."""
-        self._runs = list(runs)
+        self._strands = [Strand(run, BEGINNING + run.starts_at) for run in runs]
         self.runs_side_by_side = len(runs) > 1
         for run in runs:
-            run.wakes_at, run.woken = BEGINNING + run.starts_at, False
+            run.woken = False
             run.process = f"{os.getpid() + 1 + len(self._processes)} made-up"
             self._processes[run.process] = run
-        threads = [threading.Thread(target=self._main, args=(run,), daemon=True) for run in runs[1:]]
-        for thread in threads:
-            thread.start()
-        self._current = runs[0]
-        self._main(runs[0], first=True)
-        if threads:
+        self.living |= {run.process for run in runs}
+        self._all_done = _locked()
+        first, *others = self._strands
+        for strand in others:
+            _beside(self._main, strand)
+        self._current = first
+        self._main(first, first=True)
+        if others:
             self._all_done.acquire()
-        for thread in threads:
-            thread.join()
         for run in runs:
+            if isinstance(run.error, Hang):
+                raise AssertionError(str(run.error)) from run.error
             if run.error is not None:
                 raise run.error
         return runs[0]
 
-    def _main(self, run, first=False):
+    def _main(self, strand, first=False):
+        run = strand.run
         if not first:
-            run.baton.acquire()
+            strand.baton.acquire()
         try:
-            self.pause(run.wakes_at)
+            self.pause(strand.wakes_at)
             run.begun = self.now
             run.evidence = FakeEvidence(self, run)
             run.results = stop_all(
                 self._targets(run),
                 engine=self.engine,
                 evidence=run.evidence,
-                ledger=SteppedLedger(self),
+                ledger=self._ledger(),
                 clock=self.clock,
                 wait=self._wait,
+                at_once=self._at_once,
+                chance=self._chance,
             )
         except Died:
             run.died = True
+            self.met("a run is killed")
         except BaseException as exc:  # noqa: BLE001 - carried over to the thread of the test
             run.error = exc
         run.ended = self.now
-        self._runs.remove(run)
-        if self._runs:
+        self.living -= {run.process}
+        self._strands.remove(strand)
+        if self._strands:
             self._hand_over()
         else:
             self._all_done.release()
 
+    def _at_once(self, calls):
+        """Make calls side by side, as threads do whose calls to the engine take time."""
+        if len(calls) == 1 or not (
+            self._calls_take_time or (self.scene.engine_patience and self.engine_is_silent)
+        ):
+            for call in calls:
+                call()
+            return
+        loop, call, *others = self._current, *calls
+        sides = [Strand(loop.run, self.now) for _ in others]
+        under_way = [loop, *sides]
+        for strand, other in zip(sides, others):
+            _beside(self._side, strand, other, loop, under_way)
+        self._strands += sides
+        self._make(call, loop, under_way)
+        if under_way:
+            self.pause(NEVER)  # until the last of them has come back
+        self._live_on(loop.run)
+
+    def _side(self, strand, call, loop, under_way):
+        strand.baton.acquire()
+        self._make(call, strand, under_way)
+        self._strands.remove(strand)
+        if not under_way:
+            loop.wakes_at = self.now
+        self._hand_over()
+
+    def _make(self, call, strand, under_way):
+        run = strand.run
+        try:
+            self._live_on(run)
+            call()
+        except Died:
+            run.died = True
+            for other in under_way:
+                other.wakes_at = self.now
+        except BaseException as exc:  # noqa: BLE001 - carried over to the thread of the test
+            run.error = run.error or exc
+        under_way.remove(strand)
+
+    @staticmethod
+    def _live_on(run):
+        if run.died:
+            raise Died
+        if run.error is not None:
+            raise run.error
+
     def _targets(self, run):
         for container in self.containers.values():
             found = container.look()
-            if found is None:
+            if found is None or not run.is_for(container):
                 continue
             service = container.service
-            request = replace(service.request, **run.request)
+            request = replace(service.request, **run.request) if run.request else service.request
             plan = make_plan(request, service.profile, service.stop_signal)
             begun = container.life.begun
-            began = None if found.at_rest or begun == -NEVER else begun
+            began = None if found.at_rest or begun == -NEVER else begun - self.booted_at
             ignored = frozenset(work.id for work in container.works if work.ignored)
             yield Target(
                 found,
@@ -796,51 +1090,70 @@ class World:
             )
 
     def _wait(self, seconds):
-        run = self._current
+        strand, run = self._current, self._current.run
         if not run.woken:
-            run.sleeps_lightly = True
-            self.pause(self.now + seconds)
-            run.sleeps_lightly = False
-        run.woken = False
-        self.pause(self.now + WAKING)
+            strand.sleeps_lightly = True
+            self.pause(self.now + seconds + WAKING)
+            strand.sleeps_lightly = False
+        if run.woken:
+            run.woken = False
+            self.pause(self.now + WAKING)
 
     def step(self):
         """A step of the current run: it may die here, and another may get its turn."""
-        run = self._current
+        run = self._current.run
         run.steps += 1
         if run.steps == run.dies_at_step:
             raise Died
-        if run.steps > 6_000:
-            raise Hang(f"more than 6000 steps, {self.age:.0f} s after the beginning")
-        if len(self._runs) > 1:
+        if run.steps > self._most_steps:
+            raise Hang(f"more than {self._most_steps} steps, {self.age:.0f} s after the beginning")
+        if self.runs_side_by_side:
             self.pause(self.now)
 
     def pause(self, until):
-        """The current run stands still until then, or until it is woken from a light sleep."""
-        run = self._current
-        run.wakes_at = until
-        if self._hand_over() is not run:
-            run.baton.acquire()
+        """The current strand stands still until then, or until it is woken from a light sleep."""
+        strand = self._current
+        strand.wakes_at = until
+        if len(self._strands) == 1:  # most of the time, and quicker so
+            events, run, lightly = self._events, strand.run, strand.sleeps_lightly
+            while until > self.now and not (lightly and run.woken):
+                if events and events[0][0] <= until:
+                    self._move_on(until)
+                else:
+                    self.now = until
+        elif self._hand_over() is not strand:
+            strand.baton.acquire()
+            self._live_on(strand.run)
 
     def _hand_over(self):
+        strands = self._strands
         while not (
-            ready := [r for r in self._runs if r.wakes_at <= self.now or (r.woken and r.sleeps_lightly)]
+            ready := [s for s in strands if s.wakes_at <= self.now or (s.sleeps_lightly and s.run.woken)]
         ):
-            first = min(r.wakes_at for r in self._runs)
-            self._move_to(min(first, self._events[0][0]) if self._events else first)
+            self._move_on(min([s.wakes_at for s in strands]))
         following = ready[next(self._turns, 0) % len(ready)] if len(ready) > 1 else ready[0]
         before, self._current = self._current, following
         if following is not before:
             following.baton.release()
         return following
 
+    def _move_on(self, to):
+        """Move to a moment, or to what happens before."""
+        events = self._events
+        if not events or events[0][0] > to:
+            self.now = to
+            return
+        self.now = now = max(self.now, events[0][0])
+        while events and events[0][0] <= now:
+            heapq.heappop(events)[2]()
+
     def wake_all(self):
-        for run in self._runs:
-            run.woken = True
+        for strand in self._strands:
+            strand.run.woken = True
 
     # what really was
 
-    def keep_budget(self, entry, beginning):
+    def keep_budget(self, entry, beginning, living):
         """The ledger was written; ``beginning`` is when, since when and with which timeout, if a stop began."""
         life = (entry.container_id, entry.started_at)
         budgets = self._budgets.setdefault(life, [])
@@ -848,7 +1161,8 @@ class World:
         if not budgets:  # the runs of an earlier life go on in this one
             budgets.extend(self._budgets_of_earlier_lives(entry))
         if beginning is not None:
-            budgets.append(Budget(*beginning, runs, self._living, life in self._signalled))
+            self.forgotten.discard(life)  # by a reboot, before the engine has started it again
+            budgets.append(Budget(*beginning, runs, living, life in self._signalled))
         if entry.intent is not None:
             self._signalled.add(life)
         else:
@@ -859,8 +1173,8 @@ class World:
             earlier = container_id == entry.container_id and started_at != entry.started_at
             if earlier and (container_id, started_at) not in self.forgotten:
                 begun, deadline, waiting = _in_force(budgets, self.now)
-                if deadline > self.now and waiting & self._living:
-                    yield Budget(begun, begun, deadline - begun, waiting, self._living, False)
+                if deadline > self.now and waiting & self.living:
+                    yield Budget(begun, begun, deadline - begun, waiting, self.living, False)
 
     def budget(self, container, life, moment):
         """The start and the deadline in force at a moment, by the rules: joined, made longer, or begun anew."""
@@ -869,6 +1183,34 @@ class World:
     def deadline(self, container, life, moment):
         """The deadline in force at a moment."""
         return self.budget(container, life, moment)[1]
+
+
+def _locked():
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    return lock
+
+
+_IDLE = []  # threads that wait for something to do, each with its lock and its next call
+
+
+def _beside(do, *args):
+    """Call it in a thread. Threads are used again, because worlds by the thousand would start ten times as many."""
+    if not _IDLE:
+        _thread.start_new_thread(_work, (_locked(), [(do, args)]))
+        return
+    awake, calls = _IDLE.pop()
+    calls.append((do, args))
+    awake.release()
+
+
+def _work(awake, calls):
+    while True:
+        do, args = calls.pop()
+        do(*args)
+        del do, args
+        _IDLE.append((awake, calls))
+        awake.acquire()
 
 
 def _in_force(budgets, moment):

@@ -27,6 +27,15 @@ def wait_for_runs(workload: Workload, number: int = 1) -> None:
     wait_until(waiting, 180, f"{number} runs at the stop of {workload.name}", on_timeout=workload.report)
 
 
+def wait_until_kept(workload: Workload, ledger: Path = LEDGER) -> None:
+    """Until its run has kept in the ledger that the engine took the signal; before that its call may break off."""
+
+    def kept() -> bool:
+        return json.loads((ledger / f"{workload.id}.json").read_text())["signalled"] is not None
+
+    wait_until(kept, 180, f"the signal to {workload.name} in the ledger", on_timeout=workload.report)
+
+
 def signalled_once(workload: Workload, signal: str = "SIGTERM", *then: str) -> None:
     """The engine sent this signal once, ``then`` nothing but these, and the process saw it once."""
     assert workload.sent == [signal, *then], workload.report()

@@ -19,6 +19,7 @@ from typing import Any
 
 import docker
 
+from testbed.errors import NotReady
 from testbed.waiting import wait_until
 
 from .workloads import Workload, Workloads
@@ -64,11 +65,27 @@ class Daemon:
     def start(self) -> docker.DockerClient:
         """Start it and wait until it answers."""
         (self.folder / "daemon.json").write_text(json.dumps(self.settings))
+        for _ in range(2):
+            try:
+                return self._launched()
+            except NotReady:
+                # On a busy machine its containerd may not be up in the 15 s that it waits for it: then it ends.
+                if self.process is None or self.process.poll() is None:
+                    raise
+        return self._launched()
+
+    def _launched(self) -> docker.DockerClient:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
-        return wait_until(self._client, 180, "our dockerd", on_timeout=lambda: self.log.read_text()[-3000:])
+        return wait_until(self._client, 180, "our dockerd", on_timeout=self._said)
+
+    def _said(self) -> str:
+        return self.log.read_text()[-3000:]
 
     def _client(self) -> docker.DockerClient:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise NotReady(f"our dockerd ended: {self._said()}")
         client = docker.DockerClient(base_url=self.url)
         client.ping()
         return client
@@ -84,13 +101,13 @@ class Daemon:
         """SIGTERM, seen through."""
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(180)
 
     def crash(self) -> None:
         """SIGKILL, seen through; its containers live on for now."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(180)
         # Its containerd goes with it, and where nobody reaps that, the next one would take it for alive.
         (self.folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 

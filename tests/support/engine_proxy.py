@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import engines
 from .unix_proxy import UnixProxy
@@ -23,14 +25,20 @@ class EngineProxy(UnixProxy):
     """Passes requests on to the engine. ``rules`` maps a pattern of the request line to what happens to it.
 
     A rule is called with all request lines that matched one so far, the newest last, and returns the seconds
-    to hold the request back; ``LOSE`` passes it on and closes the connection instead of answering.
+    to hold the request back; ``LOSE`` passes it on and closes the connection instead of answering. ``answers`` maps a
+    pattern to what is answered in the engine's place.
     """
 
     LOSE = -1.0
 
-    def __init__(self, path: Path, rules: dict[str, Callable[[list[str]], float]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rules: dict[str, Callable[[list[str]], float]],
+        answers: dict[str, Callable[[], Any]] | None = None,
+    ) -> None:
         self.matched: list[str] = []  # the request lines that a rule had something to do with
-        self._rules = rules
+        self._rules, self._answers = rules, answers or {}
         self._closed = threading.Event()
         super().__init__(path, _engine())
 
@@ -42,7 +50,14 @@ class EngineProxy(UnixProxy):
     def _serve(self, client: socket.socket, engine: socket.socket) -> None:
         threading.Thread(target=_pump, args=(engine, client), daemon=True).start()
         while data := client.recv(65536):
-            hold = self._hold(data.partition(b"\r\n")[0].decode("latin-1"))
+            line = data.partition(b"\r\n")[0].decode("latin-1")
+            hold = self._hold(line)
+            answer = next((made for pattern, made in self._answers.items() if re.search(pattern, line)), None)
+            if answer is not None:
+                body = json.dumps(answer()).encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                client.sendall(head.encode() + body)
+                continue
             if hold == self.LOSE:
                 # The engine's own answer says that it has been carried out.
                 with self._connect() as apart:

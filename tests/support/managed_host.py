@@ -22,7 +22,7 @@ from testbed.hosts import Host
 from testbed.waiting import wait_until
 
 from .module_run import MODULE, MODULE_UTILS, RUNNER, ModuleRun
-from .workloads import SCRIPT
+from .workloads import PODMANS_OWN, SCRIPT
 
 PYTHON = "/usr/bin/python3"
 
@@ -190,7 +190,7 @@ class ManagedHost:
 
     def state(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.inspect(name)["State"]
-        return found
+        return {**found, "Status": PODMANS_OWN.get(found["Status"], found["Status"])}
 
     def exists(self, name: str) -> bool:
         try:
@@ -225,6 +225,14 @@ class ManagedHost:
             return sum(one == line or one.startswith(line + " ") for one in self.lines(name)) >= count
 
         wait_until(seen, PATIENCE, f"'{line}' from {name}", 0.1, on_timeout=self.report)
+
+    def wait_settled(self, name: str) -> None:
+        """Until its unit is at rest, or it runs and has no work that would end by itself."""
+
+        def settled() -> bool:
+            return self.active(name) == "inactive" or self.lines(name)[-1] == "ready"
+
+        wait_until(settled, PATIENCE, f"the end of what {name} does", 0.2, on_timeout=self.report)
 
     # --- units
 

@@ -15,19 +15,17 @@ import sys
 import tempfile
 import traceback
 
-import ansible.module_utils
-from ansible.module_utils import basic
+import ansible.module_utils.basic
+import module_runner  # lies beside it on the host
 
 
 def run(module, module_utils, args, method=None):
     """Print what comes of one run."""
-    ansible.module_utils.__path__.append(module_utils)
-    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
-    if hasattr(basic, "_ANSIBLE_PROFILE"):
-        basic._ANSIBLE_PROFILE = "legacy"
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
     if method is None:
-        runpy.run_path(module, run_name="__main__")
+        module_runner.run(module, module_utils, given)
         return
+    module_runner.prepare(module_utils, given)
     made = runpy.run_path(module)["generate_module"]()
     engine = made.params.get("container_engine", "docker")
     library = importlib.import_module(f"ansible.module_utils.kolla_{engine}_worker")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 import urllib.error
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import setup_host
+from testbed.containers import free_ports
 from testbed.waiting import wait_until
 
 USER = "puller"
@@ -45,9 +45,9 @@ class Registry:
 def registry(port: int = 0) -> Iterator[Registry]:
     """A registry that answers, on a free port or this one; it and its images are gone afterwards."""
     setup_host.ensure_packages(["docker-registry"])
+    # None that the kernel gives to a client meanwhile.
+    port = port or next(free_ports())
     with tempfile.TemporaryDirectory(prefix="kolla-drain-registry-") as folder:
-        with socket.create_server(("127.0.0.1", port)) as probe:
-            port = probe.getsockname()[1]
         (Path(folder) / "htpasswd").write_text(_HTPASSWD)
         config = Path(folder) / "config.yml"
         config.write_text(_CONFIG.format(folder=folder, port=port))

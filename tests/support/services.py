@@ -16,8 +16,8 @@ from docker.errors import APIError, NotFound
 
 from testbed.mariadb import MariaDB
 
-from . import engines
-from .workloads import LABEL, SCRIPT, Workload, Workloads, _session
+from . import engines, module_run
+from .workloads import LABEL, PODMANS_OWN, SCRIPT, Workload, Workloads, _session
 
 
 class Service:
@@ -27,6 +27,8 @@ class Service:
         self.name = f"kd_test_{secrets.token_hex(4)}"
         self.folder = Path(tempfile.mkdtemp(prefix="kolla-drain-test-"))
         self._workloads = workloads
+        self.secret = secrets.token_hex(12)
+        module_run.SECRETS.add(self.secret)
 
     def args(self, action: str, *behaviour: str, command: str = "", **options: Any) -> dict[str, Any]:
         """The module's arguments; ``behaviour`` is workload.py's, ``command`` runs something else."""
@@ -36,7 +38,7 @@ class Service:
             "name": self.name,
             "image": self._workloads.image,
             "command": command or words,
-            "labels": {LABEL: _session()},
+            "labels": {LABEL: _session(), "token": self.secret},
             "volumes": [f"{SCRIPT}:/workload.py:ro", f"{self.folder}:/record"],
             "environment": {"KOLLA_CONFIG_STRATEGY": "COPY_ALWAYS"},
             "service": "none",
@@ -49,9 +51,7 @@ class Service:
         for end in ("", ".new", ".old", ".failed"):
             with contextlib.suppress(NotFound):
                 status = self.inspect(end)["State"]["Status"]
-                found[f"NAME{end}"] = (
-                    "running" if status == "stopping" else status
-                )  # podman's word for a drain
+                found[f"NAME{end}"] = PODMANS_OWN.get(status, status)
         return found
 
     def inspect(self, end: str = "") -> dict[str, Any]:

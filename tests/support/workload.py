@@ -194,7 +194,8 @@ class Cinder:
         if self.began is None and (not self.options.go or os.path.exists(self.options.go)):
             self.began = now
         if now >= self.next_beat and not (stopping and self.options.heartbeat_stops):
-            self.next_beat = now + self.options.report_interval
+            # On time, as oslo.service's looping calls are: a late heartbeat does not delay those after it.
+            self.next_beat = max(self.next_beat + self.options.report_interval, now)
             self.service.beat()
         self._touch(now, stopping)
         if self.stalled(now):

@@ -19,6 +19,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from kolla_drain.model import Container, ContainerStatus
+from testbed import containers
 from testbed.waiting import wait_until
 
 from . import engines
@@ -30,8 +31,8 @@ LABEL = "kolla_drain.tests"
 SCRIPT = Path(__file__).with_name("workload.py")
 DUMB_INIT = ("dumb-init", "--single-child", "--")
 
-# On a loaded machine everything takes long; a test waits for conditions and never for this.
-PATIENCE = 60.0
+# Seconds. On a loaded machine everything takes long; a test waits for conditions and never for this.
+PATIENCE = 180.0
 
 
 def _start_of(pid: int) -> str:
@@ -48,6 +49,9 @@ def _session() -> str:
 
 # A behaviour: it drains until ``Workload.end`` is called.
 UNTIL_TOLD = ("--end", "/record/end")
+
+# Podman's words for a container that drains, and for one whose process has gone and whose clean-up has not been done.
+PODMANS_OWN = {"stopping": "running", "stopped": "exited"}
 
 
 @dataclasses.dataclass
@@ -85,7 +89,10 @@ class Workload:
     @property
     def status(self) -> str:
         found: str = self.state["Status"]
-        return "running" if found == "stopping" else found  # podman's word for a drain
+        return PODMANS_OWN.get(found, found)
+
+    def pause(self) -> None:
+        containers.pause(self.raw)
 
     def stop_by_another(self) -> None:
         """Somebody else sends it the stop signal, in a way that its engine can tell of."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import compare, ways_page
+from benchmarks import compare, database_load, speed_page, ways_page
 from benchmarks.compare import Cell, Results, Stop
-from benchmarks.interval import difference, wilson
+from benchmarks.interval import difference, median, wilson
 from testbed import traffic
 from testbed.traffic import Lost, Request, Thing
 
@@ -54,6 +54,28 @@ def test_no_trial_says_nothing() -> None:
 def test_more_hits_than_trials_is_an_error() -> None:
     with pytest.raises(ValueError, match="4 of 3"):
         wilson(4, 3)
+
+
+# The ranks of the usual tables of the sign test.
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(1, 1, 1), (5, 1, 5), (6, 1, 6), (8, 1, 8), (9, 2, 8), (10, 2, 9), (20, 6, 15)]
+)
+def test_the_interval_of_a_median(count: int, low: int, high: int) -> None:
+    values = [float(one) for one in range(count, 0, -1)]
+    assert median(values) == ((count + 1) / 2, low, high)
+
+
+def test_a_figure_is_compared_with_the_same_round_and_case_only() -> None:
+    samples = [
+        {"round": 0, "drain": 0, "way": "ping", "over": 1.0},
+        {"round": 0, "drain": 0, "way": "ours", "over": 1.5},
+        {"round": 0, "drain": 1, "way": "ours", "over": 9.0},
+        {"round": 1, "drain": 0, "way": "ping", "over": 2.0},
+        {"round": 1, "drain": 0, "way": "ours", "over": 2.25},
+        {"round": 2, "drain": 0, "way": "ours", "over": None},
+    ]
+    assert speed_page.against(samples, "over", "ours", "ping") == [0.5, 0.25]
+    assert speed_page.against(samples, "over", "ours") == [1.5, 9.0, 2.25]
 
 
 def _stop(begun: float) -> Stop:
@@ -213,3 +235,29 @@ def test_an_incomplete_run_says_so_and_claims_nothing() -> None:
 
 def test_a_complete_run_has_no_warning() -> None:
     assert "warning" not in _page(2, 15)
+
+
+@pytest.mark.parametrize(
+    ("took", "readings"), [(0.005, range(28, 40)), (0.3, range(18, 26)), (5.0, range(12, 16))]
+)
+def test_how_often_a_stop_of_three_minutes_reads(took: float, readings: range) -> None:
+    assert database_load.pace_of_a_stop(took) in readings
+
+
+def test_the_tables_of_the_load() -> None:
+    one = {
+        "service": "nova-compute",
+        "hosts": 1000,
+        "rows": 465,
+        "p50": 0.004,
+        "p99": 0.01,
+        "processor": 0.002,
+    }
+    many = {"service": "nova-compute", "played": 40, "rate": 13.0, "p50": 0.04, "p99": 0.5, "peak": 3.5}
+    many |= {"connections": 40, "share": 0.09, "by_pace": 180.0, "share_by_pace": 0.36}
+    slow = {**many, "slow": True}
+    told = database_load.rows({"hosts": 1000, "readings": [one], "loads": [many, slow]})
+    assert told[1] == ["nova-compute", "1,000", "465", "4.0 ms", "10.0 ms", "2.00 ms"]
+    assert told[-2][-1] == "36% of a core at 180 readings/s"
+    assert told[-1][0] == "40 nova-compute, slow server"
+    assert len({len(row) for row in told[3:]}) == 1

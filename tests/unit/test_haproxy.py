@@ -291,6 +291,24 @@ def test_a_socket_without_haproxy_is_told_from_one_that_refuses() -> None:
         change("/nonexistent", "drain")
 
 
+def test_an_answer_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b"#")
+                    time.sleep(0.05)
+
+    monkeypatch.setattr(core, "_CALL_TIMEOUT", 0.2)
+    path = str(tmp_path / "socket")
+    with socketserver.ThreadingUnixStreamServer(path, Endless) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        with pytest.raises(core.Unanswered, match="does not answer at"):
+            Haproxy(path, ["a_back"], "one").servers()
+        server.shutdown()
+
+
 REAL = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
 CONFIG = """
 global

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).resolve().parents[2] / "ansible/module_utils/kolla_drain"
-GROUND = {"model", "errors", "signals", "masking", "kolla", "heartbeat"}
+GROUND = {"model", "errors", "signals", "masking", "kolla", "heartbeat", "regular"}
 FLOORS = [
     GROUND,
     {"container", "host", "preflight", "database", "service"},

@@ -11,7 +11,9 @@ import yaml
 from tests.support.documented import load, options
 
 
-@pytest.fixture(scope="module", params=["kolla_galera", "kolla_haproxy", "kolla_timeouts"])
+@pytest.fixture(
+    scope="module", params=["kolla_database_user", "kolla_galera", "kolla_haproxy", "kolla_timeouts"]
+)
 def module(request: pytest.FixtureRequest) -> ModuleType:
     return load(request.param)
 
@@ -38,6 +40,13 @@ def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: An
         monkeypatch.setattr(module.haproxy.Haproxy, "_ask", lambda *_: "")
         given = {"socket": "s", "backends": ["a"], "server": "x", "state": "ready", "timeout": 1}
         return dict(module.act({**defaults(module), **given}, check_mode=True))
+    if module.__name__ == "kolla_database_user":
+        difference = module.account.Difference({}, ("GRANT",))
+        monkeypatch.setattr(module.Database, "_begin", lambda _: None)
+        monkeypatch.setattr(module.account, "compare", lambda *_: difference)
+        given = {"name": "drain", "password": "x", "databases": {}, "config_file": ""}
+        login = {"host": "h", "user": "root"}
+        return dict(module.ensure({**defaults(module), **given, "database": login}, check_mode=True))
     if module.__name__ == "kolla_galera":
         return dict(module.look({**defaults(module), "config_file": str(tmp_path / "none")}))
     pytest.importorskip("oslo_config")

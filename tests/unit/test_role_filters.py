@@ -297,6 +297,12 @@ connection_trace: true
 connection = first
 connection = "mysql://second/x"
 flag
+[more]
+connection = mysql://u:a?b@h/x
+connection_parameters = ssl_ca=/ca.pem
+[more still]
+connection = mysql://h/x?charset=utf8
+connection_parameters = ssl_ca=/ca.pem
 """
 
 
@@ -306,6 +312,8 @@ flag
         ("database", ""),
         ("api_database", "mysql+pymysql://nova_api:a%40b@192.0.2.1:3307/nova_api?charset=utf8"),
         ("late", "mysql://second/x"),
+        ("more", "mysql://u:a?b@h/x?ssl_ca=/ca.pem"),
+        ("more still", "mysql://h/x?charset=utf8&ssl_ca=/ca.pem"),
         ("none", ""),
     ],
 )
@@ -328,6 +336,11 @@ def test_a_file_that_is_none_has_no_connection(filters: ModuleType) -> None:
             "mysql://u@[2001:db8::1]:3307/n",
             {"host": "2001:db8::1", "port": 3307, "user": "u", "password": "", "database": "n"},
         ),
+        (
+            "mysql://u:a/b?c#d:e+f@h/n",
+            {"host": "h", "port": 3306, "user": "u", "password": "a/b?c#d:e+f", "database": "n"},
+        ),
+        ("mysql://h/n", {"host": "h", "port": 3306, "user": "", "password": "", "database": "n"}),
         ("", {"error": "the option connection is not there."}),
         (
             "geheim",
@@ -348,6 +361,30 @@ def test_an_option_file_keeps_a_password_as_it_is(filters: ModuleType) -> None:
     assert filters.option_file(account) == (
         '[client]\nport=3306\nhost="h"\nuser="u"\npassword="a\\"b\\\\c#d"\n'
     )
+
+
+SSL, VERIFY = "loose-ssl", "loose-ssl-verify-server-cert"
+
+
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("ssl_ca=/c%23a", ['ssl_ca="/c#a"', SSL, VERIFY]),
+        ("ssl_ca=/a&ssl_cert=/b&ssl_key=/c", ['ssl_ca="/a"', 'ssl_cert="/b"', 'ssl_key="/c"', SSL, VERIFY]),
+        ("ssl_ca=/a&ssl_check_hostname=false", ['ssl_ca="/a"', SSL]),
+        ("ssl_verify_cert=true&ssl_verify_identity=false", [SSL]),
+        ("ssl_mode=VERIFY_IDENTITY", [SSL, VERIFY]),
+        ("ssl_mode=required", [SSL]),
+        ("ssl=true", [SSL]),
+        ("charset=utf8&ssl=false", []),
+        ("ssl_mode=PREFERRED", []),
+    ],
+)
+def test_an_option_file_keeps_what_the_url_asks_of_tls(
+    filters: ModuleType, options: str, lines: list[str]
+) -> None:
+    found = filters.option_file(filters.account(f"mysql://u:p@h/n?{options}")).splitlines()
+    assert found == ["[client]", "port=3306", 'host="h"', 'user="u"', 'password="p"', *lines]
 
 
 def test_old_names_are_warned_of(filters: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from kolla_drain.database import target
 from kolla_drain.database.connection import Database
 from kolla_drain.database.target import DatabaseTarget
-from kolla_drain.evidence import ServiceEvidence, evidence_of
+from kolla_drain.evidence import evidence_of
+from kolla_drain.evidence.base import ServiceEvidence
 from kolla_drain.model import Ending, Heartbeat, Operation
 from kolla_drain.service.config import Backend, ServiceConfig
 from testbed import mariadb
 from testbed.mariadb import MariaDB
 
 READER = "reader"
+T = TypeVar("T")
 
 
 class Rows:
@@ -58,6 +61,15 @@ class Rows:
     def now(self, seconds: float = 0) -> datetime:
         """UTC, so many seconds from now; the server has the clock of this machine."""
         return datetime.now(timezone.utc).replace(tzinfo=None) + timedelta(seconds=seconds)
+
+    def in_time(self, seconds: float, look: Callable[[], T]) -> T:
+        """Return what ``look`` writes and sees within so many seconds; on a busy machine it tries more than once."""
+        for _ in range(20):
+            begun = time.monotonic()
+            found = look()
+            if time.monotonic() - begun < seconds:
+                return found
+        raise AssertionError(f"it took more than {seconds:g} s each time")
 
     def clear(self) -> None:
         """Remove all rows of the tables that were touched."""
@@ -199,7 +211,8 @@ class NovaRows(Rows):
         self, instance: str, event: str, host: str, started: float = -3, finished: bool = False
     ) -> None:
         """A row of ``instance_actions_events`` with its action."""
-        action = self.insert("instance_actions", instance_uuid=instance, action="x", request_id="r")
+        times = {"updated_at": self.now(started)}  # by the start of the event
+        action = self.insert("instance_actions", instance_uuid=instance, action="x", request_id="r", **times)
         self.insert(
             "instance_actions_events",
             action_id=action,

@@ -7,6 +7,8 @@ import uuid
 import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
+from kolla_drain.evidence.cinder import TAIL
+from kolla_drain.evidence.cinder_scheduler import HANDOVER, PASSAGE
 from kolla_drain.evidence.cinder_volume import CinderVolume
 from kolla_drain.model import Operation, Outcome
 from kolla_drain.service.config import Backend, ServiceConfig
@@ -264,14 +266,21 @@ def test_a_volume_that_is_reserved_while_its_image_comes(cinder, services, volum
 
 def test_the_tail_of_an_operation_is_seen_by_its_worker_row(cinder, services, volume_config):
     """The row goes last: after the final status, the quota and what else the service does."""
-    made = cinder.volume("ctl@a#p", "available", updated_at=cinder.now(-1))
-    gone = cinder.volume("ctl@a#p", "deleted", deleted=1, deleted_at=cinder.now(-1))
-    snapshot = cinder.snapshot(made, "available", updated_at=cinder.now(-1))
+    made = cinder.volume("ctl@a#p", "available")
+    gone = cinder.volume("ctl@a#p", "deleted", deleted=1)
+    snapshot = cinder.snapshot(made, "available")
     cinder.worker(made, services["a"], "creating")
     cinder.worker(gone, services["a"], "deleting")
     cinder.worker(snapshot, services["a"], "creating", kind="Snapshot")
+
+    def look():
+        cinder.update("volumes", made, updated_at=cinder.now(-1))
+        cinder.update("volumes", gone, deleted_at=cinder.now(-1))
+        cinder.update("snapshots", snapshot, updated_at=cinder.now(-1))
+        return cinder.operations(volume_config)
+
     seen = {("volume_create", made, True), ("volume_delete", gone, True), ("snapshot_create", snapshot, True)}
-    assert cinder.operations(volume_config) == seen
+    assert cinder.in_time(TAIL - 1, look) == seen
     endings = cinder.endings(
         volume_config,
         Operation("volume_create", made, "available"),
@@ -797,17 +806,20 @@ def test_what_passes_through_the_scheduler(cinder, scheduler, kind, table, row, 
         (ending,) = cinder.endings(SCHEDULER, Operation(kind, key, "as it was", claimed=False))
         return ending.outcome
 
-    passing = written(cinder, table, 1, **row)
-    assert cinder.operations(SCHEDULER) == {(kind, passing, False)}
-    assert ended(passing) is Outcome.UNKNOWN
-    passing = written(cinder, table, 2.6, **row)
-    assert cinder.operations(SCHEDULER) == {(kind, passing, False)}
+    def seen(age, **columns):
+        key = written(cinder, table, age, **columns)
+        return key, cinder.operations(SCHEDULER), ended(key)
+
+    for age in (1, 2.6):
+        passing, found, outcome = cinder.in_time(PASSAGE - age, lambda age=age: seen(age, **row))
+        assert found == {(kind, passing, False)}
+        assert outcome is Outcome.UNKNOWN
     old = written(cinder, table, 7, **row)
     assert cinder.operations(SCHEDULER) == set()
     assert ended(old) is Outcome.FINISHED  # the row goes on in the next service; here it is over
     if arrived is not None:
-        just = written(cinder, table, -1, **{**row, **arrived})
-        assert cinder.operations(SCHEDULER) == (
+        just, found, _ = cinder.in_time(HANDOVER + 1, lambda: seen(-1, **{**row, **arrived}))
+        assert found == (
             {(kind, just, False)} if "migration_status" not in arrived or "retyp" in row["status"] else set()
         )
         gone_on = written(cinder, table, 2.6, **{**row, **arrived})
@@ -817,12 +829,17 @@ def test_what_passes_through_the_scheduler(cinder, scheduler, kind, table, row, 
 
 
 def test_a_snapshot_passes_until_it_has_its_worker_row(cinder, scheduler):
-    passing, gone_on, _of_a_group, old = (
-        cinder.snapshot("v", "creating", created_at=cinder.now(-age), **more)
-        for age, more in [(2.6, {}), (2.6, {}), (1, {"group_snapshot_id": "g"}), (9, {})]
-    )
+    made = [(2.6, {}), (2.6, {}), (1, {"group_snapshot_id": "g"}), (9, {})]
+    rows = [cinder.snapshot("v", "creating", **more) for _, more in made]
+    passing, gone_on, _of_a_group, old = rows
     cinder.worker(gone_on, None, "creating", kind="Snapshot")
-    assert cinder.operations(SCHEDULER) == {("snapshot_schedule", passing, False)}
+
+    def look():
+        for key, (age, _) in zip(rows, made):
+            cinder.update("snapshots", key, created_at=cinder.now(-age))
+        return cinder.operations(SCHEDULER)
+
+    assert cinder.in_time(PASSAGE - 2.6, look) == {("snapshot_schedule", passing, False)}
     cinder.update("snapshots", passing, status="error")
     endings = cinder.endings(
         SCHEDULER,

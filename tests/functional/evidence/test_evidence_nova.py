@@ -144,6 +144,29 @@ def test_leftovers_of_old_migrations_are_nothing(nova, compute):
     assert nova.operations(COMPUTE) == {("instance_live_migration", busy, None)}
 
 
+@pytest.mark.parametrize(
+    ("host", "task", "kind", "written", "found"),
+    [
+        ("ctl", "powering-off", "live-migration", -90000, True),
+        ("ctl2", "migrating", "live-migration", -90000, True),
+        ("ctl2", "resize_migrating", "migration", -90000, True),
+        (None, "rebuild_spawning", "evacuation", -90000, True),
+        ("ctl2", None, "live-migration", -600, True),  # its source has given up, and it is being rolled back
+        ("ctl2", None, "live-migration", -7200, False),
+    ],
+)
+def test_a_migration_to_this_host_is_found_without_an_index_of_destinations(
+    nova, compute, host, task, kind, written, found
+):
+    instance = nova.instance(host, task=task)
+    at = nova.now(written)
+    nova.migration(instance, "running", kind, "ctl2", "ctl", created_at=at, updated_at=at)
+    nova.migration(nova.instance("ctl2", task=task), "running", kind, "ctl2", "ctl3")
+    shown = {"live-migration": "instance_live_migration", "migration": "instance_resize"}
+    operation = (shown.get(kind, "instance_evacuation"), instance)
+    assert [(op.kind, op.id) for op in nova.read(COMPUTE)[1]] == [operation] * found
+
+
 def test_one_operation_an_instance(nova, compute):
     instance = nova.instance("ctl", task="resize_prep")
     nova.migration(instance, "pre-migrating", "resize", "ctl", "ctl2")

@@ -24,6 +24,9 @@ class Engine:
     def inspect(self, name: str) -> Container | None:
         return Container("1d", NAME, ContainerStatus.RUNNING) if name == NAME else None
 
+    def state(self, name: str) -> dict[str, Any]:
+        return {"Pid": 7, "Health": {"Log": [{"Output": "curl -u u:s3cr3t http://u:s3cr3t@h"}]}}
+
 
 def compared(monkeypatch: pytest.MonkeyPatch, written: Change, withdrawn: Change = NOTHING) -> dict[str, Any]:
     equal = containers.Details(NAME, "1d", "running", (), ())
@@ -64,3 +67,12 @@ def test_limits_that_are_left_to_podman(engine: str, limits: dict[str, Any]) -> 
         "compare_container", (NAME,), StopRequest(), image="x", container=described, container_engine=engine
     )
     assert containers.spec_of(options).ulimits == limits
+
+
+def test_the_state_shows_no_secret_of_the_healthcheck() -> None:
+    engine: Any = Engine()
+    result = containers.get_container_state(Options("get_container_state", (NAME,), StopRequest()), engine)
+    assert result.details is not None
+    state: Any = result.details.state
+    assert state["Pid"] == 7
+    assert state["Health"]["Log"][0]["Output"] == "curl -u u:******** http://u:********@h"

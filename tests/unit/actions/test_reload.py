@@ -15,6 +15,7 @@ from kolla_drain.actions.results import ContainerResult
 from kolla_drain.actions.survey import Survey, Surveys
 from kolla_drain.drain.baseline import Baseline
 from kolla_drain.drain.plan import Plan
+from kolla_drain.errors import Refused
 from kolla_drain.model import (
     NO_PROFILE,
     Answer,
@@ -120,3 +121,15 @@ def test_a_number_that_is_another_process_by_now_is_not_signalled() -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_process_that_may_not_be_signalled_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's socket is open to its group, a process of root is not."""
+
+    def denied(pid: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(reload, "read_process", lambda _: object())
+    monkeypatch.setattr("os.kill", denied)
+    with pytest.raises(Refused, match=r"may not signal its process 7; .*become: true"):
+        reload._signal(replace(CONTAINER, pid=7), "SIGHUP")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+import re
+import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +100,28 @@ def test_a_missing_driver_has_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert caught.value.code == "driver_missing"
 
 
+def test_a_slow_engine_is_asked_about_all_containers_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(20, timeout=10)
+
+    class Slow:
+        def inspect(self, name: str) -> Container:
+            together.wait()
+            return Container(f"id of {name}", name, ContainerStatus.RUNNING)
+
+        def sent(self, container: Container) -> Sent:
+            together.wait()
+            return Sent((), 0.0)
+
+    names = tuple(f"c{number}" for number in range(20))
+    monkeypatch.setattr(survey, "_units", lambda containers: {})
+    engine: Any = Slow()
+    options = Options("stop_container", names, StopRequest(), evidence=EvidenceOptions("none"))
+    surveys = survey.survey_all(options, engine, Ledger(str(tmp_path)), STOP)
+    assert [one.container.name for one in surveys.existing] == list(names)
+
+
 # --- what is passed over
 
 
@@ -123,7 +151,7 @@ def test_a_process_is_as_old_as_engine_or_kernel_say_whichever_is_more(
     given = {"status": ContainerStatus.RUNNING, "started_at": started(60.0), **container}
     options = Options("drain_status", ("a",), StopRequest(), ignore_operations=("d1ce",), preflight="off")
     engine: Any = Quiet()
-    found = survey.survey(options, engine, Ledger(str(tmp_path)), Container("1d", "a", **given))
+    found = survey.survey(options, engine, Ledger(str(tmp_path)), Container("1d", "a", **given), None)
     baseline = found.baseline
     assert baseline.ignored == {"d1ce"}
     assert baseline.began == (None if age is None else pytest.approx(now - age, abs=2.0))
@@ -154,3 +182,25 @@ def test_ids_that_match_nothing_are_noted_at_the_first_container(monkeypatch: py
         "ignore_operations names d1ce, f00d, and no operation with such an id was seen."
     ]
     assert containers[1].notes == ()
+
+
+@pytest.mark.parametrize("place", re.findall(r'_of\("([\w.]+)"\)', inspect.getsource(run)))
+def test_an_action_is_where_the_table_says(place: str) -> None:
+    module, _, function = place.partition(".")
+    assert callable(getattr(import_module(f"kolla_drain.actions.{module}"), function))
+
+
+def test_a_stop_imports_only_what_it_needs() -> None:
+    """A host compiles all that is imported anew in every call."""
+    code = (
+        "import sys, kolla_drain.actions.run, kolla_drain.actions.stop, kolla_drain.actions.report,"
+        " kolla_drain.engine.docker\n"
+        "print(*(name for name in sys.modules if name.startswith('kolla_drain.')))"
+    )
+    command = [sys.executable, "-c", code]
+    where = {**os.environ, "PYTHONPATH": str(Path(run.__file__).parents[2])}
+    imported = subprocess.run(command, env=where, check=True, capture_output=True, text=True).stdout.split()
+    others = "container.compare container.options container.spec database.connection engine.podman engine.resources"
+    others += " evidence.base service.config start.readiness systemd.install actions.exchange actions.sources"
+    assert "kolla_drain.drain.stop" in imported
+    assert not {f"kolla_drain.{one}" for one in others.split()} & set(imported)

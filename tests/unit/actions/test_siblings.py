@@ -145,7 +145,7 @@ def test_with_nothing_in_flight_it_is_a_note(rows: Any) -> None:
         (TAKE_BACK, "warn", "cinder-volume", BUSY),
         (STOP, "off", "cinder-volume", BUSY),
         (RESTART, "off", "cinder-volume", BUSY),
-        (RESTART, "warn", "cinder-backup", BUSY),
+        (RESTART, "warn", "cinder-scheduler", BUSY),
         (RESTART, "warn", "cinder-volume", ALONE),
         (RESTART, "warn", "cinder-volume", AWAY),
     ],

@@ -1,14 +1,12 @@
-"""Stops by the engine's own stop, and what side by side means."""
+"""Stops by the engine's own stop."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
 
 from kolla_drain.actions import stop
-from kolla_drain.actions.results import side_by_side
 from kolla_drain.actions.survey import Survey
 from kolla_drain.drain.plan import Plan
 from kolla_drain.errors import Refused
@@ -35,13 +33,3 @@ def test_a_plain_stop_is_announced_before_the_engine_signals(tmp_path: Path) -> 
     entry = ledger.read(CONTAINER.id)
     assert entry is not None
     assert entry.intent is not None
-
-
-def test_side_by_side_is_all_at_once_and_in_order() -> None:
-    together = threading.Barrier(3, timeout=10)
-
-    def do(item: int) -> int:
-        together.wait()
-        return -item
-
-    assert side_by_side(do, (1, 2, 3)) == [-1, -2, -3]

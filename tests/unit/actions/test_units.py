@@ -9,7 +9,8 @@ import pytest
 from kolla_drain.actions import report
 from kolla_drain.actions.options import Options
 from kolla_drain.actions.results import ContainerResult, compose
-from kolla_drain.actions.units import ContainerUnits, note_unit, withdraw_unit
+from kolla_drain.actions.unit_files import note_unit, withdraw_unit
+from kolla_drain.actions.units import ContainerUnits
 from kolla_drain.drain.result import StopResult
 from kolla_drain.errors import UnitError
 from kolla_drain.model import Container, ContainerStatus, StopRequest, Verdict

@@ -74,6 +74,7 @@ EQUAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "anonymous": ({"volumes": ["/data"]}, {"volumes": ["/data/"]}),
     "order of volumes_from": ({"volumes_from": ["a", "b"]}, {"volumes_from": ["b:rw", "a"]}),
     "order of tmpfs": ({"tmpfs": ["/a", "/b:size=1m,noexec"]}, {"tmpfs": ["/b:noexec,size=1m", "/a/"]}),
+    "writable tmpfs": ({"tmpfs": ["/a:rw,size=1m"]}, {"tmpfs": ["/a:size=1m"]}),
     "capabilities": ({"cap_add": ["SYS_ADMIN", "net_admin"]}, {"cap_add": ["CAP_NET_ADMIN", "sys_admin"]}),
     "all capabilities": ({"cap_add": ["ALL"]}, {"cap_add": ["all"]}),
     "security": ({"security_opt": ["label:disable"]}, {"security_opt": ["label=disable"]}),
@@ -121,6 +122,12 @@ def test_equal(before: dict[str, Any], after: dict[str, Any], config: dict[str, 
     if config is IMAGE or not needs_image:
         assert compared(before, after, config) == {}
         assert compared(after, after, config) == {}
+
+
+def test_the_kernels_own_period_is_no_difference() -> None:
+    quota = {"dimensions": {"cpu_quota": 50000}}
+    assert compared(quota, quota, host={"CpuPeriod": 100000}) == {}
+    assert compared(quota, quota, host={"CpuPeriod": 50000}) == {"dimensions.cpu_period": (50000, 0)}
 
 
 # What the container was made of, what is wanted, the setting, and its old and new value.
@@ -368,7 +375,7 @@ def test_our_own_labels() -> None:
 
 def test_secrets_are_masked() -> None:
     before = {
-        "environment": {"DB_PASSWORD": "s3cr3t1", "URL": "amqp://u:s3cr3t1@h/"},
+        "environment": {"DB_PASSWORD": "s3cr3t1", "URL": "amqp://u:s3cr3t1@h/", "MYSQL_PWD": "s3cr3t1"},
         "labels": {"token": "s3cr3t1"},
         "command": "x --password s3cr3t1",
         "healthcheck": {"test": "curl http://u:s3cr3t1@h"},
@@ -378,6 +385,7 @@ def test_secrets_are_masked() -> None:
     assert sorted(found) == [
         "command",
         "environment.DB_PASSWORD",
+        "environment.MYSQL_PWD",
         "environment.URL",
         "healthcheck",
         "labels.token",
@@ -385,6 +393,49 @@ def test_secrets_are_masked() -> None:
     assert "s3cr3t" not in str(found)
     assert found["environment.DB_PASSWORD"][0] != found["environment.DB_PASSWORD"][1]
     assert "s3cr3t" not in as_text(settings(spec(**after)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["x", "--password", "s3cr3t"],
+        ["x", "--password=s3cr3t"],
+        ["x", "--password", "s3cr3t with s3cr3t"],
+        ["env", "DB_PASSWORD=s3cr3t with s3cr3t", "x"],
+        ["sh", "-c", "DB_PASSWORD='s3cr3t s3cr3t' x"],
+        ["curl", "-u", "user:s3cr3t", "http://h"],
+        ["sh", "-c", "curl -sf -u user:s3cr3t http://h || exit 1"],
+        ["curl", "--user=user:s3cr3t", "http://h"],
+        ["curl", "-H", "X-Auth-Token: s3cr3t", "http://h"],
+        ["curl", "-H", "Authorization: Bearer s3cr3t", "http://h"],
+        ["mysqladmin", "-uroot", "-ps3cr3t", "ping"],
+        ["redis-cli", "-a", "s3cr3t", "ping"],
+        ["x", "--json", '{"password": "s3cr3t", "y": 1}'],
+        ["x", "amqp://u:s3cr3t@h"],
+    ],
+    ids=" ".join,
+)
+def test_secrets_in_words(words: list[str]) -> None:
+    shown = settings(spec(command=words, healthcheck={"test": ["CMD", *words]}))
+    assert "s3cr3t" not in as_text(shown)
+    assert words[0] in as_text(shown)
+
+
+@pytest.mark.parametrize(
+    "value", ["x --password s3cr3t", "env 'DB_PASSWORD=s3cr3t s3cr3t' x", '{"db": {"password": "s3cr3t"}}']
+)
+def test_secrets_in_a_variable(value: str) -> None:
+    shown = settings(spec(environment={"RUN": value}))["environment"]["RUN"]
+    assert "s3cr3t" not in shown
+    assert value[:3] == shown[:3]
+
+
+@pytest.mark.parametrize(
+    "word", ["-p8080", "-u cinder:cinder", "--user nova", "/etc/keys/x:ro", "/opt/keys:/usr/bin", "monkey=1"]
+)
+def test_what_is_no_secret_is_shown(word: str) -> None:
+    assert settings(spec(command=f"x {word}"))["command"] == f"x {word}"
+    assert settings(spec(environment={"PWD": word}))["environment"]["PWD"] == word
 
 
 def test_a_time_out_is_noted() -> None:

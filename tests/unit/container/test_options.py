@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.container.options import describe, merged, without_podmans_own
+from kolla_drain.container.given import merged
+from kolla_drain.container.options import describe, without_podmans_own
 from kolla_drain.container.spec import Bind, ContainerSpec, Healthcheck, one_off
 from kolla_drain.errors import Refused
 

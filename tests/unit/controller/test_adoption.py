@@ -124,6 +124,22 @@ def test_nova_compute_gets_its_database() -> None:
     assert "database" not in options("nova_compute", nova_compute_database={})[0]
 
 
+def test_nova_compute_gets_the_account_that_reads_evidence() -> None:
+    kolla = {
+        "database_address": "192.0.2.1",
+        "database_port": "3306",
+        "nova_cell_database_name": "nova_cell1",
+    }
+    found = options("nova_compute", kolla_drain_database_password="pass", **kolla)[0]["database"]
+    assert found == {
+        "host": "192.0.2.1", "port": "3306", "name": "nova_cell1", "user": "drain", "password": "pass",
+    }  # fmt: skip
+    assert "database" not in options("nova_conductor", kolla_drain_database_password="pass", **kolla)[0]
+    assert "database" not in options("nova_compute", **kolla)[0]
+    own = {"kolla_drain_database_password": "pass", "nova_compute_database": {}}
+    assert "database" not in options("nova_compute", **kolla, **own)[0]
+
+
 @pytest.mark.parametrize(
     "action", ["remove_container", "create_volume", "compare_container", "pull_image", ""]
 )

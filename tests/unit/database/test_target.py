@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 import sys
 
+import certifi
 import pymysql
 import pytest
 
-from kolla_drain.database import faults
+from kolla_drain.database import connection, faults
 from kolla_drain.database.connection import Database
 from kolla_drain.database.target import DatabaseTarget, target
 from kolla_drain.errors import ConfigError, EvidenceUnavailable
@@ -35,8 +36,10 @@ SECRET = "s3cret"
         ("mysql+pymysql://u:p@h/d?ssl_ca=/ca.pem&charset=utf8", {"ssl_ca": "/ca.pem"}),
         (
             "mysql+pymysql://u:p@h/d?ssl_ca=/a&ssl_cert=/b&ssl_key=/c&ssl_check_hostname=false",
-            {"ssl_ca": "/a", "ssl_cert": "/b", "ssl_key": "/c", "ssl_verify": False},
+            {"ssl_ca": "/a", "ssl_cert": "/b", "ssl_key": "/c", "ssl_check_hostname": False},
         ),
+        ("mysql+pymysql://u:p@h/d?ssl_capath=/dir", {"ssl_ca": "/dir"}),
+        ("mysql+pymysql://u:p@h/d?ssl_ca=/file&ssl_capath=/dir", {"ssl_ca": "/file"}),
         ("mysql+pymysql://u:p@h/d?ssl_verify_cert=true", {"ssl_verify": True}),
         (
             "mysql+pymysql://u:p@h/d?connect_timeout=2&read_timeout=1.5",
@@ -63,6 +66,9 @@ def test_urls(url, expected):
         (f"mysql+pymysql://u:{SECRET}@h", "no name"),
         (f"mysql+pymysql://:{SECRET}@h/d", "no user"),
         (f"mysql+pymysql://u:{SECRET}@h/d?ssl_verify=perhaps", "ssl_verify"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?ssl=perhaps", "ssl is neither"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?ssl_mode=SOME", "ssl_mode"),
+        (f"mysql+pymysql://u:{SECRET}@h/d?ssl_key_password={SECRET}", "ssl_key_password"),
         (f"mysql+pymysql://u:{SECRET}@h/d?read_timeout=0", "read_timeout"),
         (f"mysql+pymysql://u:{SECRET}@h/d?connect_timeout=soon", "connect_timeout"),
     ],
@@ -110,6 +116,14 @@ def test_a_ca_inside_the_container_is_said_to_be_there(tmp_path):
     assert not caught.value.passing
 
 
+@pytest.mark.parametrize(("user", "told"), [(0, False), (1000, True)])
+def test_who_may_not_look_into_a_container_is_told_so(monkeypatch, user, told):
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    with pytest.raises(EvidenceUnavailable) as caught:
+        _open(target("mysql+pymysql://u:p@h/d?ssl_ca=/ca.pem", inherited=True, root="/proc/0/root"))
+    assert ("run with the rights of root" in str(caught.value)) is told
+
+
 def test_a_ca_given_for_this_host_takes_the_place_of_the_containers(tmp_path):
     made = target(
         "mysql+pymysql://u:p@h/d?ssl_ca=/in/container.pem", inherited=True, ssl_ca=str(tmp_path / "here.pem")
@@ -151,6 +165,54 @@ def test_a_broken_ca_file(tmp_path):
     ca.write_text("no certificate")
     with pytest.raises(EvidenceUnavailable, match="TLS files"):
         _open(target("mysql+pymysql://u:p@h/d", ssl_ca=str(ca)))
+
+
+@pytest.mark.parametrize(
+    ("options", "checks"),
+    [
+        ("ssl_ca={ca}", (ssl.CERT_REQUIRED, True)),
+        ("ssl_ca={ca}&ssl_check_hostname=false", (ssl.CERT_REQUIRED, False)),
+        ("ssl_ca={ca}&ssl_check_hostname=true", (ssl.CERT_REQUIRED, True)),
+        ("ssl_ca={ca}&ssl_verify_cert=false", (ssl.CERT_NONE, False)),
+        ("ssl_check_hostname=true", (ssl.CERT_NONE, False)),
+        ("ssl_check_hostname=false", (ssl.CERT_NONE, False)),
+        ("ssl_cert={pair}&ssl_key={pair}", (ssl.CERT_NONE, False)),
+        ("ssl_verify_cert=true", (ssl.CERT_REQUIRED, True)),
+    ],
+)
+def test_a_certificate_is_checked_as_the_services_own_client_does(tmp_path, monkeypatch, options, checks):
+    def strict(*args, make=ssl.create_default_context, **more):  # as in Python 3.13
+        context = make(*args, **more)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *_: None)
+    (tmp_path / "pair.pem").write_text("")
+    url = f"mysql+pymysql://u:p@h/d?{options.format(ca=certifi.where(), pair=tmp_path / 'pair.pem')}"
+    context = connection._tls(target(url))
+    assert checks == (context and (context.verify_mode, context.check_hostname))
+    assert context is None or not context.verify_flags & ssl.VERIFY_X509_STRICT
+
+
+def test_the_cas_of_a_folder_are_found_as_the_container_sees_them(tmp_path):
+    bundle = certifi.contents()
+    one, two, *_ = bundle.split("-----END CERTIFICATE-----\n")
+    (tmp_path / "etc/certs/more").mkdir(parents=True)
+    (tmp_path / "ours.crt").write_text("# Vermögen\n" + one + "-----END CERTIFICATE-----\n")
+    (tmp_path / "etc/certs/1a2b3c4d.0").symlink_to("/ours.crt")
+    (tmp_path / "etc/certs/again.pem").symlink_to("1a2b3c4d.0")
+    (tmp_path / "etc/certs/two.pem").write_text(two + "-----END CERTIFICATE-----\n")
+    (tmp_path / "etc/certs/gone.pem").symlink_to("/nowhere")
+    (tmp_path / "etc/certs/README").write_text("no certificate")
+    url = "mysql+pymysql://u:p@h/d?ssl_capath=/etc/certs"
+    context = connection._tls(target(url, inherited=True, root=str(tmp_path)))
+    assert context.cert_store_stats()["x509_ca"] == 2
+
+    (tmp_path / "etc/certs/two.pem").unlink()
+    (tmp_path / "ours.crt").unlink()
+    with pytest.raises(EvidenceUnavailable, match="TLS files"):
+        connection._tls(target(url, inherited=True, root=str(tmp_path)))
 
 
 def test_pymysql_missing(monkeypatch):
@@ -214,6 +276,10 @@ WHERE = DatabaseTarget(host="h", user="u", password=SECRET, name="d")
             True,
         ),
         (pymysql.err.OperationalError(9006, "ProxySQL Error: connection is locked"), "error 9006", True),
+        (pymysql.err.OperationalError(1129, "Host 'h' is blocked"), "blocked this host", True),
+        (pymysql.err.OperationalError(2059, "Authentication plugin 'parsec' not configured"), "2059", True),
+        (pymysql.err.OperationalError(4031, "The client was disconnected by the server"), "error 4031", True),
+        (RuntimeError("'cryptography' package is required"), "'cryptography' package is required", True),
         (pymysql.err.OperationalError(1290, "running with the --read-only option"), "error 1290", True),
         (pymysql.err.OperationalError(1193, "Unknown system variable 'x'"), "error 1193", False),
         (pymysql.err.OperationalError(2026, "SSL connection error"), "no TLS connection", True),
@@ -236,3 +302,8 @@ def test_every_error_is_one_sentence_without_the_secret(exc, words, passing):
     assert problem.passing is passing
     assert SECRET not in str(problem)
     assert "\n" not in str(problem)
+
+
+def test_a_server_s_message_says_nothing_to_a_terminal():
+    problem = faults.unavailable(pymysql.err.OperationalError(9999, "a\x1b[2Jb\r\nc"), WHERE)
+    assert "a?[2Jb c" in str(problem)

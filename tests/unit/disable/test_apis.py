@@ -223,6 +223,15 @@ def test_keystone_refuses(cloud: Cloud) -> None:
         api_for("nova-compute", cloud.by_password).services("nova-compute")
 
 
+def test_a_password_in_its_address_is_not_shown(cloud: Cloud) -> None:
+    cloud.answers["POST", "/identity/v3/auth/tokens"] = (401, {"error": {"message": "who?", "code": 401}})
+    auth = dict(cloud.by_password.auth)
+    auth["auth_url"] = auth["auth_url"].replace("//", "//u:s3cr3t@")
+
+    with pytest.raises(DisableError, match=r"Keystone at 127.0.0.1:\d+ refuses"):
+        api_for("nova-compute", Access(auth=auth)).services("nova-compute")
+
+
 def test_a_catalogue_without_the_service(cloud: Cloud) -> None:
     access = Access(auth=cloud.by_password.auth, interface="public", region_name="one")
 

@@ -97,7 +97,7 @@ def test_a_check_needs_every_right(table: ServicesTable, database: FakeDatabase,
 
     with pytest.raises(DisableError, match=rf"{denied} is denied \(the account needs: GRANT SELECT"):
         table.check([THERE])
-    assert GRANT.endswith("ON cinder.services TO 'drain'@'%';")
+    assert GRANT.endswith("ON cinder.services TO 'drain_disable'@'%';")
 
 
 def test_the_statement_for_a_person_does_the_same(database: FakeDatabase) -> None:

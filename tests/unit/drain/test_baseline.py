@@ -109,7 +109,16 @@ def test_what_another_process_had_claimed_before_this_one_began_is_its(process_a
     op = claim(process_age + before)
     assert bool(judged(op, process_age).passed_over) is is_anothers
     assert bool(judged(op, process_age, waited_for={op.key}).passed_over) is is_anothers
-    assert judged(replace(op, unattributed=""), process_age).passed_over == "", "what its own row claims"
+    own = replace(op, unattributed="")
+    assert bool(judged(own, process_age).passed_over) is (is_anothers and process_age > QUEUED)
+
+
+def test_what_an_earlier_life_has_claimed_is_taken_up_at_the_start_or_never():
+    """A backend whose driver is not initialised leaves it as it is."""
+    own = replace(claim(400 * DAY), unattributed="")
+    assert judged(own, QUEUED).passed_over == ""
+    assert judged(own, QUEUED + 1).passed_over.startswith("another process claimed it 2025-10-25T12:00:00Z")
+    assert judged(replace(own, touched=None), 20 * DAY).passed_over == ""
 
 
 def test_a_claim_of_another_process_says_so():
@@ -130,6 +139,13 @@ def test_an_ignored_id_is_passed_over_whatever_its_row_says():
         assert judged(op, ignored=["d1ce"], waited_for={op.key}).passed_over.startswith("ignored")
     assert judged(row(0.0), ignored=["ca5e"]).passed_over == ""
     assert judged(row(0.0, informs=True), ignored=["d1ce"]).passed_over == "", "it is not waited for anyway"
+
+
+def test_a_reason_that_the_rows_give_by_themselves_stays():
+    known = row(0.0, passed_over="its migration has completed")
+    assert judged(known).passed_over == "its migration has completed"
+    assert judged(replace(known, written=written(400 * DAY))).passed_over.startswith("unchanged since")
+    assert judged(known, ignored=["d1ce"]).passed_over.startswith("ignored")
 
 
 def test_an_unreadable_reading_stays_as_it_is():

@@ -14,7 +14,7 @@ from kolla_drain.model import Answer, Ending, EvidenceState, Heartbeat, Operatio
 
 LIMIT = 60.0  # service_down_time
 CINDER = Profile("cinder-volume")
-OPERATION = Operation("volume_create", "d1ce", "creating", claimed=True, touched="0")
+OPERATION = Operation("volume_create", "d1ce", "creating", claimed=True, touched="2026-11-29T12:00:00Z")
 OTHER = replace(OPERATION, id="ca5e")
 STANDING = Operation("volume_attach", "f00d", "attaching", informs=True)
 BEAT = Heartbeat("cinder-volume", "h@lvm", 3.0, 42, True, False)
@@ -203,6 +203,13 @@ def test_what_may_be_anothers_is_never_lost_for_certain(heard, moment):
         Outcome.UNKNOWN,
         f"{DOUBT}; if it was this container's, set to error",
     )
+
+
+def test_what_may_be_anothers_is_not_lost_for_certain_when_a_signal_comes_to_light(heard):
+    heard.hears(DOUBTFUL)
+    history = heard.hears(endings=[replace(FAILED, operation=DOUBTFUL)])
+    history.somebody_had_signalled()
+    assert [ending.outcome for ending in history.endings] == [Outcome.UNKNOWN]
 
 
 def test_what_may_be_anothers_and_finished_has_finished(heard):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
@@ -11,7 +14,7 @@ from kolla_drain.container.options import describe
 from kolla_drain.container.spec import ASKED_LABEL, Image
 from kolla_drain.engine import common, podman, podman_client, podman_config
 from kolla_drain.engine.podman_resources import PodmanMaker, in_dockers_words, shares_ipc
-from kolla_drain.errors import EngineAbsent, EngineUnreachable
+from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer
 from kolla_drain.model import Container, ContainerStatus
 
 STARTED = "2026-11-22T01:00:00.5Z"
@@ -47,6 +50,31 @@ def test_the_kills_of_an_earlier_life_are_no_matter():
     assert (sent.signals, sent.unnamed) == ((), ())
 
 
+def test_a_kill_counts_though_the_clock_was_set_back_after_the_start():
+    sent = podman.signals_of(container(), events(START, ("kill", -3600.0)))
+    assert len(sent.unnamed) == 1
+
+
+def test_events_and_own_signals_of_before_the_clock_was_set_back_are_looked_for(monkeypatch):
+    """The process began two hours after the wall clock's time of now, as that is after it was set."""
+    asked = {}
+    told = events(START, ("kill", -7099.9))
+
+    def call(method, path, params):
+        asked.update(params)
+        return SimpleNamespace(text="\n".join(map(json.dumps, told)))
+
+    monkeypatch.setattr(podman, "call", call)
+    monkeypatch.setattr(podman, "inspection", mock.Mock(side_effect=NoSuchContainer("gone")))
+    monkeypatch.setattr(podman, "set_back", lambda _: 7200.0)
+    monkeypatch.setattr(podman.time, "time", lambda: BEGAN - 7000.0)
+    engine = podman.PodmanEngine.__new__(podman.PodmanEngine)
+    engine._own = {"id": [(BEGAN - 7300.0, "SIGQUIT"), (BEGAN - 7100.0, "SIGTERM")]}
+    assert engine._sent(container()).signals == ("SIGTERM",)
+    assert float(asked["since"]) <= BEGAN - 7200.0
+    assert float(asked["until"]) >= BEGAN + 200.0
+
+
 def test_the_last_kill_before_an_end_with_137_was_sigkill():
     told = events(START, ("kill", 1.0), ("kill", 5.0), ("died", 5.1))
     sent = podman.signals_of(container(137), told, [(BEGAN + 0.9, "SIGTERM")])
@@ -69,6 +97,13 @@ def test_events_that_were_forgotten_prove_nothing():
     assert podman.signals_of(container(), events(("start", -9.0), ("kill", 5.0))).covers_from > 0
     assert podman.signals_of(container(), events(("kill", 5.0))).covers_from == pytest.approx(BEGAN + 5)
     assert podman.signals_of(container(), []).covers_from > BEGAN
+
+
+def test_it_is_told_how_far_back_the_events_reach():
+    ago = time.time() - BEGAN
+    assert podman.signals_of(container(), events(START, ("kill", 5.0))).horizon is None
+    assert podman.signals_of(container(), events(("kill", 5.0))).horizon == pytest.approx(ago - 5, abs=1)
+    assert podman.signals_of(container(), []).horizon == pytest.approx(0, abs=1)
 
 
 def test_events_that_take_too_long_are_told_with_the_way_out(monkeypatch):
@@ -160,6 +195,12 @@ def test_an_inspection_in_dockers_words():
     assert (host["CgroupnsMode"], host["PidMode"], host["IpcMode"]) == ("host", "", "host")
 
 
+def test_the_label_that_podman_gives_within_a_unit_is_none_of_the_containers():
+    labels = {"name": "cinder-volume", "PODMAN_SYSTEMD_UNIT": "kolla-cinder_volume-container.service"}
+    told = {**INSPECTED, "Config": {**INSPECTED["Config"], "Labels": labels}}
+    assert in_dockers_words(told)["Config"]["Labels"] == {"name": "cinder-volume"}
+
+
 def test_what_was_looked_at_is_left_as_it_was():
     before = json.dumps(INSPECTED)
     in_dockers_words(INSPECTED)
@@ -232,6 +273,26 @@ def test_a_later_file_of_the_host_wins(tmp_path, monkeypatch):
     monkeypatch.setattr(podman_config, "_FILES", files)
     assert podman_config.listed("env") == ["B=1"]
     assert podman_config.listed("volumes") == ["/a:/a"]
+
+
+@pytest.mark.parametrize(
+    ("later", "env"),
+    [
+        ('env = ["B=1", {append=true}]', ["A=1", "B=1", "C=1"]),
+        ('env = [{ append = true }, "B=1"]', ["A=1", "B=1", "C=1"]),
+        ('env = ["B=1", {append=false}]', ["C=1"]),
+        ('env = [{append=true}]', ["A=1", "C=1"]),
+    ],
+)  # fmt: skip
+def test_a_later_file_may_append(tmp_path, monkeypatch, later, env):
+    (tmp_path / "1.conf").write_text(
+        '[containers] # of the host\nenv = ["A=1"]\n[engine] # and\nenv = ["E=1"]\n'
+    )
+    (tmp_path / "2.conf").write_text(f"[containers]\n{later}\n")
+    (tmp_path / "3.conf").write_text('[containers]\nenv = ["C=1"]\n')
+    monkeypatch.delenv("CONTAINERS_CONF", raising=False)
+    monkeypatch.setattr(podman_config, "_FILES", (f"{tmp_path}/*.conf",))
+    assert podman_config.listed("env") == env
 
 
 @pytest.fixture

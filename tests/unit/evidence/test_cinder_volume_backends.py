@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
+from kolla_drain.evidence.cinder import UNORDERED
 from kolla_drain.evidence.cinder_volume import CinderVolume
+from kolla_drain.model import Operation
 from kolla_drain.service.config import Backend, ServiceConfig
 
 CONFIG = ServiceConfig("cinder-volume", "ctl", backends=(Backend("new", "ctl"),))
@@ -26,6 +29,7 @@ SERVICE = {
     "disabled_reason": "",
     "report_count": 5,
     "replication_status": None,
+    "newest": 1000,
 }
 
 
@@ -34,18 +38,15 @@ class Database:
 
     def __init__(self, *beating: str) -> None:
         self.beating = list(beating)
+        self.hosts = ["ctl@new", "ctl@old"]
         self.asked: list[tuple[str, list[object]]] = []
 
     def __call__(self, sql: str, params: Any = ()) -> list[dict[str, Any]]:
         self.asked.append((sql, list(params)))
-        if sql.startswith("SELECT host FROM services"):
-            return [{"host": host} for host in self.beating]
-        if " FROM services " in sql:
-            hosts = ("ctl@new", "ctl@old")
+        if " FROM services s" in sql:
             return [
-                {**SERVICE, "id": len(host), "host": host, "age": 5, **TIMES}
-                for host in hosts
-                if host in params
+                {**SERVICE, "id": number, "host": host, "age": 5 if host in self.beating else 500, **TIMES}
+                for number, host in enumerate(self.hosts, 1)
             ]
         if " FROM volumes WHERE deleted = 0 AND (status" in sql:
             return [{**VOLUME, **TIMES, "host": "ctl@old#p"}] if "ctl@old" in params else []
@@ -65,28 +66,51 @@ def test_one_that_beat_once_counts_to_the_end() -> None:
     assert seen(CinderVolume(), Database()) == []
 
 
+def test_the_backends_of_another_container_on_the_host_are_not_ours() -> None:
+    own = replace(CONFIG, own=True)
+    _, operations = CinderVolume().read(Database("ctl@new", "ctl@old"), own)
+    assert operations == ()
+
+
 def test_its_services_are_ours_when_an_end_is_judged() -> None:
     evidence = CinderVolume()
     evidence.read(Database("ctl@old"), CONFIG)
-    database = Database()
+    failover = Operation("backend_failover", "ctl@old", "failing-over")
+    (ending,) = evidence.endings(Database(), CONFIG, [failover])
+    assert ending.status == "none", "it has a row"
+
+
+@pytest.mark.parametrize(("limit", "found"), [(4, []), (5, ["v1"])])
+def test_the_heartbeat_must_be_younger_than_the_services_own_limit(limit: int, found: list[str]) -> None:
+    _, operations = CinderVolume().read(Database("ctl@old"), replace(CONFIG, service_down_time=limit))
+    assert [operation.id for operation in operations] == found
+
+
+def looks(database: Database) -> list[list[object]]:
+    """What the questions for services were narrowed down to, the host being known."""
+    return [params[3:] for sql, params in database.asked if " FROM services s" in sql]
+
+
+def test_the_whole_table_is_looked_through_once() -> None:
+    evidence, database = CinderVolume(), Database("ctl@new")
+    for _ in range(3):
+        evidence.read(database, CONFIG)
     evidence.endings(database, CONFIG, [])
-    assert [params for sql, params in database.asked if " FROM services " in sql] == [
-        ["cinder-volume", "ctl@new", "ctl@old"]
-    ]
+    assert looks(database) == [[], *[[1, 2, 1000 - UNORDERED]] * 3]
 
 
-def test_the_heartbeat_must_be_younger_than_the_services_own_limit() -> None:
-    database = Database()
-    config = ServiceConfig(
-        "cinder-volume", "ctl_1", backends=(Backend("new", "ctl_1"),), service_down_time=45
-    )
-    with pytest.raises(EvidenceUnavailable):
-        CinderVolume().read(database, config)
-    assert database.asked[0][1] == ["cinder-volume", "ctl!_1@%", 45]
+def test_it_is_looked_through_again_if_a_row_is_gone() -> None:
+    evidence, database = CinderVolume(), Database("ctl@new")
+    evidence.read(database, CONFIG)
+    del database.hosts[1]
+    evidence.read(database, CONFIG)
+    evidence.read(database, CONFIG)
+    assert looks(database) == [[], [1, 2, 1000 - UNORDERED], [], [1, 1000 - UNORDERED]]
 
 
 def test_without_known_backends_nothing_more_is_asked() -> None:
     database = Database()
+    database.hosts = []
     with pytest.raises(EvidenceUnavailable):
         CinderVolume().read(database, ServiceConfig("cinder-volume", "ctl"))
     assert len(database.asked) == 1

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kolla_drain.evidence.cinder_volume_sharing import Reporters
+from kolla_drain.evidence.cinder_backup import CinderBackup
+from kolla_drain.evidence.cinder_volume_sharing import Reporters, doubt_of
 from kolla_drain.model import Heartbeat
 from kolla_drain.service.config import Backend, ServiceConfig
 
@@ -97,3 +98,40 @@ def test_what_is_told_of_a_row(backend_host, count, shared):
     assert [told.shared for told in reporters.told([beat], config)] == [shared]
     reporters.update([{**row(count + 50, 1), "host": host}], 10)
     assert [told.shared for told in reporters.told([beat], config)] == [True]
+
+
+class Backups:
+    """Answers the questions for services and backups of three processes that share one row."""
+
+    def __init__(self):
+        self.count = 100
+
+    def __call__(self, sql, params=()):
+        if " FROM services " in sql:
+            self.count += 10
+            service = {
+                "id": 1,
+                "cluster_name": None,
+                "disabled": 0,
+                "disabled_reason": "",
+                "replication_status": None,
+                "newest": 1,
+            }
+            return [{**row(self.count, 0), **service, "host": "group"}]
+        at = datetime(2026, 11, 29)
+        rows = [("b1", "group", "creating"), ("b2", "group", "deleting"), ("b3", None, "creating")]
+        return [
+            {"id": id_, "host": host, "status": status, "created_at": at, "updated_at": at}
+            for id_, host, status in rows
+        ]
+
+
+def test_backups_of_a_host_that_processes_share_are_not_known_to_be_its_own():
+    query, evidence = Backups(), CinderBackup()
+    config = ServiceConfig("cinder-backup", "group")
+    (beat,), first = evidence.read(query, config)
+    assert [op.unattributed for op in first] == ["", "", ""]
+    assert [op.ended_by_start for op in first] == [True, False, False]
+    (beat,), second = evidence.read(query, config)
+    assert beat.shared
+    assert {op.unattributed for op in second} == {doubt_of("group")}

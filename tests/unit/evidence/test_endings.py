@@ -51,6 +51,7 @@ def _service(number, binary, host):
         "host": host,
         "cluster_name": None,
         "replication_status": "disabled",
+        "newest": ANOTHERS,
     }
 
 
@@ -287,7 +288,7 @@ def test_groups(kind, tables, outcome, status, words):
 def test_a_failover_of_a_backend():
     services = [{**_service(OURS, "cinder-volume", "ctl@b"), "replication_status": "failing-over"}]
     operation = Operation("backend_failover", "ctl@b", "failing-over")
-    (ending,) = cinder_volume_endings.endings(fake(services=services), VOLUME, (operation,))
+    (ending,) = cinder_volume_endings.endings(fake(services=services), services, (operation,))
     assert (ending.outcome, ending.status) == (INTERRUPTED, "failing-over")
 
 
@@ -545,7 +546,8 @@ def test_nothing_asked_is_nothing_answered(service):
 
 
 def test_each_operation_has_its_ending_in_its_order():
+    services = [_service(OURS, "cinder-volume", "ctl@b")]
     query = fake(volumes=[volume("available")], snapshots=[snapshot("creating")])
     asked = (Operation("snapshot_create", "v", "creating"), Operation("volume_create", "v", "creating"))
-    endings = cinder_volume_endings.endings(query, VOLUME, asked)
+    endings = cinder_volume_endings.endings(query, services, asked)
     assert [(e.operation, e.outcome) for e in endings] == [(asked[0], INTERRUPTED), (asked[1], FINISHED)]

@@ -12,9 +12,8 @@ import pytest
 
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
-from kolla_drain.evidence import ServiceEvidence
 from kolla_drain.evidence import reader as reader_module
-from kolla_drain.evidence.base import Activity
+from kolla_drain.evidence.base import Activity, ServiceEvidence
 from kolla_drain.evidence.reader import EvidenceReader, Source
 from kolla_drain.model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile
 from kolla_drain.service.config import ServiceConfig
@@ -177,7 +176,7 @@ def test_a_slow_database_does_not_hold_up_another(make):
     [
         (EvidenceUnavailable("the table is missing"), "the table is missing", False),
         (EvidenceUnavailable("it is down", passing=True), "it is down", True),
-        (KeyError("secret"), "the rows could not be understood (KeyError)", False),
+        (KeyError("secret"), "the rows could not be understood (KeyError)", True),
     ],
 )
 def test_one_broken_service_does_not_spoil_the_others(make, problem, why, passing):
@@ -205,6 +204,20 @@ def test_whatever_goes_wrong_there_is_an_answer(make, databases):
     reader = make({"a": (FakeEvidence(), CONFIG, ONE)})
     reader.ask({"a": ()})
     assert collect(reader, 1)[0].reading.state is EvidenceState.UNAVAILABLE
+
+
+def test_a_host_without_more_threads_is_asked_again_later(make, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    reader = make({"a": (FakeEvidence(), None, "db")})
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        reader.ask({"a": ()})
+        assert not reader.answers()
+    number = reader.ask({"a": ()})
+    [answer] = collect(reader, 1)
+    assert (answer.number, answer.reading.state) == (number, EvidenceState.OK)
 
 
 def test_a_key_that_is_not_known(make):

@@ -17,9 +17,9 @@ THREADS = "OS_CINDER_DISABLE_EVENTLET_PATCHING"
 
 @pytest.mark.parametrize("service", list(evidence.SERVICES))
 def test_each_service_is_registered_by_its_name(service):
-    assert evidence.SERVICES[service].PROFILE.name == service
-    assert isinstance(evidence.evidence_of(service), evidence.SERVICES[service])
-    assert evidence.profile_for(service, {}, 40) == evidence.SERVICES[service].PROFILE
+    assert evidence.class_of(service).PROFILE.name == service
+    assert isinstance(evidence.evidence_of(service), evidence.class_of(service))
+    assert evidence.profile_for(service, {}, 40) == evidence.class_of(service).PROFILE
 
 
 @pytest.mark.parametrize("service", list(evidence.SERVICES))

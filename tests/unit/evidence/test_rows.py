@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolla_drain.evidence import base, cinder
+from kolla_drain.errors import EvidenceUnavailable
+from kolla_drain.evidence import base, cinder, reader
 
 
 @pytest.mark.parametrize(
@@ -80,3 +83,44 @@ def test_up_and_down(age, forced, up):
         "",
         7,
     )
+
+
+def test_values_of_a_type_that_the_columns_have():
+    row = {
+        "deleted": Decimal(1),
+        "updated_at": "0000-00-00 00:00:00",  # as PyMySQL returns it
+        "created_at": datetime(2026, 11, 21),
+        "id": 5,
+        "status": None,
+        "host": "h",
+    }
+    assert base.understood(lambda sql, params: [row])("SELECT") == [{**row, "deleted": 1, "updated_at": None}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("deleted", b"\0"),  # of a BIT column, and true as it stands
+        ("age", Decimal("1.5")),
+        ("age", Decimal("NaN")),
+        ("report_count", "7"),
+        ("status", b"creating"),
+        ("status", 1),
+        ("id", b"\x01"),
+        ("updated_at", timedelta(5)),
+    ],
+)
+def test_a_value_of_another_type_is_never_taken_for_something_else(name, value):
+    with pytest.raises(EvidenceUnavailable, match=f"the column {name} holds a value of type") as raised:
+        base.understood(lambda sql, params: [{name: value}])("SELECT")
+    assert raised.value.passing
+
+
+def test_what_is_read_is_understood(monkeypatch):
+    """A backup that is not deleted, with a BIT for deleted, has not ended."""
+    monkeypatch.setattr(reader, "_read", lambda query, *_: query("SELECT"))
+    thread = reader._DatabaseThread(None, {"key": None}, None)
+    rows = iter(([{"taken": datetime(2026, 11, 21)}], [{"deleted": b"\0"}]))
+    monkeypatch.setattr(thread._database, "snapshot", lambda: contextlib.nullcontext(lambda *_: next(rows)))
+    (answer,) = thread._answer({"key": reader._Question(1, ())})
+    assert "the column deleted holds a value of type bytes" in answer.reading.why

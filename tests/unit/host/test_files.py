@@ -103,6 +103,48 @@ def test_a_file_is_written_whole_with_its_mode(path: Path, umask: int) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("umask", [0, 0o002])
+def test_nobody_else_may_write_to_a_folder_that_was_made(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        os.close(files.lock(str(tmp_path / "run" / "units" / "lock")))
+        files.write(str(tmp_path / "system" / "x.d" / "y" / "z.conf"), "text", 0o644, 0o755)
+    finally:
+        os.umask(before)
+    found = {path.name: mode(path) for path in tmp_path.rglob("*") if path.is_dir()}
+    assert found == {"run": 0o700, "units": 0o700, "system": 0o755, "x.d": 0o755, "y": 0o755}
+
+
+@pytest.mark.parametrize("wide", [0o777, 0o775, 0o1777])
+def test_a_folder_that_others_can_write_to_is_not_locked_in(path: Path, wide: int) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(wide)
+    with pytest.raises(PermissionError, match=f"others can write to {path.parent}"):
+        files.lock(str(path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder away")
+def test_nor_in_another_s_folder(path: Path) -> None:
+    path.parent.mkdir()
+    os.chown(path.parent, 65534, 65534)
+    with pytest.raises(PermissionError, match=f"others can write to {path.parent}"):
+        files.lock(str(path))
+
+
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    path.with_name("lock.new").symlink_to(victim)
+    files.write(str(path), "one")
+    assert (victim.read_text(), path.read_text(), path.is_symlink()) == ("as it was", "one", False)
+    other = path.with_name("other")
+    other.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.lock(str(other))
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_a_writer_that_dies_leaves_the_old_text(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write(str(path), "one")
 

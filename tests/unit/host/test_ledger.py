@@ -286,6 +286,28 @@ def test_a_sweep_leaves_alone_what_is_in_use_and_what_is_not_its_own(ledger, fol
     assert os.listdir(folder) == ["README"]
 
 
+def test_a_sweep_drops_what_a_writer_that_died_has_left(ledger, folder, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module.files.os, "replace", _die)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.begin(CONTAINER, 60.0, "SIGTERM")
+    assert f"{ID}.json.new" in os.listdir(folder)
+    ledger.sweep(lambda container_id: False)
+    assert os.listdir(folder) == []
+
+
+def test_and_where_its_lock_is_gone(ledger, folder):
+    os.makedirs(folder)
+    with open(os.path.join(folder, f"{ID}.json.new"), "w", encoding="utf-8"):
+        pass
+    ledger.sweep(lambda container_id: False)
+    assert os.listdir(folder) == []
+
+
+def _die(*_):
+    raise KeyboardInterrupt
+
+
 def test_a_sweep_of_nothing(ledger):
     ledger.sweep(lambda container_id: False)
 
@@ -326,6 +348,13 @@ def test_a_folder_that_may_not_be_written(tmp_path, mode):
     assert _as_nobody(_begin_says, str(folder)).startswith(
         f"The record of signals under {folder} cannot be kept (Permission denied), so a second signal could not"
     )
+
+
+def test_a_folder_that_others_can_write_to(ledger, folder):
+    os.makedirs(folder)
+    os.chmod(folder, 0o777)
+    with pytest.raises(LedgerError, match=f"others can write to {folder}, so it has to be removed"):
+        ledger.begin(CONTAINER, 60.0, "SIGTERM")
 
 
 def test_what_is_kept_is_for_root_only(ledger, folder):

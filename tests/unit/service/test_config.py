@@ -13,6 +13,7 @@ from kolla_drain.errors import ConfigError
 from kolla_drain.service import config as service_config
 from kolla_drain.service.config import Backend
 
+VOLUME = "cinder-volume"
 SECRET = "s3cret"
 URL = f"mysql+pymysql://cinder:{SECRET}@db:3306/cinder"
 
@@ -104,6 +105,49 @@ def test_interpolation_and_odd_host_names(write, text, host):
     assert service_config.load([write(f"[DEFAULT]\n{text}\n")], "cinder-backup").host == host
 
 
+def test_references_to_options_that_only_the_service_knows(write):
+    text = f"""
+[DEFAULT]
+zone = az1
+host = ${{zone}}-${{rack.name}}
+enabled_backends = $zone, lvm
+[rack]
+name = r7
+[database]
+address = db
+connection = mysql+pymysql://cinder:{SECRET}@${{database.address}}/$zone
+"""
+    config = service_config.load([write(text)], "cinder-volume")
+    assert config.service_hosts == ("az1-r7@az1", "az1-r7@lvm")
+    assert config.database == f"mysql+pymysql://cinder:{SECRET}@db/az1"
+
+
+@pytest.mark.parametrize(
+    "word", ["version", "config_file", "config_dir", "_x", "database", "DEFAULT.x", "x.y.z", "1"]
+)
+def test_words_with_a_dollar_that_are_no_options_do_no_harm(write, word):
+    text = f"[DEFAULT]\nhost = one\n# ${word}\nother = ${{{word}}}\n"
+    assert service_config.load([write(text)], "cinder-backup").host == "one"
+
+
+def test_references_to_options_that_are_known(write):
+    text = f"""
+[DEFAULT]
+host = ${{a.backend_host}}
+enabled_backends = a, b
+report_interval = 20
+service_down_time = $report_interval
+[database]
+connection = mysql+pymysql://cinder:{SECRET}$$database@$host/cinder
+[a]
+backend_host = ctl
+"""
+    config = service_config.load([write(text)], "cinder-volume")
+    assert config.service_hosts == ("ctl@a", "ctl@b")
+    assert config.service_down_time == 50
+    assert config.database == f"mysql+pymysql://cinder:{SECRET}$database@ctl/cinder"
+
+
 def test_a_down_time_not_above_the_interval_is_corrected_as_the_service_does(write):
     text = "[DEFAULT]\nservice_down_time = 30\nreport_interval = 30\n"
     assert service_config.load([write(text)], "cinder-volume").service_down_time == 75
@@ -114,9 +158,34 @@ def test_the_environment_has_no_say(write, monkeypatch):
     assert service_config.load([write("")], "cinder-volume", hostname="node1").host == "node1"
 
 
+def test_the_services_own_environment_goes_before_its_files(write):
+    env = {
+        "OS_DEFAULT__HOST": "ctl-$my_ip",
+        "OS_DEFAULT__ENABLED_BACKENDS": "a,b",
+        "OS_DEFAULT__REPORT_INTERVAL": "20",
+        "OS_A__BACKEND_HOST": "rbd:volumes",
+        "OS_DATABASE__CONNECTION": URL,
+    }
+    path = write("[DEFAULT]\nhost = x\nmy_ip = 10.0.0.1\nreport_interval = 5\n[database]\nconnection = y\n")
+    config = service_config.load([path], "cinder-volume", env=env)
+    assert config.service_hosts == ("rbd:volumes@a", "ctl-10.0.0.1@b")
+    assert (config.report_interval, config.database, config.stated) == (20, URL, {"report_interval"})
+    with pytest.raises(ConfigError, match="variable OS_DEFAULT__REPORT_INTERVAL has a value") as caught:
+        service_config.load([path], "cinder-volume", env={"OS_DEFAULT__REPORT_INTERVAL": SECRET})
+    assert SECRET not in str(caught.value)
+
+
 def test_the_command_line_has_no_say(write, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["x", "--config-file", "/nowhere.conf"])
     assert service_config.load([write("")], "cinder-volume", hostname="node1").host == "node1"
+
+
+@pytest.mark.parametrize(
+    ("url", "found"), [(URL, f"{URL}?ssl_ca=/a&ssl=true"), (f"{URL}?x=y", f"{URL}?x=y&ssl_ca=/a&ssl=true")]
+)
+def test_the_parameters_that_oslo_db_appends_to_the_url(write, url, found):
+    text = f"[database]\nconnection = {url}\nconnection_parameters = ssl_ca=/a&ssl=true\n"
+    assert service_config.load([write(text)], "cinder-volume").database == found
 
 
 def test_the_secret_is_not_in_the_repr(write):
@@ -137,7 +206,12 @@ def test_the_secret_is_not_in_the_repr(write):
             ("[DEFAULT]/graceful_shutdown_timeout", "cinder.conf"),
         ),
         ("[DEFAULT]\nhost = $nowhere\n", ("[DEFAULT]/host", "cinder.conf")),
-        ("[DEFAULT]\nhost = $my_ip\n", ("[DEFAULT]/host", "empty")),
+        ("[DEFAULT]\nhost = vol-$my_ip\n", ("[DEFAULT]/host", "option that the file does not set")),
+        (
+            "[DEFAULT]\nenabled_backends = a,$more\n",
+            ("[DEFAULT]/enabled_backends", "option that the file does not set"),
+        ),
+        ("[DEFAULT]\nreport_interval =\n", ("[DEFAULT]/report_interval", "empty")),
         (f"[database]\nconnection = ${SECRET}\n", ("[database]/connection", "cinder.conf")),
     ],
 )
@@ -163,7 +237,7 @@ def test_a_folder_is_no_file(tmp_path):
 def test_unreadable_file(write, monkeypatch):
     path = write("[DEFAULT]\n")
     if os.geteuid() == 0:  # root may read all
-        monkeypatch.setattr(Path, "read_text", _denied)
+        monkeypatch.setattr(service_config.regular, "read", _denied)
     else:
         Path(path).chmod(0)
     with pytest.raises(ConfigError, match="Permission denied"):
@@ -236,7 +310,23 @@ def test_kollas_containers(container, service, files):
         ),
         ({"container_name": "vol", "image": "quay.io/kolla/cinder-scheduler@sha256:0"}, "cinder-scheduler"),
         ({"container_name": "vol", "image": "quay.io/kolla/cinder-api:1"}, None),
-        ({"container_name": "vol", "image": "mycinder-volumes", "labels": {"name": "x-cinder-volume"}}, None),
+        ({"container_name": "vol", "image": "mycinder-volumes", "labels": {"name": "xcinder-volume"}}, None),
+        (
+            {
+                "container_name": "vol",
+                "image": "sha256:0",
+                "labels": {"name": "rhosp/openstack-cinder-volume"},
+            },
+            VOLUME,
+        ),
+        (
+            {
+                "container_name": "vol",
+                "image": "sha256:0",
+                "labels": {"name": "nova-compute-ironic-exporter"},
+            },
+            None,
+        ),
         (
             {"container_name": "bootstrap", "image": "nova-conductor", "env": {"KOLLA_BOOTSTRAP": ""}},
             None,
@@ -245,3 +335,102 @@ def test_kollas_containers(container, service, files):
 )
 def test_a_container_of_any_name(names, service):
     assert kolla.service_of(**names) == service
+
+
+@pytest.mark.parametrize(
+    ("command", "service"),
+    [
+        ("kolla_start", None),
+        ("cinder-volume --config-file /etc/cinder/cinder.conf", VOLUME),
+        ("/usr/bin/python3 -s /var/lib/kolla/venv/bin/cinder-volume", VOLUME),
+        ("/venv/bin/python3.12 /venv/bin/nova-compute", "nova-compute"),
+        ("dumb-init --single-child -- nova-conductor", "nova-conductor"),
+        ("cinder-volume: master process [/venv/bin/cinder-volume --config-file /c.conf]", VOLUME),
+        ("cinder-manage service remove cinder-volume ctl1", None),
+        ("tail -f /var/log/kolla/cinder/cinder-volume", None),
+        ("sh -c cinder-volume", None),
+        ("cinder-volume-exporter", None),
+        ("", None),
+    ],
+)
+def test_in_an_image_of_another_make_the_command_tells(command, service):
+    assert kolla.service_of("vol", "site.example/openstack:1", {}, {}, (), command.split()) == service
+    assert kolla.service_of("vol", "site.example/openstack:1", {}, {}, [command]) == service
+    assert kolla.service_of("vol", "", {}, {"KOLLA_BOOTSTRAP": ""}, [command]) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[DEFAULT]\nhost = $a\na = $b\nb = $a\n", "[DEFAULT]\nreport_interval = $report_interval\n"]
+)
+def test_options_that_refer_to_each_other_in_a_circle(write, text):
+    with pytest.raises(
+        ConfigError, match=r"\[DEFAULT\]/(host|report_interval) in .*cinder.conf (has|refers)"
+    ):
+        service_config.load([write(text)], "cinder-backup")
+
+
+def test_a_value_that_grows_without_end(write):
+    doubled = "".join(f"a{number} = $a{number + 1}$a{number + 1}\n" for number in range(40))
+    with pytest.raises(ConfigError, match=r"\[DEFAULT\]/host in"):
+        service_config.load([write(f"[DEFAULT]\nhost = $a0\n{doubled}a40 = x\n")], "cinder-backup")
+
+
+def test_numbers_that_no_service_has(write):
+    for option in ("report_interval", "service_down_time", "graceful_shutdown_timeout"):
+        with pytest.raises(ConfigError, match=f"{option} in .* has a value that cannot be used"):
+            service_config.load([write(f"[DEFAULT]\n{option} = {'9' * 400}\n")], "cinder-backup")
+
+
+def test_an_option_of_another_service_is_not_judged(write):
+    assert service_config.load([write("[DEFAULT]\nmanager_shutdown_timeout = soon\n")], "cinder-backup").host
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/proc/kmsg", "/proc/self/status", "/etc/a\0b"])
+def test_what_is_no_file_is_not_read(path):
+    with pytest.raises(ConfigError, match="cannot be read: it"):
+        service_config.load([path], "cinder-backup")
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "cinder.conf")
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        service_config.load([str(tmp_path / "cinder.conf")], "cinder-backup")
+
+
+def test_links_in_a_circle(tmp_path):
+    (tmp_path / "cinder.conf").symlink_to("cinder.conf")
+    with pytest.raises(ConfigError, match="Too many levels of symbolic links"):
+        service_config.load([str(tmp_path / "cinder.conf")], "cinder-backup")
+
+
+def test_files_that_are_too_large_are_not_read_whole(tmp_path, write):
+    with (tmp_path / "large.conf").open("wb") as stream:
+        stream.truncate(100 << 20)
+    with pytest.raises(ConfigError, match="it is larger than 1024 KiB"):
+        service_config.load([str(tmp_path / "large.conf")], "cinder-backup")
+    half = write("[DEFAULT]\n" + "#" * (600 << 10))
+    assert service_config.load([half], "cinder-backup", "h").host == "h"
+    with pytest.raises(ConfigError, match="it is larger than"):
+        service_config.load([half, half], "cinder-backup")
+
+
+def test_too_many_of_them(write):
+    with pytest.raises(ConfigError, match="is in 10000 files, and at most 1000 can be read"):
+        service_config.load([write("")] * 10_000, "cinder-backup")
+    names = ",".join(map(str, range(2000)))
+    with pytest.raises(ConfigError, match="names more than 1000 backends"):
+        service_config.load([write(f"[DEFAULT]\nenabled_backends = {names}\n")], VOLUME)
+    references = "\n".join(f"a{number} = $b{number}" for number in range(2000))
+    with pytest.raises(ConfigError, match="refers to more than 1000 other options"):
+        service_config.load([write(f"[DEFAULT]\n{references}\n")], VOLUME)
+
+
+def test_an_error_names_a_few_files(write):
+    with pytest.raises(ConfigError) as raised:
+        service_config.load([write("[DEFAULT]\nhost =\n", f"{number}.conf") for number in range(9)], VOLUME)
+    assert "2.conf and 6 more is empty" in str(raised.value)
+
+
+def test_a_list_of_backends_takes_no_longer_than_it_is(write):
+    found = service_config.load([write(f"[DEFAULT]\nenabled_backends = a,{',' * 900_000}b\n")], VOLUME)
+    assert [backend.name for backend in found.backends] == ["a", "b"]

@@ -48,6 +48,7 @@ def test_by_the_packages_that_it_runs_with(
         ("16.0.0", "nova-compute", 27),
         ("16.0.0", "cinder-volume", 22),
         ("latest", "cinder-volume", None),
+        ("2024.1", "nova-compute", None),
         ("22.1.0", "none", None),
     ],
 )
@@ -62,3 +63,9 @@ def test_the_packages_go_before_the_label(tmp_path: Path) -> None:
         "nova-compute", container(kolla_version="21.1.1.dev5"), [f"{VENV}/bin/python3"], str(tmp_path)
     )
     assert found == 34
+
+
+def test_of_several_packages_the_oldest_is_the_cautious_one(tmp_path: Path) -> None:
+    for version in ("34.0.0", "9.1.0", "33.0.2"):
+        installed(tmp_path, VENV, "python3.12/site-packages", f"nova-{version}.dist-info")
+    assert release_of("nova-compute", container(), [f"{VENV}/bin/python3"], str(tmp_path)) == 9

@@ -156,6 +156,19 @@ def test_evidence_that_cannot_be_read_at_all() -> None:
     assert "the server is away" in found.why
 
 
+@pytest.mark.parametrize(("health", "ready"), [("healthy", True), ("unhealthy", False), ("starting", False)])
+def test_while_evidence_cannot_be_read_its_health_is_the_proof(health: str, ready: bool) -> None:
+    found = World(lambda at: replace(RUNNING, health=health), lambda at: UNREADABLE).ready()
+    assert (found.ready, found.unread) == (ready, not ready)
+    assert found.seconds >= 30
+    if ready:
+        assert found.how == "its healthcheck says healthy"
+        assert found.doubts == (
+            "it runs, but its heartbeat could not be read for 30 s: the server is away, so only its healthcheck is its "
+            "proof",
+        )
+
+
 def test_evidence_is_read_at_its_own_pace() -> None:
     world = World(beats=lambda at: beat(a=1))
     world.ready(timeout=21)
@@ -169,6 +182,7 @@ HEALTH = {
     "unhealthy to the end": (lambda at: "unhealthy", 3, False, "says unhealthy after 30 s"),
     "failing to the end": (lambda at: "starting", 1, False, "says starting after 30 s"),
     "not counted by the end": (lambda at: "starting", 0, True, "has said nothing within 30 s"),
+    "a word that is not known": (lambda at: "reset", 0, True, "has said nothing within 30 s"),
 }
 
 

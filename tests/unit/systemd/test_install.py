@@ -27,6 +27,15 @@ def test_a_new_unit_is_written_and_enabled(files, systemd):
     assert systemd.count("daemon-reload") == 1
 
 
+def test_nobody_else_may_write_beside_the_link(files, systemd):
+    before = os.umask(0)
+    try:
+        files.ensure(WANTED)
+    finally:
+        os.umask(before)
+    assert link(systemd).parent.stat().st_mode & 0o777 == 0o755
+
+
 @pytest.mark.parametrize("step", range(5))
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_what_a_run_died_over_is_put_right_by_the_next(files, systemd, monkeypatch, engine, step):

@@ -136,6 +136,14 @@ def test_a_hold_and_its_end(host, systemd):
     assert left(systemd) == []
 
 
+def test_its_record_is_for_its_owner_alone(host, systemd):
+    systemd.add()
+    host.hold([NAME])
+    found = {path.stat().st_mode & 0o777 for path in (systemd.path / "records").rglob("*") if path.is_file()}
+    folders = {path.stat().st_mode & 0o777 for path in (systemd.path / "records").rglob("*") if path.is_dir()}
+    assert (found, folders) == ({0o600}, {0o700})
+
+
 def test_the_run_is_watched_once_and_before_anything_is_held(host, systemd):
     systemd.add()
     systemd.on["--quiet"] = lambda words: left(systemd) == [] or pytest.fail("held before it was watched")

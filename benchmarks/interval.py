@@ -1,4 +1,4 @@
-"""Confidence intervals of proportions, without SciPy.
+"""Confidence intervals of proportions and of medians, without SciPy.
 
 https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
 """
@@ -6,6 +6,8 @@ https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_sco
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
 # Standard deviations that hold 95 % of a normal distribution.
 Z = 1.959963984540054
@@ -45,3 +47,20 @@ def difference(hits: int, trials: int, other_hits: int, other_trials: int) -> tu
         gap - math.hypot(share - low, other_high - other),
         gap + math.hypot(high - share, other - other_low),
     )
+
+
+def median(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median and its interval of at least 95 %, whatever the distribution: two of the values.
+
+    With fewer than six values, which allow no such interval, the smallest and the largest.
+    https://en.wikipedia.org/wiki/Quantile#Confidence_intervals_for_quantiles
+    Raises ValueError without a value.
+    """
+    if not values:
+        raise ValueError("nothing was measured")
+    found, count = sorted(values), len(values)
+    # The interval from the place-th smallest to the place-th largest value misses the median with twice this chance.
+    place = 0
+    while 2 * sum(math.comb(count, under) for under in range(place + 2)) <= 0.05 * 2**count:
+        place += 1
+    return statistics.median(found), found[place], found[-1 - place]

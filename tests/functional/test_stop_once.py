@@ -78,7 +78,7 @@ def test_a_run_killed_at_any_moment(start_module: Any, workloads: Workloads) -> 
     result = last.result()
     assert not result.get("failed"), result["msg"]
     for one, workload in zip(result["containers"], made):
-        assert (one["verdict"], one["exit_code"]) == ("unverified", 0)
+        assert (one["verdict"], one["exit_code"]) == ("unverified", 0), one["timeline"]
         signalled_once(workload)
 
 

@@ -17,7 +17,7 @@ class UnixProxy:
         self._upstream = upstream.removeprefix("unix://")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
-        self._listener.listen(64)
+        self._listener.listen(4096)  # as the engines do
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from pathlib import Path
+
 import docker.errors
 import pytest
 import requests
 
 from kolla_drain.engine.docker import translated
-from kolla_drain.errors import EngineError, EngineUnreachable, NoSuchContainer, NotRunning
+from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 
 
 def api_error(status: int, reason: str) -> docker.errors.APIError:
@@ -34,6 +38,20 @@ def test_a_silent_runtime_is_no_refusal(status: int, reason: str, kind: type[Eng
     with pytest.raises(EngineError) as caught, translated():
         raise api_error(status, reason)
     assert type(caught.value) is kind
+
+
+def test_a_socket_without_room_for_one_more_client_has_taken_nothing(tmp_path: Path) -> None:
+    address = str(tmp_path / "docker.sock")
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(address)
+        listener.listen(0)
+        sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(address)
+        client = sockets.enter_context(
+            contextlib.closing(docker.DockerClient(base_url=f"unix://{address}", version="1.41", timeout=60))
+        )
+        with pytest.raises(EngineAbsent, match="temporarily unavailable"), translated():
+            client.ping()
 
 
 def test_the_command_that_it_quotes_shows_no_secret() -> None:

@@ -14,7 +14,7 @@ from kolla_drain.container.options import describe
 from kolla_drain.container.spec import ASKED_LABEL, Image
 from kolla_drain.engine import common, podman, podman_client, podman_config
 from kolla_drain.engine.podman_resources import PodmanMaker, in_dockers_words, shares_ipc
-from kolla_drain.errors import EngineAbsent, EngineUnreachable, NoSuchContainer
+from kolla_drain.errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer
 from kolla_drain.model import Container, ContainerStatus
 
 STARTED = "2026-11-22T01:00:00.5Z"
@@ -73,6 +73,22 @@ def test_events_and_own_signals_of_before_the_clock_was_set_back_are_looked_for(
     assert engine._sent(container()).signals == ("SIGTERM",)
     assert float(asked["since"]) <= BEGAN - 7200.0
     assert float(asked["until"]) >= BEGAN + 200.0
+
+
+@pytest.mark.parametrize("error", [EngineError("refused."), EngineAbsent("gone."), EngineUnreachable("slow.")])
+def test_a_kill_that_came_to_nothing_is_no_signal(monkeypatch, error):
+    """Taken for one, it would cost the rest of the budget: the service would never be signalled."""
+    calls = mock.Mock(side_effect=[error, SimpleNamespace(text=json.dumps(events(START)[0]))])
+    shown = {"Id": "id", "Name": "c", "State": {"Status": "running", "StartedAt": STARTED}, "HostConfig": {}}
+    monkeypatch.setattr(podman, "call", calls)
+    monkeypatch.setattr(podman, "inspection", lambda _: shown)
+    monkeypatch.setattr(podman, "described", lambda *_: container())
+    engine = podman.PodmanEngine.__new__(podman.PodmanEngine)
+    engine._own = {}
+    with pytest.raises(type(error)):
+        engine._send("id", "SIGTERM")
+    sent = engine._sent(container())
+    assert (sent.signals, sent.unnamed, sent.covers_from) == ((), (), 0.0)
 
 
 def test_the_last_kill_before_an_end_with_137_was_sigkill():
@@ -134,6 +150,7 @@ def test_a_stream_that_breaks_off_is_an_error_with_a_sentence():
         (FileNotFoundError(2, "No such file or directory"), EngineAbsent, "no such file"),
         (ConnectionRefusedError(111, "Connection refused"), EngineAbsent, "connection refused"),
         (PermissionError(13, "Permission denied"), EngineAbsent, "permission denied"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), EngineAbsent, "temporarily unavailable"),
         (TimeoutError("timed out"), EngineUnreachable, "it timed out"),
         (ConnectionResetError(104, "Connection reset by peer"), EngineUnreachable, "Connection reset"),
     ],

@@ -63,8 +63,13 @@ _REMEMBERED = 256
 # Seconds without an event after which Docker has sent those that it remembers.
 _QUIET = 1.0
 
-# In the SDK's error when nobody took the request.
-_NOT_SENT = ("Permission denied", "Connection refused", "No such file or directory")
+# In the SDK's error when nobody took the request. The last one: more clients wait than the socket has room for.
+_NOT_SENT = (
+    "Permission denied",
+    "Connection refused",
+    "No such file or directory",
+    "Resource temporarily unavailable",
+)
 
 # In the engine's error when its container runtime does not answer, as while containerd restarts.
 _RUNTIME_SILENT = (

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import EngineAbsent, NoSuchContainer, NotRunning
+from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus, Sent
 from .common import PATIENT, QUICK, CommonEngine, EventWatcher, start
 from .inspected import described, epoch, status_of
@@ -132,8 +132,9 @@ class PodmanEngine(CommonEngine):
                     self._ended.add(container_id)
                 path = f"/containers/{container_id}/kill"
                 call("post", path, params={"signal": signal}, timeout=PATIENT)
-        except (NotRunning, NoSuchContainer, EngineAbsent):
-            own.remove(ours)
+        except EngineError as exc:
+            if isinstance(exc, EngineAbsent) or not isinstance(exc, EngineUnreachable):
+                own.remove(ours)  # nobody took it
             raise
 
     def _stop_without_end(self, container: Container) -> None:
@@ -212,6 +213,8 @@ def signals_of(
 ) -> Sent:
     """Return the signals of one process life. Podman's kill events name no signal, but this run knows its ``own``.
 
+    What podman was asked for says nothing of what it did: only an event, or its state, does.
+
     A last kill before an exit with 137 was SIGKILL; any other that is not ours stays unnamed. Pure.
     """
     life, whole = of_life(container, events)
@@ -223,7 +226,6 @@ def signals_of(
             names.append(unclaimed.pop(0)[1])
         else:
             unnamed.append(at)
-    names += [signal for _, signal in unclaimed if signal not in names]
     stopped = any(event.get("Action") == "stop" for event in life)
     stop_signal = container.stop_signal or "SIGTERM"
     if (stopping or stopped) and stop_signal not in names:

@@ -26,6 +26,9 @@ _SOCKET = "unix:///run/podman/podman.sock"
 # The oldest version of podman's interface that has all the requests made here.
 _VERSION = "4.0.0"
 
+# What a connection ends in before anything is sent. The last one: more clients wait than the socket has room for.
+_NOT_SENT = (FileNotFoundError, ConnectionRefusedError, PermissionError, BlockingIOError)
+
 # In podman's refusal of whatever a container's state does not allow.
 _WRONG_STATE = ("container state improper", "not running", "not paused")
 
@@ -83,7 +86,7 @@ def silence(exc: BaseException) -> EngineUnreachable:
     """Return the typed error for an exception that means that nobody answered."""
     causes = list(_causes(exc))
     for cause in causes:
-        if isinstance(cause, (FileNotFoundError, ConnectionRefusedError, PermissionError)):
+        if isinstance(cause, _NOT_SENT):
             return EngineAbsent(no_answer(str(cause.strerror).lower()))
     timed_out = any(isinstance(cause, (TimeoutError, requests.exceptions.Timeout)) for cause in causes)
     why = "it timed out" if timed_out else str(causes[-1]).partition("\n")[0][:200] or type(exc).__name__

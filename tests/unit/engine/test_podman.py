@@ -75,7 +75,9 @@ def test_events_and_own_signals_of_before_the_clock_was_set_back_are_looked_for(
     assert float(asked["until"]) >= BEGAN + 200.0
 
 
-@pytest.mark.parametrize("error", [EngineError("refused."), EngineAbsent("gone."), EngineUnreachable("slow.")])
+@pytest.mark.parametrize(
+    "error", [EngineError("refused."), EngineAbsent("gone."), EngineUnreachable("slow.")]
+)
 def test_a_kill_that_came_to_nothing_is_no_signal(monkeypatch, error):
     """Taken for one, it would cost the rest of the budget: the service would never be signalled."""
     calls = mock.Mock(side_effect=[error, SimpleNamespace(text=json.dumps(events(START)[0]))])

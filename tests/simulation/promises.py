@@ -256,7 +256,7 @@ def _strayed(world, life, signal):
         return True
     after = [other.asked_at - signal.at for other in life.signals if other.at > signal.at]
     return (
-        _looked_at(world, signal) <= life.begun < signal.at and min(after, default=0.0) >= world.scene.memory
+        _looked_at(world, signal) <= life.begun <= signal.at and min(after, default=0.0) >= world.scene.memory
     )
 
 
@@ -309,8 +309,9 @@ def it_says_the_truth(world, run, result, alone):
         _it_was_looked_at(run, result, container, ended_by_us)
     if result.verdict is Verdict.CUT:
         # What ended in error between the last reading and the signal may count either way.
+        read_at = _read_at(run, result)
         unfinished = [
-            key for key in endings if works[key].state != "finished" or works[key].ended_at > said_at
+            key for key in endings if works[key].state != "finished" or works[key].ended_at > read_at
         ]
         assert unfinished, f"{result.name} is called cut"
     if result.verdict in (Verdict.DRAINED, Verdict.CUT, Verdict.UNVERIFIED):
@@ -515,8 +516,10 @@ def outcomes_are_known(world, run):
             for ending in result.endings:
                 work = works[ending.operation.id]
                 world.met("4. an outcome that the rows could tell is told")
-                said_at = _said_at(run, result)
-                if work.ended_at > said_at - SLACK or work.taken_at > _noticed_at(run, result, said_at):
+                said_at, read_at = _said_at(run, result), _read_at(run, result)
+                if work.ended_at > min(said_at - SLACK, read_at) or work.taken_at > _noticed_at(
+                    run, result, said_at
+                ):
                     continue
                 if work.state == "finished":
                     assert ending.outcome is Outcome.FINISHED, (

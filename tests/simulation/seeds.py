@@ -11,7 +11,19 @@ from .worlds import kind_of, schedule
 
 # These are played each time, whatever the new ones are, the last of them because they once broke a promise: each row of
 # the page must be met so many times in them.
-FIXED, AT_LEAST = (*range(1, 2801), 912649, 30001854, 30004123, 40007241, 50002268, 50015225), 2
+FIXED = (
+    *range(1, 2801),
+    912649,
+    30001854,
+    30004123,
+    40007241,
+    50002268,
+    50015225,
+    984309882,
+    984311403,
+    984370399,
+)
+AT_LEAST = 2
 PAGE = "docs/results/simulation.rst"
 
 

@@ -163,9 +163,10 @@ def _half_is_over(world, container, life, signal, runs):
 
 
 def _exit_time(world, container, life, signal):
-    """What is kept of the budget for the exit where nothing can be read, and a second, the time of a look."""
+    """What is kept of the budget for the exit where nothing can be read, and what a look takes, or a second."""
     begun, deadline = world.budget(container, life, signal.asked_at)
-    return min(container.service.profile.exit_seconds, (deadline - begun) / 2) + 1.0
+    kept = min(container.service.profile.exit_seconds, (deadline - begun) / 2)
+    return kept + max(1.0, _a_look(world))
 
 
 def _told(container, signal):

@@ -1283,3 +1283,27 @@ def test_what_was_its_own_after_all_and_is_cut_is_not_known_to_be():
     )
     assert result.verdict is Verdict.UNVERIFIED
     assert [ending.outcome for ending in result.endings] == [Outcome.UNKNOWN]
+
+
+# --- what arbitrary schedules turned up
+
+
+def test_the_last_look_is_over_in_time_though_its_answer_is_late():
+    """An answer that came after its bound was asked about once more, which was 13 s after the exit."""
+    service = Service(jobs=(Job(),), profile=replace(ON_THREADS, quiesce=False))
+    world, result = stop(service, latencies=(11.0, 7.0))
+    assert (result.verdict, only(world).life.ended - BEGINNING) == (
+        Verdict.UNVERIFIED,
+        pytest.approx(7.06, abs=0.1),
+    )
+    assert world.age == pytest.approx(17.1, abs=0.1)
+
+
+def test_an_unseen_service_has_its_signal_though_a_slow_look_would_come_after_its_last_chance():
+    """A look takes 4 s here, and 2 s are kept for the exit: it was killed without a signal before."""
+    service = Service(
+        profile=replace(CINDER, exit_seconds=2.0), request=asked(8.5, quiesce=Quiesce.ALWAYS), exits_in=0.5
+    )
+    world, result = stop(service, engine_takes=2.0, outages=((0.0, 48.0, True),))
+    assert (result.verdict, len(only(world).life.signals)) == (Verdict.UNVERIFIED, 1)
+    assert not only(world).life.kills

@@ -79,6 +79,7 @@ class Observation(NamedTuple):
     own_empty_readings: int = 0  # the same for what is certainly the container's own
     unread_for: float = 0.0  # since evidence was last readable, or since the start
     waiting_for: tuple[Operation, ...] = ()  # shown by the newest readable one
+    look: float = 0.0  # seconds that this look has taken, and the next one may take
     given_more: float = 0.0  # by which another run that waits for the same stop has the later deadline
 
 
@@ -149,7 +150,7 @@ def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> D
     """Decide before the signal while evidence cannot be read: patient where a signal could drop work, never a hang."""
     # With nothing to see, some of the budget is kept for a clean exit whatever the profile says of work.
     last_call = plan.timeout - max(plan.drain, min(profile.exit_seconds, plan.timeout / 2))
-    if elapsed >= last_call:
+    if elapsed + seen.look >= last_call:  # the next look may come too late
         why = seen.reading.why if seen.reading is not None else "no reading came in"
         return Decision(
             Action.SIGNAL, f"its evidence cannot be read ({why}) and the time that is left is for its exit"

@@ -111,7 +111,7 @@ class ContainerStop:
             if self._kill.at is not None and not found.at_rest:
                 self._see_kill_through(found)
                 return
-        decision = self._decide(found)
+        decision = self._decide(found, now)
         self._acts[decision.action](decision.reason)
 
     # --- what the loop asks
@@ -128,9 +128,14 @@ class ContainerStop:
 
     @property
     def turns(self) -> tuple[float, ...]:
-        """When quiesce ends, the deadline is and a kill has had its time, in seconds on the loop's clock."""
-        context = self._context
-        return (context.begun + context.plan.quiesce, context.deadline, context.deadline + policy.KILL_BOUND)
+        """When quiesce ends, the deadline is, and a kill and the last look are over, in seconds on the loop's clock."""
+        context, last = self._context, self._settlement.waits_until
+        return (
+            context.begun + context.plan.quiesce,
+            context.deadline,
+            context.deadline + policy.KILL_BOUND,
+            last,
+        )
 
     def asked(self, number: int) -> None:
         """Take in that the loop asked for a reading."""
@@ -206,7 +211,7 @@ class ContainerStop:
 
     # --- 2. to 5.
 
-    def _decide(self, found: Container | None) -> policy.Decision:
+    def _decide(self, found: Container | None, since: float) -> policy.Decision:
         context, history = self._context, self.history
         signalled = self._signal.learn() if found is not None and found.alive else self._signal.at is not None
         now = context.clock()  # the engine's answers may have taken seconds
@@ -219,6 +224,7 @@ class ContainerStop:
             own_empty_readings=history.own_empty_readings,
             unread_for=history.unread_for(now),
             waiting_for=history.waiting_for,
+            look=now - since,
             given_more=self._given_more(),
         )
         target = context.target

@@ -244,7 +244,7 @@ MUTANTS = (
     Mutant(
         "a cancelled restart counts as nothing",
         "drain/one_signal.py",
-        "if entry.intent is not None and entry.intent in (self._own_intent, self._cancel_intent):",
+        "if entry.intent is not None and entry.intent in (self._own_intent, self.cancel_intent):",
         "if entry.intent is not None and entry.intent == self._own_intent:",
         "our own signal is taken for somebody else's, and the stop is called drained unseen",
         "a_cancelled_restart_that_comes_late_is_our_own_signal",
@@ -252,8 +252,8 @@ MUTANTS = (
     Mutant(
         "a cancelled restart has met nobody",
         "drain/settle.py",
-        "if not self._signal.may_be_ours:",
-        "if not self._signal.ours:",
+        "if verified and self._signal.cancelled_late:",
+        "if False:",
         "a life that nobody saw is called drained, although its work was first read after the signal",
         "a_cancelled_restart_may_have_met_a_life_that_nobody_saw",
     ),
@@ -326,7 +326,7 @@ MUTANTS = (
     Mutant(
         "a look afterwards will do",
         "drain/settle.py",
-        "        if not self._signal.may_be_ours:\n",
+        "        if not self._signal.ours:\n",
         "        if True:\n",
         "work whose row has gone at our signal is called drained",
         "what_nobody_could_look_at_before_our_signal_is_not_verified",

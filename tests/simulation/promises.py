@@ -255,7 +255,7 @@ def _strayed(world, life, signal):
     """
     if _looked_at(world, signal) <= life.begun and signal.name == "SIGUSR2":
         return True
-    after = [other.asked_at - signal.at for other in life.signals if other.at > signal.at]
+    after = [other.asked_at - signal.at for other in life.signals if other.run and other.at > signal.at]
     return (
         _looked_at(world, signal) <= life.begun <= signal.at and min(after, default=0.0) >= world.scene.memory
     )
@@ -444,7 +444,7 @@ def _finished(container, work, moment):
         for signal in life.signals
         if life.taken_note is not None and (told or (signal.run is not None and signal.at >= booted_at))
     ]
-    stops += [when for life in lives for when, _ in life.kills]
+    stops += [when for life in lives for when, _ in life.kills if life.by_sigkill]
     first = min(stops, default=NEVER)
     if container.world.runs_side_by_side:
         first += SLACK  # another run's signal is learnt of at the next look

@@ -1307,3 +1307,34 @@ def test_an_unseen_service_has_its_signal_though_a_slow_look_would_come_after_it
     world, result = stop(service, engine_takes=2.0, outages=((0.0, 48.0, True),))
     assert (result.verdict, len(only(world).life.signals)) == (Verdict.UNVERIFIED, 1)
     assert not only(world).life.kills
+
+
+def test_a_run_that_has_signalled_watches_on_though_the_next_life_cannot_be_recorded():
+    """The engine, slow and forgetful, started the container again, and the disk was full: the run gave up."""
+    service = Service(profile=NO_PROFILE, exits_in=8.0, dies_at=13.0, restarts_in=0.0)
+    _, result = stop(service, engine_takes=4.0, disk_full=((27.0, 72.0),), memory=5.0)
+    assert result.verdict is Verdict.UNVERIFIED
+
+
+def test_somebody_elses_signal_is_told_though_a_restart_was_cancelled_after_it():
+    """The cancelled restart hid it, and what had ended in error after the signal was called ended before it."""
+    service = Service(
+        jobs=(Job(fails=True), LONG),
+        at_signal="ignores",
+        dies_at=16.0,
+        stop_signal="SIGQUIT",
+        restarts_in=3.0,
+        by_hand=1.0,
+    )
+    _, result = stop(service)
+    assert "signalled with SIGTERM by somebody else" in told_of(result)
+    assert [ending.outcome for ending in result.endings] == [Outcome.INTERRUPTED] * 2
+
+
+def test_a_life_between_a_cancelled_restart_and_the_one_that_was_drained_is_not_verified():
+    """The engine was silent meanwhile. The late call ended a life that nobody saw, and the next one was drained."""
+    restarting = Service(status="restarting", restarts_in=5.0, supervised=6.0)
+    world, result = stop(restarting, engine_gaps=((6.5, 28.0),), engine_takes=3.0)
+    assert [len(life.signals) for life in only(world).lives] == [0, 1, 1]
+    assert result.verdict is Verdict.UNVERIFIED
+    assert "may have ended a process that nobody had looked at" in result.reason

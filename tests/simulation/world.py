@@ -1161,7 +1161,11 @@ class World:
         if not budgets:  # the runs of an earlier life go on in this one
             budgets.extend(self._budgets_of_earlier_lives(entry))
         if beginning is not None:
-            self.forgotten.discard(life)  # by a reboot, before the engine has started it again
+            if (
+                life in self.forgotten
+            ):  # its end was seen, or the host rebooted before the engine started it again
+                self.forgotten.discard(life)
+                budgets.clear()
             budgets.append(Budget(*beginning, runs, living, life in self._signalled))
         if entry.intent is not None:
             self._signalled.add(life)

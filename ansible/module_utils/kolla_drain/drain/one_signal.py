@@ -36,11 +36,12 @@ class OneSignal:
         self.at: float | None = None  # when this process life had its signal; None: it had none
         self.name = ""  # of the last one that is known, also of a life before
         self.ours = False  # this run sent it, or may have
+        # When this run was about to cancel a restart: a call that comes late reaches a process.
+        self.cancel_intent: float | None = None
         self._context = context
         self._asked_engine = False  # whether this process life had been signalled before this run looked
         self._doubt_from = context.started  # until then somebody may have been sending the signal
         self._own_intent: float | None = None  # when this run was about to send it
-        self._cancel_intent: float | None = None  # the same of a cancelled restart, which may reach a process
         self._cancelled_in: tuple[str, str] | None = None  # the process life after which that was
         # When a stop by somebody else would be over whose signal the engine has forgotten; None: no sign of one yet.
         self._stopping_until: float | None = None
@@ -54,14 +55,13 @@ class OneSignal:
         self._ask_again = 0.0
 
     @property
-    def may_be_ours(self) -> bool:
-        """Whether this run has signalled the process that ended, or may have: its call to cancel a restart came late.
+    def cancelled_late(self) -> bool:
+        """Whether this run's call to cancel a restart may have reached a process, whose work nobody had looked at.
 
         Of a container that is gone nobody can tell whether there was such a process.
         """
         container, cancelled = self._context.container, self._cancelled_in
-        in_time = container.at_rest and container.life == cancelled
-        return self.ours or (cancelled is not None and not in_time)
+        return cancelled is not None and not (container.at_rest and container.life == cancelled)
 
     def doubt_anew(self) -> None:
         """Take in that the engine was silent just now, and may deliver what it was asked before."""
@@ -156,7 +156,7 @@ class OneSignal:
         """Keep a signal that was found, because the engine forgets its events, and report whose it was."""
         context = self._context
         by = "the run before" if entry.intent is not None else "somebody else"
-        if entry.intent is not None and entry.intent in (self._own_intent, self._cancel_intent):
+        if entry.intent is not None and entry.intent in (self._own_intent, self.cancel_intent):
             by = "this run, whose call broke off"
             self._own_intent = entry.intent
             self.ours = context.changed = True
@@ -238,7 +238,7 @@ class OneSignal:
             context.changed = True
             signal = context.container.stop_signal or "SIGTERM"
             intended = context.ledger.intend(replace(entry, signal=signal, signalled=None))
-            self._cancel_intent, self._cancelled_in = intended.intent, entry.life
+            self.cancel_intent, self._cancelled_in = intended.intent, entry.life
             with contextlib.suppress(NotRunning, NoSuchContainer):  # the next look shows it
                 self._deliver(intended)
 

@@ -76,7 +76,10 @@ class Settlement:
         context = self._context
         context.history.give_up("it could not be looked up after the exit")
         why = "" if verified else self._why_unverified()
-        if verified and not self._looked_in_time():
+        if verified and self._signal.cancelled_late:
+            verified = False
+            why = "the call that cancelled its restart may have ended a process that nobody had looked at"
+        elif verified and not self._looked_in_time():
             verified = False
             why = "its evidence could not be read before the signal: what was in flight is not known"
         verdict, reason = judge(
@@ -109,7 +112,8 @@ class Settlement:
                 return
             self._signal.name = had
             entry = context.ledger.read(container.id)
-            if entry is None or entry.intent is None:
+            nobody = None if self._signal.cancelled_late else self._signal.cancel_intent
+            if entry is None or entry.intent in (None, nobody):
                 context.history.somebody_had_signalled()
                 context.note(f"it had been signalled with {had} by somebody else")
 
@@ -126,7 +130,7 @@ class Settlement:
         Where the signal was not ours a look after it must do: lost work leaves a row behind.
         """
         needed = {Moment.BEFORE_SIGNAL}
-        if not self._signal.may_be_ours:
+        if not self._signal.ours:
             needed.add(Moment.SIGNALLED)
         return bool(needed & self._context.history.readable)
 

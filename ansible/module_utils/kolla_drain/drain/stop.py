@@ -91,7 +91,7 @@ class ContainerStop:
         """Whether the container may have been sent anything for this stop."""
         entry = self._context.entry
         intended = entry is not None and entry.intent is not None
-        return intended or self._signal.at is not None or self._kill.was_sent
+        return intended or self._signal.at is not None or self._signal.ours or self._kill.was_sent
 
     def _step(self) -> None:
         context, now = self._context, self._context.clock()

@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         "nothing is kept for an unseen exit",
         "drain/policy.py",
-        "    if elapsed >= last_call:\n",
+        "    if elapsed + seen.look >= last_call:\n",
         "    if elapsed >= plan.timeout:\n",
         "a service whose database is away is killed without a signal",
         "of_a_short_budget_half_is_kept_for_the_exit_where_nothing_can_be_read",

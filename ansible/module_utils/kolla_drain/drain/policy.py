@@ -150,7 +150,8 @@ def _blind(profile: Profile, plan: Plan, seen: Observation, elapsed: float) -> D
     """Decide before the signal while evidence cannot be read: patient where a signal could drop work, never a hang."""
     # With nothing to see, some of the budget is kept for a clean exit whatever the profile says of work.
     last_call = plan.timeout - max(plan.drain, min(profile.exit_seconds, plan.timeout / 2))
-    if elapsed + seen.look >= last_call:  # the next look may come too late
+    # The next look may come too late.
+    if elapsed + seen.look >= last_call:
         why = seen.reading.why if seen.reading is not None else "no reading came in"
         return Decision(
             Action.SIGNAL, f"its evidence cannot be read ({why}) and the time that is left is for its exit"

@@ -1,6 +1,6 @@
 """How much time a stop and an exchange take beside the container's own, and what a call costs its host.
 
-.venv/bin/python -m benchmarks speed                    # all of them, in some ten minutes
+.venv/bin/python -m benchmarks speed                    # all of them, in some twenty minutes
 .venv/bin/python -m benchmarks speed stop gap           # some
 .venv/bin/python -m benchmarks speed --seconds 60       # of each, at least two rounds
 .venv/bin/python -m benchmarks speed --page             # only make the page anew

@@ -244,7 +244,7 @@ def test_how_often_a_stop_of_three_minutes_reads(took: float, readings: range) -
     assert database_load.pace_of_a_stop(took) in readings
 
 
-def test_the_tables_of_the_load() -> None:
+def test_the_page_of_the_load() -> None:
     one = {
         "service": "nova-compute",
         "hosts": 1000,
@@ -253,11 +253,24 @@ def test_the_tables_of_the_load() -> None:
         "p99": 0.01,
         "processor": 0.002,
     }
-    many = {"service": "nova-compute", "played": 40, "rate": 13.0, "p50": 0.04, "p99": 0.5, "peak": 3.5}
+    many = {
+        "service": "nova-compute",
+        "played": 40,
+        "rate": 13.0,
+        "p50": 0.04,
+        "p99": 0.5,
+        "failed": 3,
+        "peak": 3.5,
+    }
     many |= {"connections": 40, "share": 0.09, "by_pace": 180.0, "share_by_pace": 0.36}
-    slow = {**many, "slow": True}
-    told = database_load.rows({"hosts": 1000, "readings": [one], "loads": [many, slow]})
-    assert told[1] == ["nova-compute", "1,000", "465", "4.0 ms", "10.0 ms", "2.00 ms"]
-    assert told[-2][-1] == "36% of a core at 180 readings/s"
-    assert told[-1][0] == "40 nova-compute, slow server"
-    assert len({len(row) for row in told[3:]}) == 1
+    about = {"made": "now", "commit": "c0ffee", "machine": "2 cores", "load_at_first": 0.4, "hosts": 1000}
+    told = database_load.page({**about, "readings": [one], "loads": [many, {**many, "slow": True}]})
+    cells = " ".join(told.replace("   * - ", "     - ").split("     - ")).split("\n")
+    assert {"1,000", "465", "4.0 ms", "10.0 ms", "2.00 ms"} <= {cell.strip() for cell in cells}
+    assert told.count("36%, 180 readings a second") == 1
+    assert (
+        "40 nova-compute at once, at most 5% of a core: **not met**, 36%. The floor is one reading, 2.0 ms"
+        in told
+    )
+    assert "once in 2 s" in told
+    assert told.count("40 nova-compute, slow server") == 1

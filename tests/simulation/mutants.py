@@ -88,6 +88,14 @@ MUTANTS = (
         "of_a_short_budget_half_is_kept_for_the_exit_where_nothing_can_be_read",
     ),
     Mutant(
+        "a slow look is none",
+        "drain/policy.py",
+        "    if elapsed + seen.look >= last_call:\n",
+        "    if elapsed >= last_call:\n",
+        "with a slow engine the last chance for a signal falls between two looks",
+        "an_unseen_service_has_its_signal_though_a_slow_look_would_come_after_its_last_chance",
+    ),
+    Mutant(
         "an outage hides work that was seen",
         "drain/policy.py",
         '    if seen.waiting_for:\n        return Decision(Action.WAIT, "quiescing; its evidence cannot be',
@@ -436,6 +444,22 @@ MUTANTS = (
         "",
         "what was started again is never signalled, and killed at the deadline",
         "what_the_engine_starts_again_is_signalled_in_its_new_life",
+    ),
+    Mutant(
+        "the last look ends at some look",
+        "drain/stop.py",
+        "deadline + policy.KILL_BOUND, self._settlement.waits_until)",
+        "deadline + policy.KILL_BOUND)",
+        "an answer that is late prolongs the last look",
+        "the_last_look_is_over_in_time_though_its_answer_is_late",
+    ),
+    Mutant(
+        "a run forgets that it has signalled",
+        "drain/stop.py",
+        " or self._signal.ours or self._kill.was_sent",
+        " or self._kill.was_sent",
+        "what was signalled and started again is not watched any more when the disk is full",
+        "a_run_that_has_signalled_watches_on_though_the_next_life_cannot_be_recorded",
     ),
     Mutant(
         "the last look has no bound",

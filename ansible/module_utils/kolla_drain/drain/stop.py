@@ -129,13 +129,9 @@ class ContainerStop:
     @property
     def turns(self) -> tuple[float, ...]:
         """When quiesce ends, the deadline is, and a kill and the last look are over, in seconds on the loop's clock."""
-        context, last = self._context, self._settlement.waits_until
-        return (
-            context.begun + context.plan.quiesce,
-            context.deadline,
-            context.deadline + policy.KILL_BOUND,
-            last,
-        )
+        begun, deadline = self._context.begun, self._context.deadline
+        quiesced = begun + self._context.plan.quiesce
+        return (quiesced, deadline, deadline + policy.KILL_BOUND, self._settlement.waits_until)
 
     def asked(self, number: int) -> None:
         """Take in that the loop asked for a reading."""

@@ -1338,3 +1338,15 @@ def test_a_life_between_a_cancelled_restart_and_the_one_that_was_drained_is_not_
     assert [len(life.signals) for life in only(world).lives] == [0, 1, 1]
     assert result.verdict is Verdict.UNVERIFIED
     assert "may have ended a process that nobody had looked at" in result.reason
+
+
+def test_somebody_elses_signal_before_our_sigkill_is_told():
+    """A slow engine was not asked about it any more; what had ended in error after it was called ended before it."""
+    job = Job(arrives=29.0, takes=20.0, fails=True)
+    service = Service(
+        jobs=(job,), profile=replace(CINDER, exit_seconds=2.0), at_signal="ignores", by_hand=39.0
+    )
+    _, result = stop(service, engine_takes=8.0)
+    assert (result.verdict, result.signal) == (Verdict.KILLED, "SIGTERM")
+    assert "signalled with SIGTERM by somebody else" in told_of(result)
+    assert [ending.outcome for ending in result.endings] == [Outcome.INTERRUPTED]

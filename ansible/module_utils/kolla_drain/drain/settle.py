@@ -100,7 +100,7 @@ class Settlement:
         self._killed_by_another = False
         # 137 is SIGKILL or lack of memory; a container that is gone shows no code.
         maybe_killed = self._kill.at is None and container.exit_code in (None, KILLED_CODE)
-        unsignalled = self._signal.at is None and self._kill.at is None
+        unsignalled = self._signal.at is None
         if not maybe_killed and not unsignalled:
             return
         with contextlib.suppress(KollaDrainError):

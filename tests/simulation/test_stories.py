@@ -1350,3 +1350,14 @@ def test_somebody_elses_signal_before_our_sigkill_is_told():
     assert (result.verdict, result.signal) == (Verdict.KILLED, "SIGTERM")
     assert "signalled with SIGTERM by somebody else" in told_of(result)
     assert [ending.outcome for ending in result.endings] == [Outcome.INTERRUPTED]
+
+
+def test_a_run_that_was_locked_out_does_not_undo_what_another_knows_of_a_later_life():
+    """It opened its stop in the life that it had seen before the lock, and the next life had a second signal."""
+    services = (Service(evidence_missing="made up"), Service(status="restarting", restarts_in=5.0))
+    scene = Scene(services=services, signal_faults=("late", "slow"), slow=11.0, memory=1.0)
+    with World(scene) as world:
+        runs = (Run(), Run())
+        world.stop(*runs)
+        promises.hold(world, *runs)
+        assert len(list(world.containers.values())[1].life.signals) == 1

@@ -101,8 +101,10 @@ class ContainerStop:
                 self._finish(*self._settlement.judge(verified=False))
             return
         # 1. Nothing is done that the ledger does not know of.
-        if context.entry is None and not self._open():
-            return
+        if context.entry is None:
+            self._look_again()
+            if not self._open():
+                return
         # 2. to 5. Look, decide, act.
         found = context.engine.inspect(context.container.id)
         if found is not None:
@@ -172,6 +174,13 @@ class ContainerStop:
         return Moment.SIGNALLED if signalled else Moment.BEFORE_SIGNAL
 
     # --- 1. open
+
+    def _look_again(self) -> None:
+        """Look at the container anew where another run's call took time: it may be in a later life by now."""
+        if self._locked_out_since is not None:
+            found = self._context.engine.inspect(self._context.container.id)
+            if found is not None and found.alive:
+                self._context.container = found
 
     def _open(self) -> bool:
         """Open the stop in the ledger, or join the one under way; false for a container at rest, which is done."""

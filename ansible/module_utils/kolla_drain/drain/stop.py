@@ -177,7 +177,9 @@ class ContainerStop:
 
     def _look_again(self) -> None:
         """Look at the container anew where another run's call took time: it may be in a later life by now."""
-        if self._locked_out_since is not None:
+        if self._locked_out_since is None:
+            return
+        with contextlib.suppress(KollaDrainError):  # the next look reports it
             found = self._context.engine.inspect(self._context.container.id)
             if found is not None and found.alive:
                 self._context.container = found

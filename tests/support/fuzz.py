@@ -45,7 +45,9 @@ def is_clear(text: object) -> None:
     assert isinstance(text, str)
     assert text
     assert text.isprintable(), text
-    assert len(text) < 11_000, f"{len(text)} letters"
+    # Ansible masks what has been cut to its length: of a secret of one letter each becomes eight stars.
+    letters = len(text.replace("*" * 8, "*"))
+    assert letters < 11_000, f"{letters} letters: {text[:200]}"
     assert "Traceback" not in text, text
 
 

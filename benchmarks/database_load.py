@@ -44,12 +44,6 @@ from kolla_drain.service.config import Backend, ServiceConfig
 from testbed import many_rows, mariadb
 from testbed.mariadb import MariaDB
 
-SERVICES = {
-    "nova-compute": "nova",
-    "cinder-volume": "cinder",
-    "cinder-backup": "cinder",
-    "cinder-scheduler": "cinder",
-}
 LOADS = ("nova-compute", "cinder-volume")  # those that a site has many of
 READINGS = 40  # of each service, to measure one of them
 SECONDS = 40.0  # of each load
@@ -72,7 +66,7 @@ def run(
     """
     played = played or hosts
     with mariadb.start(f"load_{os.getpid()}") as server:
-        for schema in dict.fromkeys(SERVICES.values()):
+        for schema in dict.fromkeys(many_rows.DATABASE_OF.values()):
             server.load_schema(schema)
         server.create_user(USER, PASSWORD, "SELECT")
         server.execute("SET GLOBAL innodb_buffer_pool_size = 512 * 1024 * 1024")
@@ -81,7 +75,7 @@ def run(
         result |= {"load_at_first": os.getloadavg()[0], "hosts": hosts, "readings": []}
         for size in (max(1, hosts // 10), hosts):
             many_rows.fill(server, size)
-            for service in SERVICES:
+            for service in many_rows.DATABASE_OF:
                 measured = measure(server, service, READINGS * rounds)
                 result["readings"].append({"service": service, "hosts": size, **measured})
         result["load_before"] = os.getloadavg()[0]
@@ -98,6 +92,7 @@ def run(
 
 def page(result: dict[str, Any]) -> str:
     """Return the figures as a page."""
+    services = list(many_rows.DATABASE_OF)
     text = pages.NOTE.format(command=".venv/bin/python -m benchmarks speed database")
     text += pages.title("Load on the database")
     text += (
@@ -120,7 +115,7 @@ def page(result: dict[str, Any]) -> str:
                 f"{one['p99'] * 1e3:.1f} ms",
                 f"{one['processor'] * 1e3:.2f} ms",
             )
-            for one in sorted(result["readings"], key=lambda one: list(SERVICES).index(one["service"]))
+            for one in sorted(result["readings"], key=lambda one: services.index(one["service"]))
         ],
     )
     text += (
@@ -169,7 +164,7 @@ def page(result: dict[str, Any]) -> str:
 def where(server: MariaDB, service: str) -> DatabaseTarget:
     """Return the target of a service's database."""
     parts = {"host": server.host, "port": server.port, "user": USER, "password": PASSWORD}
-    return target(name=SERVICES[service], **parts)
+    return target(name=many_rows.DATABASE_OF[service], **parts)
 
 
 def config(service: str, number: int) -> ServiceConfig:

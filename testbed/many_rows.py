@@ -17,6 +17,13 @@ from testbed.mariadb import MariaDB
 
 # Of one host.
 VOLUMES, SNAPSHOTS, SERVICES, BACKUPS, INSTANCES, ACTIONS, MIGRATIONS = 100, 10, 5, 2, 50, 3, 20
+# The services whose evidence reads these rows, and in which database.
+DATABASE_OF = {
+    "nova-compute": "nova",
+    "cinder-volume": "cinder",
+    "cinder-backup": "cinder",
+    "cinder-scheduler": "cinder",
+}
 # Those of its volumes that are attached.
 ATTACHED = 50
 

@@ -19,12 +19,6 @@ from tests.support.evidence_queries import asked
 from .conftest import READER
 
 FEW, MANY = 20, 100  # hosts
-SERVICES = {
-    "cinder-volume": "cinder",
-    "cinder-backup": "cinder",
-    "cinder-scheduler": "cinder",
-    "nova-compute": "nova",
-}
 # Indexes of nova.migrations that came with 2026.1, and what nova-compute reads without them.
 OF_2026 = ("migrations_by_dest_host_nodes_and_status_idx", "migrations_by_src_host_nodes_and_status_idx")
 BEFORE_2026 = "nova-compute, 2025.1"
@@ -46,7 +40,7 @@ def read(server: MariaDB, password: str, service: str) -> Read:
     backends = (Backend("a", host), Backend("b", host)) if service == "cinder-volume" else ()
     evidence, config = evidence_of(service), ServiceConfig(service, host, backends=backends)
     parts = {"host": "127.0.0.1", "port": server.port, "user": READER, "password": password}
-    connection = Database(target(name=SERVICES[service], **parts))
+    connection = Database(target(name=many_rows.DATABASE_OF[service], **parts))
     try:
         with connection.snapshot() as query:
             evidence.read(query, config)
@@ -81,7 +75,7 @@ def readings(_server: MariaDB, _reader_password: str) -> Iterator[dict[str, tupl
     found: list[dict[str, Read]] = []
     for hosts in (FEW, MANY):
         many_rows.fill(_server, hosts)
-        found.append({service: read(_server, _reader_password, service) for service in SERVICES})
+        found.append({service: read(_server, _reader_password, service) for service in many_rows.DATABASE_OF})
         with ignored(_server, "nova.migrations", *OF_2026):
             found[-1][BEFORE_2026] = read(_server, _reader_password, "nova-compute")
         _server.execute(
@@ -92,7 +86,7 @@ def readings(_server: MariaDB, _reader_password: str) -> Iterator[dict[str, tupl
     many_rows.clear(_server)
 
 
-@pytest.mark.parametrize("service", [*SERVICES, BEFORE_2026, CLUSTERED])
+@pytest.mark.parametrize("service", [*many_rows.DATABASE_OF, BEFORE_2026, CLUSTERED])
 def test_the_rows_that_a_reading_costs_do_not_grow_with_the_tables(
     readings: dict[str, tuple[Read, Read]], service: str
 ) -> None:

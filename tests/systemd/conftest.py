@@ -20,12 +20,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(item.fspath).is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(900))
+            # One host is shared, and whoever made it takes it down.
+            item.add_marker(pytest.mark.xdist_group("systemd"))
 
 
 @pytest.fixture(scope="session")
 def managed() -> Iterator[ManagedHost]:
-    """The host; taken down afterwards, unless somebody had it up before."""
-    hosts = Hosts(["a"], prefix="sys")
+    """The host; taken down afterwards, unless somebody had it up before.
+
+    One for each engine, because tools/test runs the tests with both at the same time.
+    """
+    hosts = Hosts(["a"], prefix=f"sys-{engines.name()}")
     was_up = len(hosts) > 0
     base = images.ensure(docker.from_env())["base"].reference
     hosts.up(images=[base])

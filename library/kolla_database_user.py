@@ -27,31 +27,19 @@ options:
     type: str
     required: true
   services:
-    description: The services whose evidence is read with the account.
+    description:
+      - The services whose evidence is read with the account, such as V(nova-compute).
+      - An empty list is all services whose databases are on the server.
     type: list
     elements: str
-    choices: [cinder-volume, cinder-backup, cinder-scheduler, nova-compute, nova-conductor, nova-scheduler]
-    default: [cinder-volume, cinder-backup, cinder-scheduler, nova-compute, nova-conductor, nova-scheduler]
+    default: []
   databases:
-    description: The names of the databases, by their schema. A schema without a database is left out.
+    description:
+      - Lists of the names of the databases, by their schema. A schema with an empty list is left out. One that is not
+        named has a database of its own name.
+      - The schemas are those of Kolla, such as V(cinder), V(nova), V(nova_cell0), V(manila) and V(heat).
     type: dict
     default: {}
-    suboptions:
-      cinder:
-        description: Databases of Cinder.
-        type: list
-        elements: str
-        default: [cinder]
-      nova:
-        description: Databases of Nova's cells.
-        type: list
-        elements: str
-        default: [nova]
-      nova_cell0:
-        description: Databases of cell0.
-        type: list
-        elements: str
-        default: [nova_cell0]
   config_file:
     description:
       - The configuration file that Kolla writes for MariaDB. It gives the address and the port of the member on this
@@ -149,20 +137,17 @@ from ansible.module_utils.kolla_drain.database import account
 from ansible.module_utils.kolla_drain.database.connection import Database, WritingDatabase
 from ansible.module_utils.kolla_drain.database.rights import BY_SERVICE, rights
 from ansible.module_utils.kolla_drain.database.target import SERVER_OPTIONS
-from ansible.module_utils.kolla_drain.errors import KollaDrainError
+from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
 from ansible.module_utils.kolla_drain.masking import Masked
 
 
 def argument_spec():
     """Return the module's options; a test compares them with DOCUMENTATION."""
-    schemas = ("cinder", "nova", "nova_cell0")
-    names = {name: {"type": "list", "elements": "str", "default": [name]} for name in schemas}
-    services = list(BY_SERVICE)
     return {
         "name": {"type": "str", "required": True},
         "password": {"type": "str", "required": True, "no_log": True},
-        "services": {"type": "list", "elements": "str", "choices": services, "default": services},
-        "databases": {"type": "dict", "options": names, "default": {}},
+        "services": {"type": "list", "elements": "str", "default": []},
+        "databases": {"type": "dict", "default": {}},
         "config_file": {"type": "path", "default": "/etc/kolla/mariadb/galera.cnf"},
         "database": {"type": "dict", "options": SERVER_OPTIONS},
     }
@@ -170,14 +155,19 @@ def argument_spec():
 
 def ensure(params, check_mode):
     """Compare the account, make it as it is wanted, and return the result. Raises KollaDrainError."""
-    wanted = account.Account(
-        params["name"], params["password"], rights(params["services"], params["databases"])
-    )
+    named = databases_of(params["services"], params["databases"])
     config = galera.load(params["config_file"]) if params["config_file"] else galera.Config()
     server = galera.server(config, params["database"] or {})
     database = (Database if check_mode else WritingDatabase)(server)
     try:
         with database.snapshot() as query:
+            if not params["services"]:
+                there = account.databases(query)
+                for schema in named.keys() - params["databases"].keys():
+                    named[schema] = [name for name in named[schema] if name in there]
+            wanted = account.Account(
+                params["name"], params["password"], rights(params["services"] or BY_SERVICE, named)
+            )
             difference = account.compare(query, wanted)
             for statement in () if check_mode else difference.statements:
                 query(statement)
@@ -188,6 +178,19 @@ def ensure(params, check_mode):
         "statements": [account.shown(statement) for statement in difference.statements],
         "diff": {"before": account.listed(difference.held), "after": account.listed(wanted.rights)},
     }
+
+
+def databases_of(services, databases):
+    """Return the databases by their schema. Raises Refused for services or schemas that are not known."""
+    known = {schema for schemas in BY_SERVICE.values() for schema in schemas}
+    for option, given, choices in (("services", services, BY_SERVICE), ("databases", databases, known)):
+        unknown = sorted(set(given) - set(choices))
+        if unknown:
+            raise Refused(f"{option} has {unknown[0]}, which is unknown: use {', '.join(sorted(choices))}")
+    for schema, names in databases.items():
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise Refused(f"databases has no list of names for {schema}: write it as [{schema}]")
+    return {schema: databases.get(schema, [schema]) for schema in known}
 
 
 class KollaModule(Masked, AnsibleModule):

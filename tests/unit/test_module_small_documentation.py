@@ -44,6 +44,7 @@ def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: An
         difference = module.account.Difference({}, ("GRANT",))
         monkeypatch.setattr(module.Database, "_begin", lambda _: None)
         monkeypatch.setattr(module.account, "compare", lambda *_: difference)
+        monkeypatch.setattr(module.account, "databases", lambda _: frozenset(("nova",)))
         given = {"name": "drain", "password": "x", "databases": {}, "config_file": ""}
         login = {"host": "h", "user": "root"}
         return dict(module.ensure({**defaults(module), **given, "database": login}, check_mode=True))

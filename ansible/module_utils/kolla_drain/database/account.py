@@ -76,6 +76,13 @@ def compare(query: Query, wanted: Account) -> Difference:
     return Difference(held, (*renewed, *_changes(held, wanted)))
 
 
+def databases(query: Query) -> frozenset[str]:
+    """Return the names of the databases on the server. Raises EvidenceUnavailable."""
+    return frozenset(
+        row["name"] for row in query("SELECT schema_name AS name FROM information_schema.schemata")
+    )
+
+
 def shown(statement: str) -> str:
     """Return a statement without the password's hash."""
     return re.sub(r"PASSWORD '.*'", f"PASSWORD '{MASK}'", statement)

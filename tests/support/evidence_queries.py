@@ -9,6 +9,7 @@ from typing import Any
 from kolla_drain.evidence import evidence_of
 from kolla_drain.evidence.cinder_scheduler import PASSING
 from kolla_drain.model import Operation
+from kolla_drain.profiles import declared
 from kolla_drain.service.config import Backend, ServiceConfig
 
 # Operations of all kinds that lead to a statement of their own.
@@ -40,7 +41,9 @@ def statements(service: str) -> list[tuple[str, list[object]]]:
 
 def asked(service: str) -> list[Operation]:
     """Operations of a service whose ends are asked for by all the statements that there are for it."""
-    return [Operation(kind, "1", "creating") for kind in _ASKED.get(service, ())]
+    found = declared(service)
+    kinds = [work.kinds[0].name for work in found.work] if found else _ASKED.get(service, [])
+    return [Operation(kind, "1", "creating") for kind in kinds]
 
 
 def _of(config: ServiceConfig, query: Any) -> Any:
@@ -55,7 +58,9 @@ class _Row(dict[str, Any]):
         moment = datetime(2026, 11, 21, 10)
         super().__init__(
             dict.fromkeys(("id", "uuid", "resource_id", "service_id", "instance_uuid"), "1"),
-            **dict.fromkeys(("created_at", "updated_at", "launched_at", "start_time", "written"), moment),
+            **dict.fromkeys(
+                ("created_at", "updated_at", "launched_at", "start_time", "written", "seen_at"), moment
+            ),
             **dict.fromkeys(("deleted", "disabled", "forced_down", "old", "under_way"), 0),
             **dict.fromkeys(("member", "restored", "kind", "encryption_key_id", "disabled_reason"), None),
             **dict.fromkeys(("source_compute", "dest_compute"), "ctl"),
@@ -64,6 +69,7 @@ class _Row(dict[str, Any]):
             resource_type=resource_type,
             cluster_name="cl",
             binary="x",
+            owner="o",
             age=1,
             report_count=1,
             newest=1,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).resolve().parents[2] / "ansible/module_utils/kolla_drain"
-GROUND = {"model", "errors", "signals", "masking", "kolla", "heartbeat", "regular"}
+GROUND = {"model", "errors", "signals", "masking", "kolla", "heartbeat", "regular", "profiles"}
 FLOORS = [
     GROUND,
     {"container", "host", "preflight", "database", "service"},

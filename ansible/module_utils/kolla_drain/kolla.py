@@ -16,6 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from . import profiles
+
 # --- images
 
 # Set on every image by kolla-build. A container that has it is Kolla's.
@@ -57,8 +59,8 @@ def unit_name(container: str) -> str:
 
 # --- containers
 
-# Container -> (binary, file below the configuration directory), from the roles cinder, nova and nova-cell of
-# kolla-ansible 22.2.
+# Container -> (service, file below the configuration directory), from the roles cinder, nova and nova-cell of
+# kolla-ansible 22.2. A declared service has the name of its container, and a file that is called like its project.
 _SERVICES = {
     "cinder_scheduler": ("cinder-scheduler", "cinder-scheduler/cinder.conf"),
     "cinder_volume": ("cinder-volume", "cinder-volume/cinder.conf"),
@@ -68,7 +70,11 @@ _SERVICES = {
     "nova_conductor": ("nova-conductor", "nova-conductor/nova.conf"),
     "nova_compute": ("nova-compute", "nova-compute/nova.conf"),
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
+    **{name.replace("-", "_"): (name, f"{name}/{name.partition('-')[0]}.conf") for name in profiles.NAMES},
 }
+# The containers whose service has evidence.
+CONTAINERS = tuple(_SERVICES)
+
 _BY_LENGTH = sorted(_SERVICES, key=len, reverse=True)
 _BINARIES = frozenset(binary for binary, _ in _SERVICES.values())
 # What a command line may begin with before the program.

@@ -123,7 +123,8 @@ class Heartbeat:
     service: str  # the binary: cinder-volume, nova-compute
     host: str  # as the row has it: host, or host@backend
     age: float | None  # seconds on the database's clock since it was refreshed; carries the clocks' skew
-    report_count: int | None  # moves by one a beat; free of skew
+    # Moves with each beat, by one, or as the time of the beat where the table has no count; free of skew.
+    report_count: int | None
     up: bool  # age within service_down_time
     disabled: bool
     disabled_reason: str = ""

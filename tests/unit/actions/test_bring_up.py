@@ -91,6 +91,14 @@ def test_a_service_has_time_for_a_few_reports(
     assert (asked["timeout"], readiness.extended, readiness.doubts) == (timeout, extended, ())
 
 
+@pytest.mark.parametrize(("service", "by_evidence"), [("heat-engine", True), ("octavia-worker", False)])
+def test_without_heartbeats_its_container_is_the_proof(
+    prove: Callable[..., Any], service: str, by_evidence: bool
+) -> None:
+    asked, _ = prove(RESTS, service)
+    assert (asked["read"] is not None) is by_evidence
+
+
 def test_it_is_told_where_that_time_was_needed(prove: Callable[..., Any]) -> None:
     _, readiness = prove(RESTS, seconds=130.0, report_interval=120, stated=STATED)
     (doubt,) = readiness.doubts

@@ -146,6 +146,16 @@ def test_what_a_service_finds_by_itself_is_read_first(
     assert source_of(both).config.service_hosts == ("three@a",)
 
 
+def test_a_service_whose_program_has_another_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kolla calls it watcher_engine."""
+    (folder / "watcher.conf").write_text("[DEFAULT]\nhost = own\n")
+    command = ("/venv/bin/watcher-decision-engine", "--config-file", f"{folder}/watcher.conf")
+    container = replace(command_line(monkeypatch, *command), name="watcher_engine")
+    config, _, _ = sources.evidence_for(EvidenceOptions(), container)
+    assert config is not None
+    assert (config.service, config.host) == ("watcher-engine", "own")
+
+
 def test_files_that_were_given_come_first(folder: Path, service: Container) -> None:
     given = EvidenceOptions(service_config=(str(folder / "host.conf"),))
 

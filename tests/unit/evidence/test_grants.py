@@ -11,6 +11,7 @@ import pytest
 
 import kolla_drain.evidence
 from kolla_drain.database.rights import BY_SERVICE, rights
+from kolla_drain.profiles import NAMES
 from tests.support.evidence_queries import statements
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "database-account.rst"
@@ -30,6 +31,7 @@ def read_by(service: str, schema: str) -> dict[str, set[str]]:
     """The columns that a service's evidence reads, by table. Fails on one that may not be read."""
     database = sqlite3.connect(":memory:")
     database.create_function("AGE", 2, lambda *_: 0)
+    database.create_function("CONCAT", -1, lambda *_: "")
     for table, columns in BY_SERVICE[service][schema].items():
         database.execute(f"CREATE TABLE `{table}` ({', '.join(f'`{column}`' for column in columns)})")
     found: dict[str, set[str]] = defaultdict(set)
@@ -66,7 +68,7 @@ def test_every_statement_of_the_sources_was_looked_at() -> None:
     assert [beginning for beginning in sorted(beginnings) if beginning not in sent] == []
 
 
-@pytest.mark.parametrize("service", BY_SERVICE)
+@pytest.mark.parametrize("service", [service for service in BY_SERVICE if service not in NAMES])
 def test_the_page_shows_them(service: str) -> None:
     (_, section) = PAGE.read_text().split(f"\n   -- {service}\n")
     shown = {

@@ -11,7 +11,7 @@ import pytest
 from kolla_drain import kolla
 from kolla_drain.errors import ConfigError
 from kolla_drain.service import config as service_config
-from kolla_drain.service.config import Backend
+from kolla_drain.service.config import Backend, Limit
 
 VOLUME = "cinder-volume"
 SECRET = "s3cret"
@@ -82,6 +82,35 @@ def test_backends_are_cinder_volumes_alone(write):
     config = service_config.load([write(text)], "cinder-backup", hostname="node1")
     assert config.backends == ()
     assert config.service_hosts == ("node1",)
+
+
+def test_the_options_of_a_declared_service(write):
+    """They may be in another section, be multiplied, or be two."""
+    text = "[DEFAULT]\ngraceful_shutdown_timeout = 90\n[conductor]\nheartbeat_timeout = 45\n"
+    text += f"[database]\nconnection = {URL}\n"
+    ironic = service_config.load([write(text)], "ironic-conductor", hostname="node1")
+    assert (ironic.service_hosts, ironic.service_down_time, ironic.report_interval) == (("node1",), 45, 10)
+    assert (ironic.graceful_shutdown_timeout, ironic.database) == (90, URL)
+    assert ironic.more_limits == (Limit("[conductor]/graceful_shutdown_timeout", 60, False),)
+    assert ironic.stated == {"graceful_shutdown_timeout", "service_down_time"}
+    heat = service_config.load(
+        [write("[DEFAULT]\nperiodic_interval = 20\n")], "heat-engine", hostname="node1"
+    )
+    assert (heat.report_interval, heat.service_down_time, heat.graceful_shutdown_timeout) == (20, 40, 60)
+    designate = f"[storage:sqlalchemy]\nconnection = {URL}\n[database]\nconnection = other\n"
+    assert service_config.load([write(designate)], "designate-worker").database == URL
+
+
+def test_the_limit_of_a_service_that_does_not_wait_is_none(write):
+    text = "[DEFAULT]\ngraceful_shutdown_timeout = 90\n"
+    assert service_config.load([write(text)], "masakari-engine").graceful_shutdown_timeout is None
+
+
+def test_manilas_backends(write):
+    text = "[DEFAULT]\nenabled_share_backends = one, two\nenabled_backends = three\n"
+    config = service_config.load([write(text)], "manila-share", hostname="node1")
+    assert config.service_hosts == ("node1@one", "node1@two")
+    assert service_config.load([write("")], "manila-share", hostname="node1").service_hosts == ("node1",)
 
 
 def test_the_later_file_wins(write):

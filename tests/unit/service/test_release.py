@@ -47,6 +47,8 @@ def test_by_the_packages_that_it_runs_with(
         ("22.1.0", "nova-compute", 33),
         ("16.0.0", "nova-compute", 27),
         ("16.0.0", "cinder-volume", 22),
+        ("22.1.0", "manila-share", 22),
+        ("22.1.0", "ironic-conductor", None),
         ("latest", "cinder-volume", None),
         ("2024.1", "nova-compute", None),
         ("22.1.0", "none", None),

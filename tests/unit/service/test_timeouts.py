@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from kolla_drain.service import timeouts
-from kolla_drain.service.config import ServiceConfig
+from kolla_drain.service.config import Limit, ServiceConfig
 
 STATED = frozenset({"graceful_shutdown_timeout"})
 
@@ -59,3 +60,14 @@ def test_what_should_be_changed(given: ServiceConfig, expected: list[tuple[str, 
 @pytest.mark.parametrize(("ours", "margin"), [(10, 30), (1, 0), (5, 5)])
 def test_no_time_out_is_below_a_second(ours: int, margin: int) -> None:
     assert all(seconds >= 1 for _, seconds in wanted(config(900, manager=900), ours, margin))
+
+
+def test_every_limit_of_the_service_is_told() -> None:
+    more = (Limit("[conductor]/graceful_shutdown_timeout", 60, False), Limit("[conductor]/chosen", 60, True))
+    own, others = timeouts.findings(replace(config(60, stated=frozenset()), more_limits=more), 900, 30)
+    assert own.startswith("a-service: [DEFAULT]/graceful_shutdown_timeout is 60 s and should be 870 s")
+    assert others.startswith("a-service: [conductor]/graceful_shutdown_timeout is 60 s and should be 870 s")
+
+
+def test_a_service_without_a_limit_has_nothing_to_be_told() -> None:
+    assert timeouts.findings(replace(config(60), graceful_shutdown_timeout=None), 900, 30) == []

@@ -130,7 +130,7 @@ class BringUp:
         readiness = await_ready(
             container_id,
             engine=self._engine,
-            read=read if source is not None else None,
+            read=read if source is not None and source.evidence.BEATS else None,
             timeout=timeout,
             poll_interval=min(options.request.poll_interval, timeout / 10),
             clock=time.monotonic,

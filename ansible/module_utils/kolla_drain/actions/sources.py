@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .. import evidence, kolla
+from .. import evidence, kolla, profiles
 from ..database import connection
 from ..database.inside import inside
 from ..database.target import DatabaseTarget
@@ -112,7 +112,8 @@ def _own_files(service: str, process: ProcessFacts) -> tuple[str, ...]:
     """
     # A process may have put a title before its command, and the command in brackets.
     words = [word.strip("()[]") for arg in process.argv for word in arg.split()]
-    if service not in map(os.path.basename, words):
+    declared = profiles.declared(service)
+    if (declared.command if declared else service) not in map(os.path.basename, words):
         return ()
     root = f"/proc/{process.pid}/root"
     try:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..profiles import NAMES, declared
+from .statements import columns_read
+
 Rights = dict[tuple[str, str], frozenset[str]]  # the columns by database and table
 
 
@@ -28,7 +31,7 @@ _NOVA_SERVICES = {
         "binary created_at deleted disabled disabled_reason forced_down host last_seen_up report_count"
     )
 }
-BY_SERVICE: Mapping[str, Mapping[str, Mapping[str, frozenset[str]]]] = {
+_CODED: Mapping[str, Mapping[str, Mapping[str, frozenset[str]]]] = {
     "cinder-volume": {
         "cinder": {
             **_CINDER_SERVICES,
@@ -81,6 +84,12 @@ BY_SERVICE: Mapping[str, Mapping[str, Mapping[str, frozenset[str]]]] = {
     "nova-conductor": {"nova": _NOVA_SERVICES, "nova_cell0": _NOVA_SERVICES},
     "nova-scheduler": {"nova_cell0": _NOVA_SERVICES},
 }
+
+
+_DECLARED = {
+    service.name: {service.schema: columns_read(service)} for service in map(declared, NAMES) if service
+}
+BY_SERVICE: Mapping[str, Mapping[str, Mapping[str, frozenset[str]]]] = {**_CODED, **_DECLARED}
 
 
 def rights(services: Iterable[str], databases: Mapping[str, Sequence[str]]) -> Rights:

@@ -1,7 +1,7 @@
 """Evidence: what a service's own database says of its life and of its work in flight.
 
-A new service is one subclass of ServiceEvidence and one line in the registry. Its module is imported when a container
-of it is met.
+A service whose rows have a host and a status is declared in profiles/services/. Any other is one subclass of
+ServiceEvidence and one line in the registry. Its module is imported when a container of it is met.
 """
 
 from __future__ import annotations
@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 from ..kolla import service_of
 from ..model import NO_PROFILE, Profile
+from ..profiles import NAMES
 
 if TYPE_CHECKING:
     from ..service.config import ServiceConfig
-    from . import cinder_backup, cinder_scheduler, cinder_volume, nova, nova_compute  # noqa: F401 - to be sent
+    from . import (  # noqa: F401 - to be sent
+        cinder_backup,
+        cinder_scheduler,
+        cinder_volume,
+        declared,
+        nova,
+        nova_compute,
+    )
     from .base import ServiceEvidence
 
 __all__ = ["SERVICES", "class_of", "evidence_of", "profile_for", "service_of"]
@@ -28,6 +36,7 @@ SERVICES: Mapping[str, str] = {
     "nova-compute": "nova_compute.NovaCompute",
     "nova-conductor": "nova.NovaConductor",
     "nova-scheduler": "nova.NovaScheduler",
+    **dict.fromkeys(NAMES, "declared"),
 }
 
 
@@ -55,10 +64,13 @@ def profile_for(
 def class_of(service: str) -> type[ServiceEvidence]:
     """Return the class of a service's evidence. Raises ConfigError for an unknown service."""
     try:
-        module, _, name = SERVICES[service].partition(".")
+        module, _, class_name = SERVICES[service].partition(".")
     except KeyError:
         raise ConfigError(
             f"no evidence is known for the service {service!r}: use one of {', '.join(SERVICES)}, or none"
         ) from None
-    found: type[ServiceEvidence] = getattr(import_module(f".{module}", __package__), name)
+    imported = import_module(f".{module}", __package__)
+    found: type[ServiceEvidence] = (
+        getattr(imported, class_name) if class_name else imported.evidence_class(service)
+    )
     return found

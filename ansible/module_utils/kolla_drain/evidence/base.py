@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 from ..database.connection import Query, Row
+from ..database.statements import escaped as escaped
+from ..database.statements import marks as marks
 from ..errors import EvidenceUnavailable
 from ..model import Ending, Heartbeat, Operation, Profile
 from ..service.config import ServiceConfig
@@ -31,6 +33,7 @@ class ServiceEvidence(abc.ABC):
     """Reads the evidence of one container, and may remember from one reading to the next."""
 
     PROFILE: ClassVar[Profile]
+    BEATS: ClassVar[bool] = True  # whether its rows have heartbeats
 
     @classmethod
     def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
@@ -94,21 +97,6 @@ def _understood(name: str, value: object) -> object:
             passing=True,
         )
     return None if wanted == (datetime, str) and isinstance(value, str) else value
-
-
-def marks(values: Sequence[object]) -> str:
-    """Return one placeholder a value, for an IN list; without values the list matches nothing."""
-    return ", ".join(["%s"] * len(values)) or "NULL"
-
-
-def escaped(text: str) -> str:
-    """Escape text so that it matches only itself in ``LIKE … ESCAPE '!'``.
-
-    The escape character is not the backslash because its meaning depends on the server's sql_mode.
-    """
-    for special in ("!", "%", "_"):
-        text = text.replace(special, "!" + special)
-    return text
 
 
 def utc(moment: datetime | None) -> str | None:

@@ -11,25 +11,34 @@ import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from .. import regular
+from .. import profiles, regular
 from ..errors import ConfigError
+from ..profiles.form import GRACEFUL, Option, Options
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One of cinder-volume's enabled backends."""
+    """One of the enabled backends of cinder-volume or manila-share."""
 
     name: str  # of its section
-    host: str  # backend_host of its section, else [DEFAULT]/host
+    host: str  # Cinder: backend_host of its section, else [DEFAULT]/host
 
     @property
     def service_host(self) -> str:
-        """``services.host`` of the backend's row, as cinder/cmd/volume.py composes it."""
+        """``services.host`` of the backend's row, as cinder/cmd/volume.py and manila/cmd/share.py compose it."""
         return f"{self.host}@{self.name}"
+
+
+class Limit(NamedTuple):
+    """A time after which a service gives up its work by itself, in seconds."""
+
+    option: str  # with its section: [conductor]/graceful_shutdown_timeout
+    seconds: int
+    stated: bool  # the files set it
 
 
 @dataclass(frozen=True)
@@ -39,26 +48,32 @@ class ServiceConfig:
     service: str  # the binary: cinder-volume
     host: str  # [DEFAULT]/host, by default the host's name
     files: tuple[str, ...] = ()
-    backends: tuple[Backend, ...] = ()  # cinder-volume only
+    backends: tuple[Backend, ...] = ()
     # [database]/connection, which nova-compute does not have. slave_connection is never used because a replica lags
     # and would miss an operation that began a moment ago.
     database: str | None = field(default=None, repr=False)
     service_down_time: int = 60
     report_interval: int = 10
-    graceful_shutdown_timeout: int = 60  # 0 means no limit
+    # 0 means no limit; None: the service has no such option, or does not wait for its work anyway
+    graceful_shutdown_timeout: int | None = 60
     manager_shutdown_timeout: int | None = None  # Nova only
+    more_limits: tuple[Limit, ...] = ()  # beside graceful_shutdown_timeout
     stated: frozenset[str] = frozenset()  # which of these time-outs the files set
     own: bool = False  # the service's process has read the files as they are
 
     @property
     def service_hosts(self) -> tuple[str, ...]:
         """This container's values of ``services.host``; empty if its backends are unknown."""
-        if self.service == "cinder-volume":
+        if self.backends or self.service == "cinder-volume":
             return tuple(backend.service_host for backend in self.backends)
         return (self.host,)
 
 
-_TIMES = ("service_down_time", "report_interval", "graceful_shutdown_timeout", "manager_shutdown_timeout")
+_CINDER = Options(limits=(GRACEFUL,))  # cinder 29.0.0 keeps oslo.service's 60 s
+# nova/conf/base.py of 34.0.0 (33 kept 60 s).
+_NOVA = Options(
+    limits=(Option("graceful_shutdown_timeout", 180),), manager=Option("manager_shutdown_timeout", 160)
+)
 
 
 def load(
@@ -74,27 +89,47 @@ def load(
     but never the value.
     """
     files = tuple(str(path) for path in paths)
-    reader = _Reader(service, files, hostname or socket.gethostname(), env)
+    options = _options_of(service)
+    reader = _Reader(service, options, files, hostname or socket.gethostname(), env)
     host = reader.text("host")
     if not host:
         raise reader.bad("host", "is empty")
-    down_time, report_interval = reader.number("service_down_time"), reader.number("report_interval")
+    down_time, report_interval = reader.number(options.down), reader.number(options.interval)
     if report_interval and down_time <= report_interval:
         down_time = report_interval * 5 // 2  # as the service corrects it
+    own, *more = options.limits or (None,)
+    times = {
+        "service_down_time": options.down,
+        "report_interval": options.interval,
+        "graceful_shutdown_timeout": own,
+        "manager_shutdown_timeout": options.manager,
+    }
     return ServiceConfig(
         service=service,
         host=host,
         files=files,
-        backends=reader.backends(host) if service == "cinder-volume" else (),
+        backends=reader.backends(host) if options.backends else (),
         database=reader.database() or None,
         service_down_time=down_time,
         report_interval=report_interval,
-        graceful_shutdown_timeout=reader.number("graceful_shutdown_timeout"),
-        manager_shutdown_timeout=(
-            reader.number("manager_shutdown_timeout") if service.startswith("nova-") else None
+        graceful_shutdown_timeout=reader.number(own) if own else None,
+        manager_shutdown_timeout=reader.number(options.manager) if options.manager else None,
+        more_limits=tuple(
+            Limit(f"[{option.group}]/{option.name}", reader.number(option), reader.stated(option))
+            for option in more
+            if option
         ),
-        stated=frozenset(name for name in _TIMES if reader.stated(name)),
+        stated=frozenset(name for name, option in times.items() if option and reader.stated(option)),
     )
+
+
+def _options_of(service: str) -> Options:
+    declared = profiles.declared(service)
+    if declared:
+        return declared.options
+    if service.startswith("nova-"):
+        return _NOVA
+    return replace(_CINDER, backends="enabled_backends") if service == "cinder-volume" else _CINDER
 
 
 def _oslo_config(service: str) -> Any:
@@ -142,8 +177,10 @@ def _text_of(path: str, service: str, most: int) -> str:
 class _Reader:
     """Reads single values. Its errors name the file and the option but never the value."""
 
-    def __init__(self, service: str, files: tuple[str, ...], hostname: str, env: Mapping[str, str]) -> None:
-        self._env = env
+    def __init__(
+        self, service: str, options: Options, files: tuple[str, ...], hostname: str, env: Mapping[str, str]
+    ) -> None:
+        self._env, self._options = env, options
         self._cfg = cfg = _oslo_config(service)
         if not files:
             raise ConfigError(
@@ -162,9 +199,8 @@ class _Reader:
         last = files[-1] if len(files) < _MANY else f"{len(files) - _MANY + 1} more"
         self._named = " and ".join(filter(None, (", ".join(files[: _MANY - 1][: len(files) - 1]), last)))
         self._conf = conf = _bounded(cfg)()
-        conf.register_opts(_options(cfg, service, hostname))
-        database = [cfg.StrOpt(name, secret=True) for name in ("connection", "connection_parameters")]
-        conf.register_opts(database, group="database")
+        for group, registered in _registered(cfg, service, options, hostname).items():
+            conf.register_opts(registered, group=None if group == "DEFAULT" else group)
         references = {found for text in texts for found in _REFERENCE.findall(text)}
         if len(references) > _MOST_NAMES:
             raise ConfigError(
@@ -213,31 +249,35 @@ class _Reader:
 
     def database(self) -> str:
         """Return the database's URL with the parameters that oslo.db appends to it, such as ssl_ca."""
-        url, more = (self.text(option, "database") for option in ("connection", "connection_parameters"))
+        group = self._options.database
+        url, more = (self.text(option, group) for option in ("connection", "connection_parameters"))
         return f"{url}{'&' if '?' in url.rpartition('@')[2] else '?'}{more}" if url and more else url
 
-    def number(self, option: str) -> int:
-        value = self._get(option)
+    def number(self, option: Option) -> int:
+        value = self._get(option.name, option.group)
         if value is None:
-            raise self.bad(option, "is empty")
-        return int(value)
+            raise self.bad(option.name, "is empty", option.group)
+        return int(value) * option.times
 
-    def stated(self, option: str) -> bool:
+    def stated(self, option: Option) -> bool:
+        group = None if option.group == "DEFAULT" else option.group
         try:
-            location = self._conf.get_location(option)
+            location = self._conf.get_location(option.name, group)
         except (self._cfg.Error, ValueError, RecursionError):  # a value that this service does not read
             return True
-        return _variable(option) in self._env or bool(location and location.location.name == "user")
+        is_set = bool(location and location.location.name == "user")
+        return _variable(option.name, option.group) in self._env or is_set
 
     def backends(self, host: str) -> tuple[Backend, ...]:
-        names = dict.fromkeys(filter(None, map(str.strip, self.text("enabled_backends").split(","))))
+        option = self._options.backends
+        names = dict.fromkeys(filter(None, map(str.strip, self.text(option).split(","))))
         if len(names) > _MOST_NAMES:
-            raise self.bad("enabled_backends", f"names more than {_MOST_NAMES} backends")
+            raise self.bad(option, f"names more than {_MOST_NAMES} backends")
         try:
             for name in names:
                 self._conf.register_opts([self._cfg.StrOpt("backend_host")], group=name)
         except self._cfg.Error:  # the backend's name is that of another section, such as database
-            raise self.bad("enabled_backends", "names a section that cannot be a backend") from None
+            raise self.bad(option, "names a section that cannot be a backend") from None
         return tuple(Backend(name, self.text("backend_host", name) or host) for name in names)
 
 
@@ -261,16 +301,20 @@ def _variable(option: str, group: str = "DEFAULT") -> str:
     return f"OS_{group.upper()}__{option.upper()}"
 
 
-def _options(cfg: Any, service: str, hostname: str) -> list[Any]:
-    """Return the options, with the defaults of cinder/common/config.py, cinder/service.py, cinder/cmd, nova/conf."""
-    # cinder 29.0.0 keeps oslo.service's 60 s. nova 34.0.0 sets 180 s in nova/conf/base.py (33 kept 60 s).
-    graceful, manager = (180, 160) if service.startswith("nova-") else (60, None)
-    return [
-        cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
-        cfg.StrOpt("host", default=hostname),
-        cfg.StrOpt("enabled_backends", default=""),  # oslo's own list takes the square of its length
-        cfg.IntOpt("service_down_time", default=60, max=_MOST_SECONDS),
-        cfg.IntOpt("report_interval", default=10, max=_MOST_SECONDS),
-        cfg.IntOpt("graceful_shutdown_timeout", default=graceful, min=0, max=_MOST_SECONDS),
-        cfg.IntOpt("manager_shutdown_timeout", default=manager, min=0, max=_MOST_SECONDS),
-    ]
+def _registered(cfg: Any, service: str, options: Options, hostname: str) -> dict[str, list[Any]]:
+    """Return the options by their section, with the services' own defaults."""
+    found = {
+        "DEFAULT": [
+            cfg.StrOpt("state_path", default="/var/lib/" + service.split("-")[0]),
+            cfg.StrOpt("host", default=hostname),
+        ],
+        options.database: [cfg.StrOpt(name, secret=True) for name in ("connection", "connection_parameters")],
+    }
+    if options.backends:  # oslo's own list takes the square of its length
+        found["DEFAULT"].append(cfg.StrOpt(options.backends, default=""))
+    times = (options.interval, options.down, *options.limits, options.manager)
+    for name, default, group in {option[:3] for option in times if option}:
+        least = 0 if name.endswith("shutdown_timeout") else None
+        registered = cfg.IntOpt(name, default=default, min=least, max=_MOST_SECONDS)
+        found.setdefault(group, []).append(registered)
+    return found

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..kolla import KOLLA_LABEL
 from ..model import Container
+from ..profiles import declared
 
 # Kolla's release of a cycle, and what its images hold: 22 of 2026.1 has Nova 33 and Cinder 28.
 _AHEAD_OF_KOLLA = {"nova": 11, "cinder": 6}
@@ -40,7 +41,9 @@ def release_of(service: str, container: Container, argv: Sequence[str], proc: st
         versions = [_first_number(name.partition("-")[2]) for name in packages]
         if versions:  # of several, as an interrupted installation leaves them, the oldest is the cautious one
             return min(version for version in versions if version is not None)
-    kolla, ahead = _first_number(container.labels.get(KOLLA_LABEL, "")), _AHEAD_OF_KOLLA.get(project)
+    found = declared(service)
+    ahead = found.ahead_of_kolla if found else _AHEAD_OF_KOLLA.get(project)
+    kolla = _first_number(container.labels.get(KOLLA_LABEL, ""))
     # A label may have been set to the name of a cycle, such as 2024.1.
     return kolla + ahead if kolla is not None and ahead is not None and kolla < _CYCLES else None
 

@@ -140,9 +140,9 @@ options:
   service:
     description:
       - The service that runs in the containers, which decides where evidence is read.
-      - One of V(cinder-volume), V(cinder-backup), V(cinder-scheduler), V(nova-compute), V(nova-conductor),
-        V(nova-scheduler), or V(none) for a container without evidence. The default follows from the container's name,
-        its E(KOLLA_SERVICE_NAME), its image's label and name, or the command that runs in it.
+      - A service such as V(cinder-volume), V(nova-compute) or V(manila-share), or V(none) for a container without
+        evidence; C(docs/services.rst) lists them. The default follows from the container's name, its
+        E(KOLLA_SERVICE_NAME), its image's label and name, or the command that runs in it.
     type: str
   service_config:
     description:

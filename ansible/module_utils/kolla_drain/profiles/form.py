@@ -128,8 +128,3 @@ class Service:
     def command(self) -> str:
         """The program that its process runs."""
         return self.binary or self.name
-
-    @property
-    def exact(self) -> bool:
-        """Whether the rows tell for all of its work that this container does it."""
-        return bool(self.work) and not any(work.shared for work in self.work)

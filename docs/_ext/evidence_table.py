@@ -1,0 +1,119 @@
+"""Write the page of the services with evidence: a table of their containers, and the rights that reading them needs.
+
+Both are made from what the services' profiles declare.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "docs" / "services.rst"
+sys.path.insert(0, str(ROOT / "ansible" / "module_utils"))
+
+from kolla_drain import kolla  # noqa: E402
+from kolla_drain.database.rights import BY_SERVICE  # noqa: E402
+from kolla_drain.evidence import profile_for  # noqa: E402
+from kolla_drain.profiles import NAMES, declared  # noqa: E402
+
+INTRODUCTION = """\
+======================
+Services with evidence
+======================
+
+What kolla-drain reads of each container before it sends the signal, while the container drains, and after its exit.
+Every other container of Kolla has no evidence: its exit is awaited up to the time-out, and nothing can be said of its
+work.
+
+The work of a container is **its own** where a row names the host or the process. Where no row does, it is
+**anybody's**: any container of the service may be the one that works on it. Such work is waited for during a part of
+the time only, because on a busy cloud there is always some. If it is still unfinished in the end, what became of it is
+unknown.
+
+A service of which some release drops its work at the signal is said to do so.
+
+"""
+RIGHTS = """\
+The rights
+==========
+
+The columns that an account needs which reads evidence and nothing else (:doc:`database-account`, which has those of
+Cinder and Nova). The names of the databases are those that Kolla gives them.
+
+"""
+HEADINGS = (
+    "container",
+    "tables",
+    "its work",
+    "heartbeat",
+    "before the signal",
+    "after the signal",
+    "not shown",
+)
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Yield a row of the table for each container, in the order of the names."""
+    for container in sorted(kolla.CONTAINERS):
+        service = kolla.kolla_service(container)
+        assert service is not None
+        profile, found = profile_for(service, {}), declared(service)
+        tables = sorted({table for tables in BY_SERVICE[service].values() for table in tables})
+        keeps = "goes on with its work" if profile.keeps_work else "may drop its work"
+        yield (
+            f"``{container}``",
+            ", ".join(f"``{table}``" for table in tables),
+            whose(service, sees_work=profile.sees_work),
+            "yes" if found is None or found.beat else "none",
+            "waits until there is no work" if profile.quiesce else "does not wait",
+            keeps,
+            found.unseen if found else "",
+        )
+
+
+def whose(service: str, *, sees_work: bool) -> str:
+    """Say whose work the rows of a service show."""
+    if not sees_work:
+        return "not seen"
+    found = declared(service)
+    shared = [work.shared for work in found.work] if found else [service == "cinder-scheduler", False]
+    if all(shared):
+        return "anybody's"
+    return "its own, some of it anybody's" if any(shared) else "its own"
+
+
+def grants(service: str) -> Iterator[str]:
+    """Yield the statements that let an account read a service's evidence."""
+    schemas: Mapping[str, Mapping[str, frozenset[str]]] = BY_SERVICE[service]
+    for schema, tables in schemas.items():
+        for table, columns in tables.items():
+            names = ", ".join("`binary`" if name == "binary" else name for name in sorted(columns))
+            yield from textwrap.wrap(f"GRANT SELECT ({names})", 110, subsequent_indent="   ")
+            yield f"   ON {schema}.{table} TO 'drain'@'%';"
+
+
+def page() -> str:
+    """The whole page as reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (HEADINGS, *rows()):
+        lines += [f"   {'*' if place == 0 else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
+    lines += ["", RIGHTS + ".. code-block:: sql", ""]
+    for service in NAMES:
+        lines += [f"   -- {service}", *(f"   {line}" for line in grants(service)), ""]
+    return INTRODUCTION + "\n".join(lines)
+
+
+def generate(_app: object = None) -> None:
+    """Write the page, unless it is the same already."""
+    if not TARGET.exists() or TARGET.read_text(encoding="utf-8") != page():
+        TARGET.write_text(page(), encoding="utf-8")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx calls this."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,7 +16,7 @@ from kolla_drain.service.config import Backend, ServiceConfig
 
 AT = datetime(2026, 11, 30, 12)
 FINISHED, INTERRUPTED, UNKNOWN = Outcome.FINISHED, Outcome.INTERRUPTED, Outcome.UNKNOWN
-SHARE = ServiceConfig("manila-share", "h", backends=(Backend("a", "h"), Backend("b", "h")))
+SHARE = ServiceConfig("manila-share", "h", backends=(Backend("a", "h"), Backend("b_1", "h")))
 HEAT = ServiceConfig("heat-engine", "h", service_down_time=120)
 IRONIC = ServiceConfig("ironic-conductor", "h")
 
@@ -62,10 +62,10 @@ def read(config: ServiceConfig, database: Database) -> tuple[list[Any], list[tup
 def test_rows_of_the_own_hosts_and_their_pools() -> None:
     """The database takes H for h; Manila does not."""
     database = Database(
-        services=[beat("h@a"), beat("H@b")],
+        services=[beat("h@a"), beat("H@b_1")],
         share_instances=[
             row("own", "creating", "h@a#pool"),
-            row("plain", "deleting", "h@b"),
+            row("plain", "deleting", "h@b_1"),
             row("case", "creating", "H@a#pool"),
             row("other", "creating", "h@ab#pool"),
             row("word", "Creating", "h@a#pool"),
@@ -74,7 +74,7 @@ def test_rows_of_the_own_hosts_and_their_pools() -> None:
     beats, operations = read(SHARE, database)
     assert [beat.host for beat in beats] == ["h@a"]
     assert operations == [("share_create", "own", "creating"), ("share_delete", "plain", "deleting")]
-    assert database.asked["share_instances"][:4] == ["h@a", "h@a#%", "h@b", "h@b#%"]
+    assert database.asked["share_instances"][:4] == ["h@a", "h@a#%", "h@b_1", "h@b!_1#%"]
 
 
 def test_a_row_that_a_join_finds_twice_is_one_operation() -> None:

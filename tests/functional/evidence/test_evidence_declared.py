@@ -1,0 +1,341 @@
+"""Evidence of declared services, read from a real MariaDB whose tables have the types of the services' own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from kolla_drain.database.connection import Database
+from kolla_drain.database.rights import BY_SERVICE, rights
+from kolla_drain.evidence import evidence_of
+from kolla_drain.evidence.base import understood
+from kolla_drain.evidence.declared import DeclaredEvidence
+from kolla_drain.model import Ending, Outcome
+from kolla_drain.profiles import NAMES, declared
+from kolla_drain.service.config import Backend, ServiceConfig
+from testbed.mariadb import MariaDB
+
+# The columns of each table as SQL, by schema and table.
+TABLES: dict[str, dict[str, str]] = {}
+for schema, table, described in re.findall(
+    r"CREATE TABLE (\w+)\.(\w+) \(\s*(.*?)\n\)",
+    Path(__file__).with_name("declared_tables.sql").read_text(),
+    re.DOTALL,
+):
+    TABLES.setdefault(schema, {})[table] = described
+FINISHED, INTERRUPTED, UNKNOWN = Outcome.FINISHED, Outcome.INTERRUPTED, Outcome.UNKNOWN
+NOW = "@now"  # stands for the present in a row
+BACKENDS = {"manila-share": (Backend("a", "h"), Backend("b_1", "h"))}
+
+
+class Case(NamedTuple):
+    """A row in flight, and what became of it: the columns of the same row then, the outcome and words of its fate."""
+
+    service: str
+    kind: str
+    table: str
+    key: str  # the column with the id of the operation
+    row: dict[str, Any]
+    ends: tuple[tuple[dict[str, Any] | None, Outcome, str], ...]
+
+
+def case(
+    service: str, kind: str, table: str, row: dict[str, Any], *ends: tuple[Any, Outcome, str], key: str = "id"
+) -> Any:
+    return pytest.param(Case(service, kind, table, key, row, ends), id=f"{service}-{kind}")
+
+
+def stays(status: str) -> tuple[dict[str, Any], Outcome, str]:
+    return {}, INTERRUPTED, f"stays {status} until an operator resets it"
+
+
+GONE = (None, FINISHED, "")
+AVAILABLE = ({"status": "available"}, FINISHED, "")
+FAILED = ({"status": "error"}, INTERRUPTED, "ended in error")
+
+
+def share(kind: str, status: str, *ends: tuple[Any, Outcome, str]) -> Any:
+    return case("manila-share", kind, "share_instances", {"host": "h@b_1#pool", "status": status}, *ends)
+
+
+def node(kind: str, state: str | None, *ends: tuple[Any, Outcome, str]) -> Any:
+    row = {"provision_state": state, "reservation": "h"}
+    return case("ironic-conductor", kind, "nodes", row, *ends, key="uuid")
+
+
+CASES = [
+    share("share_create", "creating", stays("creating"), AVAILABLE, FAILED, ({"deleted": "x"}, FINISHED, "")),
+    share("share_create", "creating_from_snapshot", stays("creating_from_snapshot")),
+    share("share_delete", "deleting", GONE, ({"deleted": "x"}, FINISHED, ""),
+          ({"status": "available"}, INTERRUPTED, "given up")),
+    share("share_extend", "extending", ({"status": "extending_error"}, INTERRUPTED, "ended in error"), AVAILABLE),
+    share("share_shrink", "shrinking",
+          ({"status": "shrinking_possible_data_loss_error"}, INTERRUPTED, "ended in error")),
+    share("share_manage", "manage_starting", ({"status": "manage_error"}, INTERRUPTED, "ended in error")),
+    share("share_unmanage", "unmanage_starting", ({"status": "unmanage_error"}, INTERRUPTED, "ended in error"), GONE),
+    share("share_revert", "reverting", ({"status": "reverting_error"}, INTERRUPTED, "ended in error")),
+    share("share_promote", "replication_change", AVAILABLE),
+    share("share_ensure", "ensuring", ({}, INTERRUPTED, "its next start ensures the share again")),
+    share("share_migrate", "migrating_to", ({}, INTERRUPTED, "a driver's migration is continued")),
+    share("share_backup", "backup_creating", stays("backup_creating")),
+    share("share_network", "network_change", stays("network_change")),
+    case("manila-share", "access_update", "share_instance_access_map",
+         {"state": "applying", "share_instance_id": "own"},
+         ({"state": "active"}, FINISHED, ""), ({"state": "error"}, INTERRUPTED, "ended in error"),
+         ({}, INTERRUPTED, "with the next change of the share's rules")),
+    case("manila-share", "share_snapshot_create", "share_snapshot_instances",
+         {"status": "creating", "share_instance_id": "own"}, stays("creating"), AVAILABLE),
+    case("manila-share", "share_server_delete", "share_servers", {"status": "deleting", "host": "h@a"}, GONE),
+    case("manila-share", "share_group_create", "share_groups", {"status": "creating", "host": "h@a#p"}, AVAILABLE),
+    case("manila-share", "share_group_snapshot_create", "share_group_snapshots",
+         {"status": "creating", "share_group_id": "group"}, AVAILABLE, stays("creating")),
+    case("manila-data", "share_copy", "shares", {"task_state": "data_copying_in_progress"},
+         ({}, INTERRUPTED, "sets it to data_copying_error"), ({"task_state": "data_copying_completed"}, FINISHED, ""),
+         ({"task_state": None}, FINISHED, ""), ({"task_state": "data_copying_error"}, INTERRUPTED, "ended in error")),
+    case("manila-data", "share_backup_create", "share_backups",
+         {"host": "h", "topic": "manila-data", "status": "creating"},
+         ({}, INTERRUPTED, "its next start sets the backup to error"), AVAILABLE),
+    case("manila-scheduler", "share_schedule", "share_instances", {"host": None, "status": "creating"},
+         ({"host": "h@a#p"}, FINISHED, ""), stays("creating"), FAILED),
+    case("heat-engine", "resource_action", "resource",
+         {"action": "CREATE", "status": "IN_PROGRESS", "engine_id": "e1"},
+         ({}, INTERRUPTED, "its stack stays IN_PROGRESS"), ({"status": "COMPLETE", "engine_id": None}, FINISHED, ""),
+         ({"status": "FAILED", "engine_id": None}, INTERRUPTED, "ended in error"), key="uuid"),
+    case("heat-engine", "stack_action", "stack", {"id": "locked", "action": "UPDATE", "status": "IN_PROGRESS"},
+         ({}, INTERRUPTED, "sets the stack to FAILED"), ({"deleted_at": NOW}, FINISHED, "")),
+    node("node_deploy", "deploying", ({}, INTERRUPTED, "sets the node to deploy failed"),
+         ({"provision_state": "active", "reservation": None}, FINISHED, ""),
+         ({"provision_state": "wait call-back", "reservation": None}, FINISHED, ""),
+         ({"provision_state": "deploy failed", "reservation": None}, INTERRUPTED, "ended in error"),
+         ({"reservation": "H"}, UNKNOWN, "does not hold it any more")),
+    node("node_clean", "cleaning", ({}, INTERRUPTED, "sets the node to clean failed")),
+    node("node_task", "active", ({}, INTERRUPTED, "releases the node"), ({"reservation": None}, FINISHED, "")),
+    node("node_task", None, ({"reservation": None}, FINISHED, "")),
+    case("octavia-worker", "load_balancer_create", "load_balancer", {"provisioning_status": "PENDING_CREATE"},
+         ({}, INTERRUPTED, "without one it stays PENDING_CREATE"), ({"provisioning_status": "ACTIVE"}, FINISHED, ""),
+         ({"provisioning_status": "ERROR"}, INTERRUPTED, "ended in error")),
+    case("octavia-worker", "load_balancer_delete", "load_balancer", {"provisioning_status": "PENDING_DELETE"}, GONE),
+    case("octavia-health-manager", "amphora_failover", "amphora_health", {"busy": 1, "last_update": NOW},
+         ({}, INTERRUPTED, "the amphora stays busy"), GONE, ({"busy": 0}, FINISHED, ""), key="amphora_id"),
+    case("masakari-engine", "recovery", "notifications", {"status": "running", "deleted": 0},
+         ({}, INTERRUPTED, "nobody resumes it"), ({"status": "finished"}, FINISHED, ""),
+         ({"status": "failed"}, INTERRUPTED, "ended in error"), key="notification_uuid"),
+    case("magnum-conductor", "cluster_create", "cluster", {"status": "CREATE_IN_PROGRESS", "stack_id": None},
+         ({"stack_id": "s"}, FINISHED, ""), stays("CREATE_IN_PROGRESS"), key="uuid"),
+    case("designate-worker", "zone_change", "zones", {"status": "PENDING"},
+         ({}, INTERRUPTED, "designate-producer has it done again"), ({"status": "ACTIVE"}, FINISHED, "")),
+    case("mistral-executor", "action_run", "action_executions_v2", {"state": "RUNNING", "accepted": 0, "is_sync": None},
+         ({"state": "SUCCESS"}, FINISHED, ""), ({"state": "ERROR"}, INTERRUPTED, "ended in error")),
+    case("trove-taskmanager", "instance_build", "instances", {"task_id": 5, "deleted": 0, "updated": NOW},
+         stays("task 5"), ({"task_id": 1}, FINISHED, ""), ({"task_id": 81}, INTERRUPTED, "ended in error")),
+    case("watcher-applier", "action_plan", "action_plans", {"state": "ONGOING", "hostname": "h", "deleted": 0},
+         ({}, INTERRUPTED, "to CANCELLED"), ({"state": "SUCCEEDED"}, FINISHED, ""), key="uuid"),
+    case("watcher-engine", "audit", "audits",
+         {"state": "ONGOING", "hostname": "h", "audit_type": "ONESHOT", "deleted": 0},
+         ({"state": "FAILED"}, INTERRUPTED, "ended in error"), key="uuid"),
+]  # fmt: skip
+
+# Rows that show no work of this container: (service, table, columns).
+OTHERS = [
+    ("manila-share", "share_instances", {"host": "h@b21#pool", "status": "creating"}),  # _ is a letter, no wildcard
+    ("manila-share", "share_instances", {"host": "H@a#pool", "status": "creating"}),
+    ("manila-share", "share_instances", {"host": "h@a#pool", "status": "available"}),
+    ("manila-share", "share_instances", {"host": "h@a#pool", "status": "creating", "deleted": "x"}),
+    ("manila-share", "share_snapshot_instances", {"status": "creating", "share_instance_id": "another's"}),
+    ("manila-data", "share_backups", {"host": "h", "topic": "manila-share.h@a", "status": "creating"}),
+    ("manila-scheduler", "share_instances", {"host": "h@a#p", "status": "creating"}),
+    ("heat-engine", "resource", {"action": "CREATE", "status": "IN_PROGRESS", "engine_id": "another's", "uuid": "x"}),
+    ("heat-engine", "resource", {"action": "CREATE", "status": "IN_PROGRESS", "engine_id": "dead", "uuid": "x"}),
+    ("heat-engine", "resource", {"action": "CREATE", "status": "IN_PROGRESS", "engine_id": "ended", "uuid": "x"}),
+    ("heat-engine", "stack", {"id": "not locked", "action": "CREATE", "status": "IN_PROGRESS"}),
+    ("ironic-conductor", "nodes", {"provision_state": "deploying", "reservation": "H", "uuid": "x"}),
+    ("ironic-conductor", "nodes", {"provision_state": "clean wait", "reservation": None, "uuid": "x"}),
+    ("mistral-executor", "action_executions_v2", {"state": "RUNNING", "accepted": 0, "is_sync": 0}),
+    ("watcher-engine", "audits",
+     {"state": "ONGOING", "hostname": "h", "audit_type": "CONTINUOUS", "deleted": 0, "uuid": "x"}),
+    ("watcher-applier", "action_plans", {"state": "ONGOING", "hostname": "other", "deleted": 0, "uuid": "x"}),
+]  # fmt: skip
+
+# What the cases refer to, and the services' own rows.
+AROUND: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "manila": [
+        ("share_instances", {"id": "own", "host": "h@a#p", "status": "available"}),
+        ("share_instances", {"id": "another's", "host": "x@a#p", "status": "available"}),
+        ("share_groups", {"id": "group", "host": "h@a#p", "status": "available"}),
+        *(
+            ("services", {"host": host, "binary": name, "report_count": 7, "disabled": 0, "deleted": 0})
+            for name, host in (
+                ("manila-share", "h@a"), ("manila-share", "h@b_1"), ("manila-share", "H@a"), ("manila-data", "h"),
+                ("manila-scheduler", "h"),
+            )
+        ),
+    ],
+    "heat": [
+        ("service", {"id": "1", "engine_id": "e1", "host": "h", "binary": "heat-engine"}),
+        ("service", {"id": "2", "engine_id": "e2", "host": "h", "binary": "heat-engine"}),
+        ("service", {"id": "3", "engine_id": "another's", "host": "x", "binary": "heat-engine"}),
+        ("service", {"id": "4", "engine_id": "dead", "host": "h", "binary": "heat-engine", "updated_at": "2020-01-01"}),
+        ("service", {"id": "5", "engine_id": "ended", "host": "h", "binary": "heat-engine", "deleted_at": NOW}),
+        ("stack_lock", {"stack_id": "locked", "engine_id": "e2"}),
+    ],
+    "ironic": [("conductors", {"hostname": "h"})],
+    "magnum": [("magnum_service", {"host": "h", "binary": "magnum-conductor", "report_count": 7, "last_seen_up": NOW})],
+    "designate": [
+        ("service_statuses", {"id": name, "service_name": name, "hostname": "h", "heartbeated_at": NOW})
+        for name in ("worker", "central", "producer")
+    ],
+    "watcher": [
+        ("services", {"name": name, "host": "h", "last_seen_up": NOW, "deleted": 0})
+        for name in ("watcher-applier", "watcher-decision-engine")
+    ],
+}  # fmt: skip
+
+
+class Rows:
+    """The database of one declared service, read by an account that may read its columns and nothing else."""
+
+    def __init__(self, server: MariaDB, target: Callable[[str], Any], service: str) -> None:
+        found = declared(service)
+        assert found is not None
+        self.schema = found.schema
+        self._connection = server.open(self.schema)
+        self.config = ServiceConfig(service, "h", backends=BACKENDS.get(service, ()))
+        self._target = target(self.schema)
+        for table in TABLES[self.schema]:
+            self._run(f"DELETE FROM `{table}`")
+        for table, columns in AROUND.get(self.schema, ()):
+            self.insert(table, columns)
+
+    def insert(self, table: str, columns: dict[str, Any]) -> None:
+        """Put in a row that was written just now."""
+        described = TABLES[self.schema][table]
+        times = {name: NOW for name in ("created_at", "updated_at") if name in described}
+        if described.startswith(("id VARCHAR", "id CHAR")):  # no number that the database gives
+            times["id"] = "x"
+        row = {**times, **columns}
+        names, values = ", ".join(f"`{name}`" for name in row), ", ".join(map(_mark, row.values()))
+        self._run(f"INSERT INTO `{table}` ({names}) VALUES ({values})", *_values(row))
+
+    def change(self, table: str, key: str, wanted: str, columns: dict[str, Any] | None) -> None:
+        """Change a row, or remove it."""
+        if columns is None:
+            self._run(f"DELETE FROM `{table}` WHERE `{key}` = %s", wanted)
+        elif columns:
+            changes = ", ".join(f"`{name}` = {_mark(value)}" for name, value in columns.items())
+            self._run(f"UPDATE `{table}` SET {changes} WHERE `{key}` = %s", *_values(columns), wanted)
+
+    def _run(self, statement: str, *params: Any) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, params)
+
+    def close(self) -> None:
+        """Close the connection that puts rows in."""
+        self._connection.close()
+
+    def ask(self, what: Callable[[Any], Any]) -> Any:
+        """Return what is read in one snapshot."""
+        database = Database(self._target)
+        try:
+            with database.snapshot() as query:
+                return what(understood(query))
+        finally:
+            database.close()
+
+
+def _mark(value: Any) -> str:
+    return "UTC_TIMESTAMP()" if value == NOW else "%s"
+
+
+def _values(row: dict[str, Any]) -> list[Any]:
+    return [value for value in row.values() if value != NOW]
+
+
+@pytest.fixture(scope="module")
+def target(_server: MariaDB) -> Iterator[Callable[[str], Any]]:
+    """Make the databases, and an account with the columns that the declarations name."""
+    from kolla_drain.database.target import target as make
+
+    for schema, tables in TABLES.items():
+        _server.execute(f"CREATE DATABASE `{schema}` CHARACTER SET utf8mb3")
+        for table, described in tables.items():
+            _server.execute(f"CREATE TABLE `{table}` ({described}) ENGINE=InnoDB", database=schema)
+    _server.create_user("declared", "s3cret", grants="USAGE")
+    for (schema, table), columns in rights(NAMES, {schema: [schema] for schema in TABLES}).items():
+        names = ", ".join(f"`{column}`" for column in sorted(columns))
+        _server.execute(f"GRANT SELECT ({names}) ON `{schema}`.`{table}` TO declared@`%`")
+    yield lambda schema: make(
+        host="127.0.0.1", port=_server.port, user="declared", password="s3cret", name=schema
+    )
+    for schema in TABLES:
+        _server.execute(f"DROP DATABASE `{schema}`")
+    _server.execute("DROP USER declared@`%`")
+
+
+@pytest.fixture
+def rows(server: MariaDB, target: Callable[[str], Any]) -> Iterator[Callable[[str], Rows]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda service: stack.enter_context(contextlib.closing(Rows(server, target, service)))
+
+
+@pytest.mark.parametrize("given", CASES)
+def test_work_is_seen_and_what_became_of_it(rows: Callable[[str], Rows], given: Case) -> None:
+    of, its = rows(given.service), evidence_of(given.service)
+    key = given.row.get(given.key, "x")
+    of.insert(given.table, {given.key: key, **given.row})
+    _, (operation,) = of.ask(lambda query: its.read(query, of.config))
+    assert (operation.kind, operation.id) == (given.kind, key)
+    assert operation.written
+    for columns, outcome, fate in given.ends:
+        of.change(given.table, given.key, key, columns)
+        (ending,) = of.ask(lambda query: its.endings(query, of.config, [operation]))
+        assert isinstance(ending, Ending)
+        assert ending.outcome is outcome, (columns, ending)
+        assert fate in ending.fate
+        assert bool(fate) == bool(ending.fate)
+        of.change(given.table, given.key, key, None)
+        of.insert(given.table, {given.key: key, **given.row})
+
+
+@pytest.mark.parametrize(("service", "table", "columns"), OTHERS)
+def test_the_work_of_others_is_not_seen(
+    rows: Callable[[str], Rows], service: str, table: str, columns: dict[str, Any]
+) -> None:
+    of = rows(service)
+    of.insert(table, columns)
+    assert of.ask(lambda query: evidence_of(service).read(query, of.config)).operations == ()
+
+
+@pytest.mark.parametrize("service", NAMES)
+def test_the_heartbeat(rows: Callable[[str], Rows], service: str) -> None:
+    of, its = rows(service), evidence_of(service)
+    assert isinstance(its, DeclaredEvidence)
+    beats = of.ask(lambda query: its.read(query, of.config)).heartbeats
+    assert [beat.host for beat in beats] == (list(of.config.service_hosts) if its.BEATS else [])
+    assert all(
+        beat.up and beat.age in (0, 1, 2) and beat.report_count and not beat.disabled for beat in beats
+    )
+
+
+def test_every_kind_has_a_case() -> None:
+    covered = {(given.values[0].service, given.values[0].kind) for given in CASES}
+    wanted = {(name, kind.name) for name in NAMES for work in declared(name).work for kind in work.kinds}  # type: ignore[union-attr]
+    # Those that differ from one that is covered by their status alone.
+    alike = {
+        "share_snapshot_delete", "share_snapshot_manage", "share_snapshot_restore", "share_server_create",
+        "share_server_change", "share_group_delete", "share_group_snapshot_delete", "share_backup_restore",
+        "share_backup_delete", "share_group_schedule", "load_balancer_update", *(f"node_{name}" for name in (
+            "service", "verify", "inspect", "adopt", "rescue", "delete")),
+    }  # fmt: skip
+    assert {kind for _, kind in wanted - covered if not kind.startswith("instance_")} == alike
+
+
+def test_the_tables_are_those_that_are_read() -> None:
+    read = {
+        (schema, table) for name in NAMES for schema, tables in BY_SERVICE[name].items() for table in tables
+    }
+    assert read == {(schema, table) for schema, tables in TABLES.items() for table in tables}

@@ -152,6 +152,17 @@ def test_a_checkout_needs_no_configuration(clone: Path) -> None:
     assert "Traceback" not in said
 
 
+def test_a_managed_host_gets_the_declared_services(clone: Path, outside: Path) -> None:
+    """They are sent in an archive, in which the core looks for them."""
+    pytest.importorskip("oslo_config")
+    (outside / "ironic.conf").write_text("[DEFAULT]\n")
+    arguments = f"service=ironic-conductor files={outside}/ironic.conf graceful_shutdown_timeout=900"
+    said = ansible(
+        "ansible", "localhost", "-m", "kolla_timeouts", "-a", arguments, "--playbook-dir", clone, cwd=clone
+    )
+    assert "[conductor]/graceful_shutdown_timeout is 60 s" in said
+
+
 def interpreter(version: str) -> str | None:
     """A Python of this version on this machine, if there is one; a version manager's shim may refuse to be it."""
     for folder in os.get_exec_path():

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from . import services
-from .form import Service
+
+if TYPE_CHECKING:
+    from .form import Service
 
 # The names of all declared services, such as manila-share.
 NAMES = tuple(sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(services.__path__)))

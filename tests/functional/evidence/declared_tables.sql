@@ -7,7 +7,7 @@ CREATE TABLE manila.services (
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_instances (
    id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',
-   host VARCHAR(255), status VARCHAR(255)
+   host VARCHAR(255), status VARCHAR(255), share_id VARCHAR(36)
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_instance_access_map (
    id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',
@@ -19,7 +19,7 @@ CREATE TABLE manila.share_snapshot_instances (
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_servers (
    id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',
-   host VARCHAR(255), status VARCHAR(255)
+   host VARCHAR(255), status VARCHAR(255), task_state VARCHAR(255)
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_groups (
    id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',

@@ -28,7 +28,7 @@ SERVICE = Service(
                     "share_copy",
                     ("data_copying_starting", "data_copying_in_progress", "data_copying_completing"),
                     fate="the next start of any manila-data sets it to data_copying_error",
-                    failed=("data_copying_error", "data_copying_cancelled"),
+                    failed=("data_copying_error",),
                 ),
             ),
         ),

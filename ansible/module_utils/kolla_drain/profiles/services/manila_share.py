@@ -1,7 +1,7 @@
 """manila-share, from the sources of manila 23.0.1, and seen in operation with its DummyDriver.
 
-manila-api writes the status before it sends the request. Its next start continues a driver's migration and ensures
-shares again; every other status stays (manila/share/manager.py init_host).
+manila-api writes the status before it sends the request. Its next start ensures shares again; every other status stays
+(manila/share/manager.py init_host).
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ BEAT = Beat(
 EVENTLET = Eventlet(22, "OS_MANILA_DISABLE_EVENTLET_PATCHING")
 _OF_INSTANCE = "JOIN share_instances i ON i.id = t.share_instance_id"
 _QUEUED = ("queued_to_apply", "queued_to_deny", "queued_to_update", "applying", "denying", "updating")
+# The rest of a migration, when a driver or manila-data copies or an operator has yet to complete it, can take days, and
+# a stop of manila-share loses nothing of it.
+_MIGRATING = (
+    "migration_starting",
+    "migration_in_progress",
+    "migration_driver_starting",
+    "migration_completing",
+)
 
 SERVICE = Service(
     Profile("manila-share", quiesce=True, keeps_work=False, heartbeat_while_draining=False, exit_seconds=10.0),
@@ -40,10 +48,10 @@ SERVICE = Service(
             Kind("share_revert", ("reverting",), failed=("reverting_error",)),
             Kind("share_promote", ("replication_change",)),
             Kind("share_ensure", ("ensuring",), fate="its next start ensures the share again"),
-            Kind("share_backup", ("backup_creating", "backup_restoring")),
-            Kind("share_network", ("network_change",)),
-            Kind("share_migrate", ("migrating", "migrating_to", "server_migrating"),
-                 fate="a driver's migration is continued; any other stays until an operator resets it"))),
+            Kind("share_network", ("network_change",)))),
+        Work("share", "share_instances", status="s.task_state", host="t.host", pools=True, live=LIVE,
+             join="JOIN shares s ON s.id = t.share_id", where="t.status = 'migrating'", kinds=(
+            Kind("share_migrate", _MIGRATING, failed=("migration_error",)),)),
         Work("access rule", "share_instance_access_map", status="t.state", host="i.host", pools=True, live=LIVE,
              join=_OF_INSTANCE, kinds=(
             Kind("access_update", _QUEUED, fate="it is done with the next change of the share's rules"),)),
@@ -55,8 +63,10 @@ SERVICE = Service(
         Work("share server", "share_servers", host="t.host", pools=True, live=LIVE, kinds=(
             Kind("share_server_create", ("creating",)),
             Kind("share_server_delete", ("deleting",), deletes=True),
-            Kind("share_server_change", ("manage_starting", "unmanage_starting", "server_migrating",
-                                         "server_migrating_to", "network_change")))),
+            Kind("share_server_change", ("manage_starting", "unmanage_starting", "network_change")))),
+        Work("share server", "share_servers", status="t.task_state", host="t.host", pools=True, live=LIVE,
+             where="t.status = 'server_migrating'", kinds=(
+            Kind("share_server_migrate", _MIGRATING, failed=("migration_error",)),)),
         Work("share group", "share_groups", host="t.host", pools=True, live=LIVE, kinds=(
             Kind("share_group_create", ("creating",)), Kind("share_group_delete", ("deleting",), deletes=True))),
         Work("share group snapshot", "share_group_snapshots", host="g.host", pools=True, live=LIVE,
@@ -64,5 +74,5 @@ SERVICE = Service(
             Kind("share_group_snapshot_create", ("creating",)),
             Kind("share_group_snapshot_delete", ("deleting",), deletes=True))),
     ),
-    unseen="calls, whose callers get an error",
+    unseen="calls, whose callers get an error; copies of a migration or a backup, which go on or are manila-data's",
 )  # fmt: skip

@@ -26,8 +26,6 @@ Services with evidence
 ======================
 
 What kolla-drain reads of each container before it sends the signal, while the container drains, and after its exit.
-Every other container of Kolla has no evidence: its exit is awaited up to the time-out, and nothing can be said of its
-work.
 
 The work of a container is **its own** where a row names the host or the process. Where no row does, it is
 **anybody's**: any container of the service may be the one that works on it. Such work is waited for during a part of
@@ -37,6 +35,51 @@ unknown.
 A service of which some release drops its work at the signal is said to do so.
 
 """
+OTHERS = """\
+The other containers of Kolla
+=============================
+
+The exit of these is awaited up to the time-out, and nothing can be said of their work.
+
+"""
+# Those of the roles of kolla-ansible 22.2.
+WITHOUT = {
+    "APIs: the exit waits for their requests, so take them out of the load balancer first": """
+        aodh_api barbican_api blazar_api cinder_api cloudkitty_api cyborg_api designate_api glance_api
+        gnocchi_api heat_api heat_api_cfn horizon ironic_api keystone magnum_api manila_api masakari_api
+        mistral_api neutron_server nova_api nova_metadata octavia_api placement_api skyline_apiserver
+        tacker_server trove_api watcher_api
+    """,
+    "Work in flight that is not looked at": """
+        barbican_worker blazar_manager cloudkitty_processor cyborg_conductor ironic_dnsmasq ironic_tftp
+        keystone_fernet mistral_engine neutron_bgp_dragent neutron_dhcp_agent neutron_l3_agent
+        neutron_openvswitch_agent neutron_rpc_server neutron_sriov_agent octavia_housekeeping tacker_conductor
+    """,
+    "Connections of users and hosts": """
+        ironic_http keystone_httpd nova_novncproxy nova_serialproxy nova_spicehtml5proxy nova_ssh
+        skyline_console
+    """,
+    "Infrastructure: the order of hosts and containers counts": """
+        etcd fluentd hacluster_corosync hacluster_pacemaker hacluster_pacemaker_remote haproxy iscsid
+        keepalived mariadb memcached multipathd nova_libvirt opensearch openvswitch_db openvswitch_vswitchd
+        ovn_controller ovn_nb_db ovn_northd ovn_sb_db ovn_sb_db_relay ovsdpdk_db ovsdpdk_vswitchd
+        prometheus_server proxysql rabbitmq tgtd valkey_sentinel valkey_server
+    """,
+    "Nothing that a stop loses": """
+        aodh_evaluator aodh_listener aodh_notifier barbican_keystone_listener ceilometer_central
+        ceilometer_compute ceilometer_ipmi ceilometer_notification collectd cron cyborg_agent
+        designate_backend_bind9 designate_mdns designate_sink gnocchi_metricd gnocchi_statsd grafana
+        haproxy_ssh ironic_neutron_agent ironic_prometheus_exporter ironic_pxe_filter keystone_ssh
+        kolla_toolbox letsencrypt_lego letsencrypt_webserver masakari_hostmonitor masakari_instancemonitor
+        mistral_event_engine neutron_eswitchd neutron_metadata_agent neutron_metering_agent neutron_mlnx_agent
+        neutron_ovn_agent neutron_ovn_maintenance_worker neutron_ovn_metadata_agent neutron_ovn_vpn_agent
+        neutron_periodic_worker octavia_driver_agent opensearch_dashboards prometheus_alertmanager
+        prometheus_blackbox_exporter prometheus_cadvisor prometheus_elasticsearch_exporter
+        prometheus_libvirt_exporter prometheus_memcached_exporter prometheus_mysqld_exporter
+        prometheus_node_exporter prometheus_openstack_exporter prometheus_openstack_network_exporter
+        prometheus_valkey_exporter trove_conductor
+    """,
+}
 RIGHTS = """\
 The rights
 ==========
@@ -101,6 +144,12 @@ def page() -> str:
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in (HEADINGS, *rows()):
         lines += [f"   {'*' if place == 0 else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
+    lines += ["", OTHERS.rstrip(), ""]
+    for what, containers in WITHOUT.items():
+        lines += [
+            what,
+            *textwrap.wrap(" ".join(containers.split()), 110, initial_indent="   ", subsequent_indent="   "),
+        ]
     lines += ["", RIGHTS + ".. code-block:: sql", ""]
     for service in NAMES:
         lines += [f"   -- {service}", *(f"   {line}" for line in grants(service)), ""]

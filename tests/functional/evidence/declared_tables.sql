@@ -6,7 +6,7 @@ CREATE TABLE manila.services (
    disabled TINYINT(1), disabled_reason VARCHAR(255), created_at DATETIME, updated_at DATETIME(6), deleted INT
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_instances (
-   id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',
+   id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME(6), deleted VARCHAR(36) DEFAULT 'False',
    host VARCHAR(255), status VARCHAR(255), share_id VARCHAR(36)
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_instance_access_map (
@@ -30,7 +30,7 @@ CREATE TABLE manila.share_group_snapshots (
    share_group_id VARCHAR(36), status VARCHAR(255)
 ) ENGINE=InnoDB;
 CREATE TABLE manila.shares (
-   id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME, deleted VARCHAR(36) DEFAULT 'False',
+   id VARCHAR(36) PRIMARY KEY, created_at DATETIME, updated_at DATETIME(6), deleted VARCHAR(36) DEFAULT 'False',
    task_state VARCHAR(255)
 ) ENGINE=InnoDB;
 CREATE TABLE manila.share_backups (

@@ -50,6 +50,14 @@ def test_a_row_says_what_the_profile_says(
     assert row_of(module, container)[heading] == text
 
 
+def test_every_other_container_is_named_once(module: ModuleType) -> None:
+    names = " ".join(module.WITHOUT.values()).split()
+    assert len(names) > 100
+    assert len(names) == len(set(names))
+    assert not set(names) & set(kolla.CONTAINERS)
+    assert set(names) <= set(re.findall(r"\w+", module.page()))
+
+
 @pytest.mark.parametrize("service", NAMES)
 def test_the_page_has_the_rights(module: ModuleType, service: str) -> None:
     (_, section) = module.page().split(f"\n   -- {service}\n")

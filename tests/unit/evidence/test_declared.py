@@ -179,6 +179,11 @@ def test_a_node_that_is_held_is_worked_on_in_any_state(state: str | None, kind: 
     assert read(IRONIC, database)[1] == [(kind, "n", state or "none")]
 
 
+def test_a_reload_waits_for_the_work_as_on_native_threads() -> None:
+    assert not evidence.profile_for("heat-engine", {}).reload_keeps_work
+    assert not evidence.profile_for("manila-share", {}, 22).reload_keeps_work
+
+
 @pytest.mark.parametrize(
     ("release", "value", "keeps"),
     [

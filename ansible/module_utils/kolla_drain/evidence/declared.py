@@ -25,7 +25,9 @@ def evidence_class(name: str) -> type[DeclaredEvidence]:
     """Return the class of the evidence of a declared service."""
     service = declared(name)
     assert service is not None
-    facts = {"SERVICE": service, "PROFILE": service.profile, "BEATS": service.beat is not None}
+    # At SIGHUP native threads are replaced together with what they work on. Eventlet's stay, so there it is caution.
+    profile = replace(service.profile, reload_keeps_work=False)
+    facts = {"SERVICE": service, "PROFILE": profile, "BEATS": service.beat is not None}
     return type("DeclaredEvidence", (DeclaredEvidence,), facts)
 
 

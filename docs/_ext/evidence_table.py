@@ -28,9 +28,9 @@ Services with evidence
 What kolla-drain reads of each container before it sends the signal, while the container drains, and after its exit.
 
 The work of a container is **its own** where a row names the host or the process. Where no row does, it is
-**anybody's**: any container of the service may be the one that works on it. Such work is waited for during a part of
-the time only, because on a busy cloud there is always some. If it is still unfinished in the end, what became of it is
-unknown.
+**anybody's**: any container of the service may be the one that works on it, unless no other has a heartbeat. Such
+work is waited for during a part of the time only, because on a busy cloud there is always some. If it is still
+unfinished in the end, what became of it is unknown.
 
 A service of which some release drops its work at the signal is said to do so.
 

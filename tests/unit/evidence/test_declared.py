@@ -136,6 +136,16 @@ def test_the_work_of_nobody_in_particular_is_unattributed_and_informs_when_it_is
 
 
 @pytest.mark.parametrize(
+    ("others", "is_its_own"),
+    [([], True), ([beat("other", age=61)], True), ([beat("other", age=60)], False), ([beat("H")], False)],
+)
+def test_it_is_its_own_where_no_other_runs(others: list[dict[str, Any]], is_its_own: bool) -> None:
+    database = Database(services=[beat("h"), *others], shares=[row("s", "data_copying_starting")])
+    _, (operation,) = evidence.evidence_of("manila-data").read(database, ServiceConfig("manila-data", "h"))
+    assert (operation.unattributed == "") is is_its_own
+
+
+@pytest.mark.parametrize(
     ("config", "kind", "now", "outcome", "status", "words"),
     [
         (SHARE, "share_create", row("i", "available", "h@a#p"), FINISHED, "available", ""),

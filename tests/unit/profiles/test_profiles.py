@@ -60,7 +60,7 @@ assert (profile.quiesce, profile.keeps_work, profile.exit_seconds) == (True, Fal
 
 def query(sql, params=()):
     if "FROM `services`" in sql:
-        assert params == ("weaver-loom", "h@jacquard")
+        assert params == ("weaver-loom",)
         return [{"host": "h@jacquard", "seen_at": datetime(2026, 1, 1), "age": 3, "report_count": 7, "disabled": 0,
                  "disabled_reason": None, "owner": None}]
     return [{"id": "c", "status": "weaving", "host": "h@jacquard", "owner": None, "written": datetime(2026, 1, 1),

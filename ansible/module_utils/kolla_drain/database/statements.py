@@ -37,8 +37,8 @@ def escaped(text: str) -> str:
     return text
 
 
-def heartbeats(beat: Beat, called: str, hosts: Sequence[str]) -> Statement:
-    """Return the statement for the rows in which the service reports from these hosts."""
+def heartbeats(beat: Beat, called: str) -> Statement:
+    """Return the statement for the rows in which the service reports, from all hosts."""
     columns = [
         f"{beat.host} AS host",
         f"{_first(beat.seen)} AS seen_at",
@@ -48,9 +48,9 @@ def heartbeats(beat: Beat, called: str, hosts: Sequence[str]) -> Statement:
         f"{beat.reason or 'NULL'} AS disabled_reason",
         f"{beat.owner or 'NULL'} AS owner",
     ]
-    conditions = [beat.live, f"{beat.binary} = %s" if beat.binary else "", f"{beat.host} IN ({marks(hosts)})"]
-    params = [beat.called or called] if beat.binary else []
-    return Statement(_select(columns, beat.table, "", conditions), (*params, *hosts))
+    conditions = [beat.live, f"{beat.binary} = %s" if beat.binary else ""]
+    params = (beat.called or called,) if beat.binary else ()
+    return Statement(_select(columns, beat.table, "", conditions), params)
 
 
 def operations(work: Work, hosts: Sequence[str], owners: Sequence[str]) -> Statement:
@@ -77,7 +77,7 @@ def endings(work: Work, wanted: Sequence[object]) -> Statement:
 
 def columns_read(service: Service) -> dict[str, frozenset[str]]:
     """Return the columns that a service's evidence reads, by table."""
-    sent = [heartbeats(service.beat, "", ("h",)).sql] if service.beat else []
+    sent = [heartbeats(service.beat, "").sql] if service.beat else []
     for work in service.work:
         sent += [operations(work, ("h",), ("o",)).sql, endings(work, ("1",)).sql]
     found: dict[str, set[str]] = {}
@@ -112,7 +112,7 @@ def _held_by(work: Work, hosts: Sequence[str], owners: Sequence[str]) -> tuple[s
 
 
 def _select(columns: Iterable[str], table: str, join: str, conditions: Iterable[str]) -> str:
-    where = " AND ".join(filter(None, conditions))
+    where = " AND ".join(filter(None, conditions)) or "TRUE"
     return f"SELECT {', '.join(columns)} FROM `{table}` t{' ' if join else ''}{join} WHERE {where}"  # noqa: S608
 
 

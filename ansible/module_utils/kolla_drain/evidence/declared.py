@@ -38,6 +38,7 @@ class DeclaredEvidence(ServiceEvidence):
 
     def __init__(self) -> None:
         self._was_seen = False
+        self._is_alone = False  # no other host reports that the service runs there
         self._owners: dict[str, None] = {}
 
     @classmethod
@@ -51,7 +52,7 @@ class DeclaredEvidence(ServiceEvidence):
     def read(self, query: Query, config: ServiceConfig) -> Activity:
         beats = self._heartbeats(query, self.SERVICE.beat, config) if self.SERVICE.beat else ()
         found = (
-            _operation(work, row, self.SERVICE.name)
+            _operation(work, row, "" if self._is_alone else self.SERVICE.name)
             for work in self.SERVICE.work
             if self._owners or not work.owner
             for row in query(*statements.operations(work, config.service_hosts, list(self._owners)))
@@ -80,12 +81,11 @@ class DeclaredEvidence(ServiceEvidence):
     def _heartbeats(self, query: Query, beat: Beat, config: ServiceConfig) -> tuple[Heartbeat, ...]:
         """Return one heartbeat a host: that of the row which moved last, as each process may have its own."""
         name, hosts = self.SERVICE.name, config.service_hosts
-        # The database ignores case, accents and trailing blanks when it compares.
-        rows = [
-            row
-            for row in query(*statements.heartbeats(beat, self.SERVICE.command, hosts))
-            if row["host"] in hosts
-        ]
+        found = query(*statements.heartbeats(beat, self.SERVICE.command))
+        # The database ignores case, accents and trailing blanks when it compares, so it is done here.
+        rows = [row for row in found if row["host"] in hosts]
+        others = (heartbeat(row, name, config.service_down_time) for row in found if row["host"] not in hosts)
+        self._is_alone = not any(other.up for other in others)
         # Some services delete their rows at a clean exit, so an empty answer means nothing once there were rows.
         if not rows and not self._was_seen:
             raise EvidenceUnavailable(
@@ -112,7 +112,8 @@ class DeclaredEvidence(ServiceEvidence):
         return (host.partition("#")[0] if work.pools else host) in config.service_hosts
 
 
-def _operation(work: Work, row: Row, service: str) -> Operation | None:
+def _operation(work: Work, row: Row, any_of: str) -> Operation | None:
+    """Return the operation in a row. What is shared is any container's of the service ``any_of``; empty: this one's."""
     status = _status_of(row)
     kind = _kind_of(work.kinds, status)
     if kind is None:  # the database ignores case when it compares
@@ -127,7 +128,7 @@ def _operation(work: Work, row: Row, service: str) -> Operation | None:
         claimed=True if work.held else None,
         informs=bool(work.stale) and (row["age"] is None or row["age"] >= work.stale),
         written=written,
-        unattributed=f"no row tells which {service} works on it" if work.shared else "",
+        unattributed=f"no row tells which {any_of} works on it" if work.shared and any_of else "",
     )
 
 

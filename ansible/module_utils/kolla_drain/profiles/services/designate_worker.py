@@ -1,4 +1,7 @@
-"""designate-worker, from the sources of designate 23.0.0. Its heartbeat_interval is taken to be the default, 10 s."""
+"""designate-worker, from the sources of designate 23.0.0.
+
+Designate's services report by way of designate-central. Their heartbeat_interval is taken to be the default, 10 s.
+"""
 
 from __future__ import annotations
 

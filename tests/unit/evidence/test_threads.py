@@ -65,6 +65,7 @@ def test_a_request_is_called_by_its_method(green: bool) -> None:
 
 def test_decorators_are_passed_by() -> None:
     wrapped = [
+        f"{LIB}/nova/service.py:99 in _tracked",
         f"{LIB}/oslo_messaging/rpc/server.py:244 in inner",
         f"{LIB}/nova/exception_wrapper.py:63 in wrapped",
         f"{LIB}/nova/compute/utils.py:1483 in decorated_function",

@@ -35,10 +35,9 @@ _PROCESS = re.compile(r"Process (\d+) \(under \d+\)")
 _TAKEN = ("oslo_messaging/rpc/server.py", "_process_incoming")
 _DISPATCHER = "oslo_messaging/rpc/dispatcher.py"
 _PERIODIC = "oslo_service/periodic_task.py"
-# Between the dispatcher and the method, and around it: decorators of oslo.messaging, oslo.utils, osprofiler and Nova.
-_WRAPPER = re.compile(
-    r"_*(?:inner|wrapp(?:er|ed)(?:_f)?|decorated(?:_function)?|helper|trace_wrapper|<lambda>)\Z"
-)
+# Between the dispatcher and the method: decorators of oslo.messaging, oslo.utils, osprofiler and Nova. A method that
+# can be asked for from outside has no underscore before its name (oslo.messaging's DefaultRPCAccessPolicy).
+_WRAPPER = re.compile(r"inner|wrapp(?:er|ed)(?:_f)?|decorated(?:_function)?|helper|trace_wrapper|<lambda>")
 
 
 def reports(lines: Iterable[str]) -> Iterator[ProcessReport]:
@@ -82,7 +81,7 @@ def _call(stack: list[tuple[str, str]]) -> Call | None:
     if entered < 0:
         return None
     for file, function in stack[entered + 1 :]:
-        if not _WRAPPER.match(function):
+        if not _WRAPPER.fullmatch(function) and (periodic or not function.startswith("_")):
             # On its way in or out: read from the message, or sent as its answer.
             passes = "/oslo_messaging/" in file or function.startswith(("serialize", "deserialize"))
             return Call("request" if passes else function, periodic)

@@ -151,7 +151,7 @@ def gap_round(host: Site, number: int) -> list[Sample]:
                 gap = at("start", name) - begun
             else:
                 if number:
-                    host.managed.wait_line(names[way], "ready", number)
+                    host.wait_ready(names[way])
                 host.managed.sh(f"mkdir -p {FOLDER}/{names[way]}")
                 host.ad_hoc(*replacing(way, names[way], host.managed.image, number))
                 if not number:

@@ -188,6 +188,16 @@ class Site:
         for name in drains:
             self.managed.wait_line(name, "ready")
 
+    def wait_ready(self, name: str) -> None:
+        """Wait until the process handles SIGTERM; kolla_container starts it twice, and one "ready" tells of neither."""
+        handles = (
+            f"pid=$(docker inspect -f '{{{{.State.Pid}}}}' {name}) && read -r child _ < /proc/$pid/task/$pid/children"
+            " && caught=$(sed -n 's/^SigCgt:[[:space:]]*/0x/p' /proc/$child/status) && echo $((caught >> 14 & 1))"
+        )
+        wait_until(
+            lambda: self.managed.tries(handles).strip() == "1", 120, f"{name} handling SIGTERM", interval=0.2
+        )
+
     def remove(self, names: Sequence[str]) -> None:
         """Remove containers and their units."""
         self.managed.sh(

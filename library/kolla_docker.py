@@ -51,7 +51,9 @@ options:
         and is changed if that is another one. V(remove_image) removes an image that no container uses.
       - V(create_volume) and V(remove_volume) create and remove the volume O(name); a volume in use is not removed.
       - V(get_container_state) and V(get_container_env) read from the engine.
-      - V(drain_status) reports what a stop would do and what is in flight now, and changes nothing.
+      - V(drain_status) reports what a stop would do and what is in flight now, and changes nothing. Services whose rows do
+        not show their work, such as nova-conductor, are asked by SIGUSR2 and print a Guru Meditation Report into the
+        container's log; a stop asks them, too. Check mode does not.
     type: str
     required: true
     choices:
@@ -612,6 +614,8 @@ containers:
           start. C(dead) is true if the worker of the operation had died. C(unattributed) is why another process may be
           the one that works on it, a member of the same cluster or a host with the same C(backend_host); it is empty
           if the operation is the container's own.
+        - Of a request that a process of nova-conductor or nova-scheduler works on, C(kind) is the method and C(id) the
+          process and a number.
         - In check mode and for O(action=drain_status) the operations that are in flight now.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: list
@@ -662,7 +666,7 @@ containers:
       type: str
       sample: ok
     evidence_why:
-      description: Why evidence could not be read, or during which part of the stop.
+      description: Why evidence could not be read, or during which part of the stop, or what of it could not be seen.
       returned: after a graceful stop, in check mode and for O(action=drain_status)
       type: str
     preflight:

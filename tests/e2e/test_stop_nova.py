@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 
+from testbed import containers
 from testbed.nova_stack import NovaStack
+from testbed.waiting import wait_until
 from tests.support.module_run import ROOT, run_module
 
-from .conftest import ad_hoc, clean_nova, kills, spawning, stopped
+from .conftest import AdHoc, ad_hoc, clean_nova, kills, spawning, stopped
 
 COMPUTE, CONDUCTOR, SCHEDULER = "nova_compute", "nova_conductor", "nova_scheduler"
+# The method in which a conductor waits for the scheduler's answer.
+BUILD = "schedule_and_build_instances"
 TERM = 15
 # Above what Nova itself may take (180 s), or preflight warns; no test comes near it.
 LONG = 240
@@ -33,7 +40,7 @@ def test_evidence_of_every_service_is_read(nova: NovaStack) -> None:
 
 
 def test_a_spawn_in_flight_is_drained(nova: NovaStack) -> None:
-    begun = time.time()
+    since = time.time()
     server = spawning(nova, 5)
 
     result = stopped(nova, nova.container(COMPUTE), f"name={COMPUTE} graceful_shutdown_timeout={LONG}")
@@ -44,19 +51,66 @@ def test_a_spawn_in_flight_is_drained(nova: NovaStack) -> None:
     (operation,) = result["operations"]
     assert (operation["kind"], operation["id"]) == ("instance_build", server)
     assert (operation["outcome"], operation["last_status"]) == ("finished", "active")
-    assert kills(nova.stack, begun, COMPUTE) == [TERM]
+    assert kills(nova.stack, since, COMPUTE) == [TERM]
     assert nova.container(COMPUTE).status == "exited"
 
 
+@pytest.fixture
+def held_build(nova: NovaStack) -> Iterator[str]:
+    """An instance whose build nova-conductor works on until nova-scheduler, which is paused, answers."""
+    containers.pause(nova.container(SCHEDULER))
+    try:
+        yield str(nova.api.create_server("held")["id"])
+    finally:
+        with contextlib.suppress(APIError):
+            nova.container(SCHEDULER).unpause()
+
+
+def test_a_conductor_is_signalled_when_what_it_works_on_has_ended(nova: NovaStack, held_build: str) -> None:
+    since = time.time()
+    run = AdHoc(f"action=stop_container name={CONDUCTOR} graceful_shutdown_timeout={LONG}")
+    try:
+        log = nova.container(CONDUCTOR).logs
+        # It gives the build up after its rpc_response_timeout of 60 s.
+        wait_until(
+            lambda: f" in {BUILD}".encode() in log(since=int(since)), 180, "the stop having seen the build"
+        )
+    finally:
+        nova.container(SCHEDULER).unpause()
+
+    result = run.result()
+
+    assert result["verdict"] == "drained", result["reason"]
+    (operation,) = [one for one in result["operations"] if one["kind"] == BUILD]
+    assert (operation["outcome"], operation["last_status"]) == ("finished", "done")
+    assert kills(nova.stack, since, CONDUCTOR) == [TERM]
+    nova.up()
+    nova.api.wait_status(held_build, "ACTIVE")
+
+
+def test_a_plain_stop_of_a_conductor_loses_what_it_works_on(nova: NovaStack, held_build: str) -> None:
+    def handled() -> list[str]:
+        return [one["kind"] for one in ad_hoc(f"action=drain_status name={CONDUCTOR}")["operations"]]
+
+    wait_until(lambda: BUILD in handled(), 180, "the conductor at work", on_timeout=lambda: str(handled()))
+    nova.container(CONDUCTOR).stop(timeout=10)
+    nova.container(SCHEDULER).unpause()
+    nova.up()
+    later = str(nova.api.create_server("later")["id"])
+    nova.api.wait_status(later, "ACTIVE")
+
+    assert nova.api.status(held_build) == "BUILD", "one that came after it has ended long since"
+
+
 def test_idle_services_end_by_themselves_side_by_side(nova: NovaStack) -> None:
-    begun = time.time()
+    since = time.time()
 
     result = ad_hoc(f"action=stop_container name={SCHEDULER},{CONDUCTOR} graceful_shutdown_timeout={LONG}")
 
     for one in result["containers"]:
-        assert one["verdict"] == "unverified", "no row tells of what they do"
+        assert one["verdict"] == "drained", one["reason"]
         assert (one["evidence"], one["exit_code"]) == ("ok", 0), one["reason"]
-        assert kills(nova.stack, begun, one["name"]) == [TERM]
+        assert kills(nova.stack, since, one["name"]) == [TERM]
 
 
 def test_nova_compute_is_disabled_and_enabled_through_the_api(nova: NovaStack) -> None:

@@ -387,6 +387,14 @@ MUTANTS = (
         "a conductor is called drained although no row shows its work",
         "rows_that_tell_of_no_work_verify_nothing",
     ),
+    Mutant(
+        "work that nobody saw is verified",
+        "drain/settle.py",
+        "        elif verified and context.history.unseen:\n",
+        "        elif False:\n",
+        "a conductor is called drained although its processes did not tell what they work on",
+        "what_processes_did_not_tell_is_not_verified",
+    ),
     # --- history
     Mutant(
         "a late request was there before",

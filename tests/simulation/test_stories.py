@@ -589,6 +589,14 @@ def test_rows_that_tell_of_no_work_verify_nothing():
     assert (result.verdict, result.evidence) == (Verdict.UNVERIFIED, EvidenceState.OK)
 
 
+def test_what_processes_did_not_tell_is_not_verified():
+    """A conductor that prints no report is signalled as soon as its rows show nothing, and nobody knows what it did."""
+    _, result = stop(Service(unseen="what it works on could not be seen: it printed no report"))
+    assert result.verdict is Verdict.UNVERIFIED
+    assert "it printed no report" in result.reason
+    assert "it printed no report" in told_of(result)
+
+
 # --- the first look
 
 

@@ -105,6 +105,7 @@ class Service:
     by_hand: float = NEVER  # somebody else sends SIGTERM then; 0: before anything else
     paused_at: float = NEVER  # somebody else pauses it then
     evidence_missing: str = ""  # why its evidence cannot even be asked for
+    unseen: str = ""  # what of its work no reading shows
     up_for: float = NEVER  # the age of its process at the beginning; NEVER: nobody knows it
     ignores: tuple[int, ...] = ()  # the jobs that are to be passed over, by number
 
@@ -689,7 +690,10 @@ class FakeEvidence:
         container, now = self._world.containers[key], self._world.now
         shown = tuple([row for row in [work.row(now) for work in container.works] if row])
         at = moment(now) if shown else None  # it is compared with theirs
-        reading = Reading(EvidenceState.OK, heartbeats=(container.heartbeat(),), operations=shown, at=at)
+        unseen = container.service.unseen
+        reading = Reading(
+            EvidenceState.OK, unseen, heartbeats=(container.heartbeat(),), operations=shown, at=at
+        )
         by_id = {work.id: work for work in container.works} if operations else {}
         return Answer(key, number, reading, tuple([by_id[op.id].ending(op) for op in operations]))
 

@@ -180,7 +180,7 @@ class Reading:
     """Evidence: heartbeats and operations of one container at one moment, or why there is none."""
 
     state: EvidenceState
-    why: str = ""  # a clear sentence unless state is OK
+    why: str = ""  # a clear sentence unless state is OK; then what of the work could not be seen, if anything
     passing: bool = False  # UNAVAILABLE for a cause that may go away by itself (server down, timed out)
     heartbeats: tuple[Heartbeat, ...] = ()
     operations: tuple[Operation, ...] = ()
@@ -218,7 +218,9 @@ class Profile:
     refreshes_workers: bool = False  # its worker rows are touched while it works
     # Its first heartbeat comes no sooner than a report_interval after its start.
     first_report_waits: bool = False
-    sees_work: bool = True  # its rows tell of operations at all; a conductor's do not
+    sees_work: bool = True  # its rows tell of operations at all, or its processes do
+    # What it works on is told by its processes at SIGUSR2 (Guru Meditation Report), and by no row.
+    reports: bool = False
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached

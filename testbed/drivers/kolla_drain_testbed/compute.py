@@ -2,12 +2,14 @@
 
 import json
 import os
+import threading
 
 from nova.virt import fake, node
 
 from kolla_drain_testbed.pauses import pause
 
 GUESTS = "/var/lib/nova/guests.json"
+WRITING = threading.Lock()
 
 
 class SlowFakeDriver(fake.FakeDriver):
@@ -24,9 +26,10 @@ class SlowFakeDriver(fake.FakeDriver):
 
     def _remember(self):
         half = f"{GUESTS}.half"
-        with open(half, "w", encoding="utf-8") as file:
-            json.dump([vars(guest) for guest in list(self.instances.values())], file)
-        os.replace(half, GUESTS)
+        with WRITING:
+            with open(half, "w", encoding="utf-8") as file:
+                json.dump([vars(guest) for guest in list(self.instances.values())], file)
+            os.replace(half, GUESTS)
 
     # The fake driver's node gets another identity at every start, which a real one must never do.
     def get_available_resource(self, nodename):

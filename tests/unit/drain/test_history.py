@@ -31,8 +31,8 @@ class Heard:
         self.timeline = []
         self.history = History(profile, LIMIT, 100.0, self.timeline.append, baseline)
 
-    def hears(self, *operations, at=100.0, moment=BEFORE, endings=(), beats=()):
-        reading = Reading(EvidenceState.OK, heartbeats=tuple(beats), operations=operations, at=AT)
+    def hears(self, *operations, at=100.0, moment=BEFORE, endings=(), beats=(), why=""):
+        reading = Reading(EvidenceState.OK, why, heartbeats=tuple(beats), operations=operations, at=AT)
         self.history.hear(Answer("1d", 1, reading, tuple(endings)), at, moment)
         return self.history
 
@@ -53,6 +53,30 @@ def ended(operation=OPERATION, outcome=Outcome.FINISHED, status="available", fat
 LOST = ended(outcome=Outcome.INTERRUPTED, status="creating", fate="set to error")
 FAILED = ended(outcome=Outcome.INTERRUPTED, status="error", fate="stays in error")
 UNCLEAR = ended(outcome=Outcome.UNKNOWN, status="creating")
+
+
+# --- what could not be seen
+
+
+def test_what_was_unseen_before_the_signal_is_told_once(heard):
+    for at in (100.0, 102.0):
+        history = heard.hears(at=at, why="no report")
+    heard.hears(moment=SIGNALLED)
+    assert (history.unseen, heard.timeline) == ("no report", ["no report"])
+    assert history.summary() == (EvidenceState.OK, "no report")
+
+
+def test_what_was_seen_before_the_signal_need_not_be_seen_after_it(heard):
+    heard.hears(why="not yet")
+    heard.hears()
+    heard.hears(moment=SIGNALLED, why="it has had its stop signal")
+    assert heard.history.unseen == ""
+
+
+def test_without_a_look_before_the_signal_one_after_it_tells(heard):
+    assert (
+        heard.hears(moment=SIGNALLED, why="it has had its stop signal").unseen == "it has had its stop signal"
+    )
 
 
 # --- what is waited for

@@ -41,6 +41,7 @@ from .options import Intent, Options
 from .side_by_side import side_by_side
 
 if TYPE_CHECKING:
+    from ..evidence.inside import Inside
     from ..evidence.reader import EvidenceReader, Source
     from ..service.config import ServiceConfig
 
@@ -179,6 +180,8 @@ def survey(
     profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
+    if source is not None and profile.reports and not container.at_rest:
+        source = source._replace(inside=_inside(options, engine, ledger, container, service))
     draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
@@ -242,6 +245,22 @@ def _certain(config: ServiceConfig | None, name: str) -> float | None:
         return None
     value: float | None = getattr(config, name)
     return value
+
+
+def _inside(options: Options, engine: Engine, ledger: Ledger, container: Container, service: str) -> Inside:
+    from ..evidence.inside import Inside
+
+    def why_not() -> str:
+        if options.check_mode:
+            return "its processes are asked by a signal, and check mode sends none"
+        # One that shuts down may not handle it any more.
+        entry = ledger.read(container.id)
+        signalled = entry is not None and entry.life == container.life and entry.intent is not None
+        if signalled or stop_signals(container) & set(engine.sent(container).signals):
+            return "its processes have had their stop signal"
+        return ""
+
+    return Inside(container.id, service, lambda since: engine.log(container.id, since), why_not)
 
 
 # --- a stop that is under way

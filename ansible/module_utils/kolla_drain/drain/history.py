@@ -42,6 +42,7 @@ class History:
         self.dead: frozenset[tuple[str, str]] = frozenset()
         self.readable: set[Moment] = set()  # the moments at which a reading could be had
         self.heartbeats = Heartbeats(service_down_time)
+        self.unseen = ""  # why the work in flight at the signal is not all known
         self.serving: frozenset[str] | None = None  # hosts that were up before the signal; None: not known
         self._note = note
         self._started = started
@@ -116,6 +117,10 @@ class History:
     def _readable(self, reading: Reading, endings: Iterable[Ending], now: float, moment: Moment) -> None:
         self.readable.add(moment)
         self._readable_at = now
+        if moment is Moment.BEFORE_SIGNAL or Moment.BEFORE_SIGNAL not in self.readable:
+            if reading.why and reading.why != self.unseen:
+                self._note(reading.why)
+            self.unseen = reading.why
         if self._outage is not None:
             since, why = self._outage
             self._outages.append(f"from {since - self._started:.1f} s to {now - self._started:.1f} s: {why}")
@@ -229,7 +234,8 @@ class History:
             return EvidenceState.UNAVAILABLE, f"could not be read {'; '.join(outages)}"
         if self.reading is None:
             return EvidenceState.UNAVAILABLE, "no reading came in"
-        return EvidenceState.OK, f"could not be read {'; '.join(self._outages)}" if self._outages else ""
+        told = [f"could not be read {'; '.join(self._outages)}"] if self._outages else []
+        return EvidenceState.OK, "; ".join([*told, *filter(None, [self.unseen])])
 
 
 def _if_queued(ending: Ending) -> Ending:

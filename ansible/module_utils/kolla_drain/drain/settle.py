@@ -82,6 +82,8 @@ class Settlement:
         elif verified and not self._looked_in_time():
             verified = False
             why = "its evidence could not be read before the signal: what was in flight is not known"
+        elif verified and context.history.unseen:
+            verified, why = False, context.history.unseen
         verdict, reason = judge(
             profile=context.target.profile,
             killer=self._killer(),

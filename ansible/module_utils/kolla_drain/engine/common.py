@@ -19,6 +19,9 @@ from ..model import Container, Sent
 # so that one slow call does not hold up the deadlines of the other containers.
 QUICK = 10
 
+# Lines of a container's log that are read at most: a dozen Guru Meditation Reports.
+LOG_LINES = 20000
+
 # A signal's call is waited for in the background for this long, in seconds: the engine may deliver it until then.
 PATIENT = 3600
 

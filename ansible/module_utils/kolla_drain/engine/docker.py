@@ -23,7 +23,7 @@ from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContain
 from ..masking import masked
 from ..model import Container, Sent
 from ..signals import signal_name
-from .common import PATIENT, QUICK, CommonEngine, EventWatcher, Shared, is_called, start
+from .common import LOG_LINES, PATIENT, QUICK, CommonEngine, EventWatcher, Shared, is_called, start
 from .inspected import described, status_of
 from .past import moment, of_life, set_back
 
@@ -140,6 +140,11 @@ class DockerEngine(CommonEngine):
             for name in container.get("Names") or []
             if "/" not in name[1:]
         }
+
+    def log(self, container_id: str, since: int) -> list[str]:
+        with self._quick() as client:
+            text: bytes = client.logs(container_id, since=since, tail=LOG_LINES)
+        return text.decode(errors="replace").splitlines()
 
     def state(self, name: str) -> dict[str, Any]:
         return dict(self._inspection(name)["State"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any
 
 from ..errors import EngineAbsent, EngineError, EngineUnreachable, NoSuchContainer, NotRunning
 from ..model import Container, ContainerStatus, Sent
-from .common import PATIENT, QUICK, CommonEngine, EventWatcher, start
+from .common import LOG_LINES, PATIENT, QUICK, CommonEngine, EventWatcher, start
 from .inspected import described, epoch, status_of
 from .past import moment, of_life, set_back
 from .podman_client import IMPORT_ERROR, call, inspection, no_answer, stream
@@ -24,6 +25,9 @@ from .podman_resources import PodmanMaker
 
 # Seconds after which podman's stop kills: a year, which no drain lasts.
 _NEVER = 365 * 86400
+
+# Before each piece of a log: the stream, three bytes without a meaning, the length.
+_HEADER = struct.Struct(">4xL")
 
 # Seconds within which podman starts a container again after its end, where a restart policy is at work.
 _RESTARTS_WITHIN = 1.0
@@ -92,6 +96,11 @@ class PodmanEngine(CommonEngine):
             for container in listed
             for name in container.get("Names") or []
         }
+
+    def log(self, container_id: str, since: int) -> list[str]:
+        wanted = {"stdout": True, "stderr": True, "since": since, "tail": LOG_LINES}
+        body: bytes = call("get", f"/containers/{container_id}/logs", params=wanted).content
+        return without_frames(body).decode(errors="replace").splitlines()
 
     def state(self, name: str) -> dict[str, Any]:
         return dict(inspection(name)["State"])
@@ -202,6 +211,19 @@ def _stopped(container_id: str) -> bool:
     while not stop.done() and inspection(container_id)["State"]["Status"] != "stopping":
         time.sleep(0.02)
     return not (stop.done() and stop.result().status_code == 304)
+
+
+def without_frames(body: bytes) -> bytes:
+    """Return a log's text: a header of eight bytes before each piece tells its stream and its length.
+
+    The log of a container with a terminal has no such headers.
+    """
+    pieces = []
+    while len(body) >= _HEADER.size and body[0] <= 2 and body[1:4] == b"\0\0\0":
+        (length,) = _HEADER.unpack_from(body)
+        pieces.append(body[_HEADER.size : _HEADER.size + length])
+        body = body[_HEADER.size + length :]
+    return b"".join(pieces) + body
 
 
 def signals_of(

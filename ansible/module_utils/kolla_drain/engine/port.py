@@ -48,6 +48,9 @@ class Engine(Protocol):
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run; its named volumes stay."""
 
+    def log(self, container_id: str, since: int) -> list[str]:
+        """Return the newest lines of a container's log from a second of the wall clock on, a few thousand at most."""
+
     def everything(self) -> Mapping[str, Mapping[str, str]]:
         """Return the labels of every container by its name, whether it runs or not."""
 

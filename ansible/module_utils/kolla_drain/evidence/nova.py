@@ -1,6 +1,7 @@
 """What the evidence of Nova's services has in common, and nova-conductor and nova-scheduler, from nova 34.0.0.
 
-Of these two only the heartbeats are read. No row shows their work:
+No row shows the work of these two, so that only their heartbeats are rows; what they work on is told by their processes
+(inside.py):
 
     nova-conductor      task states and migrations name compute hosts; its own events (conductor_migrate_server and
                         the like) are written by whichever conductor took the call. Its ``services`` row is in the
@@ -25,6 +26,7 @@ _NO_EVENTLET = "OS_NOVA_DISABLE_EVENTLET_PATCHING"
 # Nova of 2026.1, the first with manager_shutdown_timeout: before, a service ends without waiting for its tasks
 # (nova-specs 2026.1, nova-services-graceful-shutdown-part1).
 _WAITS_FOR_TASKS = 33
+_EXITS_WHEN_IDLE = 34
 
 
 class NovaEvidence(ServiceEvidence):
@@ -49,19 +51,19 @@ class NovaEvidence(ServiceEvidence):
         return replace(profile, keeps_work=False, manager_shutdown_counts=False)
 
 
-def profile(name: str, *, sees_work: bool = True, quiesce: bool = False, no_reload: str = "") -> Profile:
+def profile(name: str, *, reports: bool = False, no_reload: str = "") -> Profile:
     """Return the profile that all of Nova's services share."""
     return Profile(
         name=name,
-        quiesce=quiesce,
+        quiesce=True,
         heartbeat_while_draining=True,  # it continues until the exit
         keeps_work=True,  # nova/compute/manager.py graceful_shutdown
         refreshes_workers=False,
-        sees_work=sees_work,
+        reports=reports,
         # On top of manager_shutdown_timeout. Idle services of 34.0.0 exited within 9.7 s (nova-compute) and 4.1 s.
         exit_seconds=15.0,
-        # 33.0.2 sleeps for the whole of it even when idle; 34 waits up to that long for its tasks.
-        manager_shutdown_counts=True,
+        # 33.0.2 sleeps for the whole of it even when idle; nova-compute 34 waits up to that long for its tasks.
+        manager_shutdown_counts=not reports,
         no_reload=no_reload,
     )
 
@@ -94,13 +96,20 @@ def heartbeats(query: Query, config: ServiceConfig) -> tuple[Heartbeat, ...]:
 class _NovaControl(NovaEvidence):
     """A service whose rows show heartbeats and no operations."""
 
+    @classmethod
+    def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
+        profile = super().profile_in(env, release, config)
+        # Idle, 33 sleeps for the whole of manager_shutdown_timeout, and 34 exits within seconds.
+        sleeps = profile.keeps_work and (release is None or release < _EXITS_WHEN_IDLE)
+        return replace(profile, manager_shutdown_counts=sleeps)
+
     def read(self, query: Query, config: ServiceConfig) -> Activity:
         return Activity(heartbeats(query, config), ())
 
     def endings(
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
-        return ()  # none is ever recorded
+        return ()  # none of theirs is a row
 
 
 class NovaConductor(_NovaControl):
@@ -108,7 +117,7 @@ class NovaConductor(_NovaControl):
 
     PROFILE = profile(
         "nova-conductor",
-        sees_work=False,
+        reports=True,
         # On native threads one SIGHUP lost 10 of 30 builds in 12 s, as one SIGTERM did, and no row shows a safe moment.
         # On eventlet none was lost, but the RPC version used towards nova-compute was not determined again.
         no_reload="at SIGHUP nova-conductor keeps its version pins (eventlet) or loses requests (native threads)",
@@ -123,4 +132,4 @@ class NovaConductor(_NovaControl):
 class NovaScheduler(_NovaControl):
     """Evidence of one nova-scheduler."""
 
-    PROFILE = profile("nova-scheduler", sees_work=False)
+    PROFILE = profile("nova-scheduler", reports=True)

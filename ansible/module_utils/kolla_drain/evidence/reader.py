@@ -11,8 +11,8 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..database.connection import Database, Query
 from ..database.target import DatabaseTarget
@@ -21,6 +21,9 @@ from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service.config import ServiceConfig
 from .base import ServiceEvidence, understood, utc
 
+if TYPE_CHECKING:
+    from .inside import Inside
+
 
 class Source(NamedTuple):
     """Where the evidence of one container comes from."""
@@ -28,6 +31,7 @@ class Source(NamedTuple):
     evidence: ServiceEvidence
     config: ServiceConfig
     target: DatabaseTarget
+    inside: Inside | None = None  # where the service's processes tell what its rows do not
 
 
 class _Question(NamedTuple):
@@ -144,6 +148,13 @@ class _DatabaseThread(threading.Thread):
         self._database.close()
 
     def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
+        """Answer all questions: first from the rows, then, without a snapshot that stays open, from the processes."""
+        return [
+            _completed(answer, self.sources[answer.key].inside, questions[answer.key].operations)
+            for answer in self._from_rows(questions)
+        ]
+
+    def _from_rows(self, questions: Mapping[str, _Question]) -> list[Answer]:
         """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
             with self._database.snapshot() as query:
@@ -160,12 +171,25 @@ def _read(query: Query, at: str | None, key: str, source: Source, question: _Que
     try:
         heartbeats, operations = source.evidence.read(query, source.config)
         endings: tuple[Ending, ...] = ()
-        if question.operations:
-            endings = source.evidence.endings(query, source.config, question.operations)
+        inside = source.inside
+        asked = tuple(op for op in question.operations if inside is None or not inside.has(op))
+        if asked:
+            endings = source.evidence.endings(query, source.config, asked)
     except Exception as exc:  # noqa: BLE001 - as above
         return Answer(key, question.number, _unavailable(exc))
     reading = Reading(EvidenceState.OK, heartbeats=heartbeats, operations=operations, at=at)
     return Answer(key, question.number, reading, endings)
+
+
+def _completed(answer: Answer, inside: Inside | None, operations: Sequence[Operation]) -> Answer:
+    """Return an answer of the rows with what the processes tell."""
+    if inside is None or answer.reading.state is not EvidenceState.OK:
+        return answer
+    try:
+        reading = inside.complete(answer.reading)
+    except Exception as exc:  # noqa: BLE001 - as above
+        return Answer(answer.key, answer.number, _unavailable(exc))
+    return Answer(answer.key, answer.number, reading, (*answer.endings, *inside.endings(operations)))
 
 
 def _unavailable(exc: Exception) -> Reading:

@@ -37,19 +37,20 @@ def lives(name: str) -> bool:
 
 def any_in_container(container_id: str) -> bool:
     """Return whether a process of this host runs in a container, of whatever engine: the kernel knows them all."""
-    return next(_in_container(container_id), None) is not None
+    return next(in_container(container_id), None) is not None
 
 
 def guests_in_container(container_id: str) -> int:
     """Return how many virtual machines of QEMU run in a container."""
-    return sum(name.startswith(_QEMU) for name in map(_comm, _in_container(container_id)))
+    return sum(name.startswith(_QEMU) for name in map(_comm, in_container(container_id)))
 
 
 # As the kernel has the names: qemu-system-x86, qemu-kvm.
 _QEMU = ("qemu-system", "qemu-kvm")
 
 
-def _in_container(container_id: str, proc: str = "/proc") -> Iterator[str]:
+def in_container(container_id: str, proc: str = "/proc") -> Iterator[str]:
+    """Yield the process ids of a container, of whatever engine, as this host has them."""
     # The cgroup of podman's monitor, conmon, carries the container's id as well.
     inside = re.compile(rf"(?<!conmon-){container_id}")
     for pid in filter(str.isdigit, os.listdir(proc)):

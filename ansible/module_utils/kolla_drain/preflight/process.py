@@ -61,6 +61,14 @@ def read_process(container: Container, proc: str = "/proc") -> ProcessFacts | No
         return None
 
 
+def read_one(pid: int, proc: str = "/proc") -> ProcessFacts | None:
+    """Return one process, without what it passes signals on to; None when it cannot be seen, or has ended."""
+    try:
+        return _read_chain(pid, proc, 0)
+    except (OSError, ValueError):
+        return None
+
+
 def _read_chain(pid: int, proc: str, more: int) -> ProcessFacts:
     """Read a process and its child. Raises OSError when it is gone, ValueError when its status is not understood."""
     status = dict(line.split(":", 1) for line in _text(proc, pid, "status").splitlines() if ":" in line)

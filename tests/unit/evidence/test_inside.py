@@ -1,0 +1,230 @@
+"""Processes that are asked what they work on: real ones, that print a report into a file when they are signalled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kolla_drain.errors import EngineError, EvidenceUnavailable, LedgerError
+from kolla_drain.evidence import inside
+from kolla_drain.evidence.inside import Inside
+from kolla_drain.model import EvidenceState, Heartbeat, Operation, Outcome, Reading
+
+from .test_threads import IDLE, METHOD, report
+
+SERVICE = "nova-conductor"
+ROW = Operation("volume_create", "v", "creating")
+BEAT = Heartbeat(SERVICE, "ctl", 1.0, 1, True, False)
+ROWS = Reading(EvidenceState.OK, heartbeats=(BEAT,), operations=(ROW,), at="2026-11-30T00:00:00Z")
+
+PROGRAM = """
+import os, signal, sys, time
+log, said = sys.argv[1:3]
+def answer(*_):
+    with open(said) as text, open(log, "a") as to:
+        to.write(text.read().replace("PID", str(os.getpid())))
+if "silent" in sys.argv:
+    signal.signal(signal.SIGUSR2, lambda *_: None)
+elif "deaf" not in sys.argv:
+    signal.signal(signal.SIGUSR2, answer)
+print("up", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+class Processes:
+    """Some processes of one container."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.running = folder, []
+        self.program = folder / SERVICE
+        self.program.write_text(PROGRAM)
+        self.log = folder / "log"
+        self.log.write_text("")
+
+    def start(self, *how: str, says: list[list[str]] = (), program: Path | None = None) -> subprocess.Popen:
+        said = self.folder / f"said-{len(self.running)}"
+        said.write_text("")
+        command = [sys.executable, str(program or self.program), str(self.log), str(said), *how]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "up\n"
+        self.running.append(process)
+        self.say(process, *says)
+        return process
+
+    def say(self, process: subprocess.Popen, *threads: list[str]) -> None:
+        text = "\n".join(report(*threads)) + "\n"
+        (self.folder / f"said-{self.running.index(process)}").write_text(
+            text.replace("Process 7 ", "Process PID ")
+        )
+
+    def reports(self) -> int:
+        return self.log.read_text().count("Guru Meditation")
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    made = Processes(tmp_path)
+    monkeypatch.setattr(inside, "in_container", lambda _: [str(one.pid) for one in made.running])
+    monkeypatch.setattr(inside, "EVERY", 0.0)
+    yield made
+    for process in made.running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def asking(
+    processes: Processes,
+    why_not: Callable[[], str] = lambda: "",
+    log: Callable[[int], list[str]] | None = None,
+    within: float = 120.0,
+) -> Inside:
+    log = log or (lambda _: processes.log.read_text().splitlines())
+    return Inside("c0ffee", SERVICE, log, why_not, within=within)
+
+
+def test_each_process_tells_what_it_works_on(processes: Processes) -> None:
+    first, second = processes.start(says=[METHOD, METHOD]), processes.start(says=[IDLE, METHOD])
+
+    reading = asking(processes).complete(ROWS)
+
+    told = [(op.kind, op.id) for op in reading.operations[1:]]
+    assert told == [
+        ("build_instances", f"{first.pid}/1"),
+        ("build_instances", f"{first.pid}/2"),
+        ("build_instances", f"{second.pid}/1"),
+    ]
+    assert reading.operations[0] == ROW, "the rows' own stay"
+    assert (reading.why, reading.heartbeats, reading.at) == ("", (BEAT,), ROWS.at)
+
+
+def test_what_is_not_told_of_any_more_is_done(processes: Processes) -> None:
+    process = processes.start(says=[METHOD])
+    asked = asking(processes)
+    _, operation = asked.complete(ROWS).operations
+    assert asked.has(operation)
+    assert not asked.has(ROW)
+    assert asked.endings([operation, ROW]) == (), "it is under way, and the other one is a row"
+    asked.complete(ROWS)
+    assert asked.complete(ROWS).operations[1].since == operation.since, "it is the same one"
+
+    processes.say(process, IDLE)
+    assert asked.complete(ROWS).operations == (ROW,)
+
+    (ending,) = asked.endings([operation])
+    assert (ending.outcome, ending.status) == (Outcome.FINISHED, "done")
+
+
+def test_what_ended_with_its_process_is_unknown(processes: Processes) -> None:
+    process = processes.start(says=[METHOD])
+    asked = asking(processes)
+    _, operation = asked.complete(ROWS).operations
+    process.kill()
+    process.wait()
+
+    asked.complete(ROWS)
+
+    (ending,) = asked.endings([operation])
+    assert ending.outcome is Outcome.UNKNOWN
+    assert "no row tells what became of it" in ending.fate
+
+
+def test_nobody_is_signalled_who_does_not_handle_it(processes: Processes) -> None:
+    deaf = processes.start("deaf")
+
+    reading = asking(processes).complete(ROWS)
+
+    assert reading.operations == (ROW,)
+    assert "no process of it in the container handles SIGUSR2" in reading.why
+    assert deaf.poll() is None
+
+
+def test_other_programs_are_left_alone(processes: Processes, tmp_path: Path) -> None:
+    other = tmp_path / "sh"
+    other.write_text(PROGRAM)
+    processes.start(says=[METHOD], program=other)
+    processes.start(says=[IDLE])
+
+    assert asking(processes).complete(ROWS).operations == (ROW,)
+    assert processes.reports() == 1
+
+
+def test_nobody_is_asked_after_the_stop_signal(processes: Processes) -> None:
+    processes.start(says=[METHOD])
+    signalled = []
+    asked = asking(processes, lambda: "it has had its stop signal" if signalled else "")
+    _, operation = asked.complete(ROWS).operations
+    signalled.append(True)
+
+    reading = asked.complete(ROWS)
+
+    assert reading.operations == (ROW,)
+    assert reading.why == "what nova-conductor works on could not be seen: it has had its stop signal"
+    assert processes.reports() == 1
+    assert asked.endings([operation]) == (), "nobody knows yet"
+
+
+def test_a_process_that_does_not_answer_is_waited_for_twice(processes: Processes) -> None:
+    processes.start("silent")
+    asked = asking(processes, within=0.3)
+
+    with pytest.raises(EvidenceUnavailable, match="printed no report") as raised:
+        asked.complete(ROWS)
+    assert raised.value.passing
+    begun = asked.complete(ROWS)
+    assert "printed no report into the container's log within 0.3 s" in begun.why
+
+    processes.start(says=[METHOD])
+    assert asked.complete(ROWS).operations == (ROW,), "it was given up"
+
+
+@pytest.mark.parametrize(
+    "error", [EngineError("no logs with the driver none"), LedgerError("the disk is full")]
+)
+def test_what_cannot_be_asked_is_told(processes: Processes, error: Exception) -> None:
+    processes.start(says=[METHOD])
+
+    def fail(*_: object) -> list[str]:
+        raise error
+
+    where = "why_not" if isinstance(error, LedgerError) else "log"
+    asked = asking(processes, **{where: fail})
+
+    with pytest.raises(EvidenceUnavailable, match=str(error)):
+        asked.complete(ROWS)
+    assert str(error) in asked.complete(ROWS).why
+
+
+def test_a_process_is_not_asked_again_at_once(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inside, "EVERY", 7.0)
+    slept = []
+    processes.start(says=[IDLE])
+    asked = asking(processes)
+    monkeypatch.setattr(inside.time, "sleep", slept.append)
+    asked.complete(ROWS)
+    del slept[:]
+
+    asked.complete(ROWS)
+
+    assert 6 < slept[0] <= 7, slept
+
+
+def test_a_number_that_is_another_process_now_gets_no_signal(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes.start(says=[METHOD])
+    names = iter(["1 2", "1 3", "1 3"])
+    monkeypatch.setattr(inside, "named", lambda _: next(names))
+    sent = []
+    monkeypatch.setattr(inside, "os", SimpleNamespace(path=os.path, kill=lambda *given: sent.append(given)))
+
+    assert asking(processes).complete(ROWS).operations == (ROW,)
+    assert sent == []

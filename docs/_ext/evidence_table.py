@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "ansible" / "module_utils"))
 from kolla_drain import kolla  # noqa: E402
 from kolla_drain.database.rights import BY_SERVICE  # noqa: E402
 from kolla_drain.evidence import profile_for  # noqa: E402
+from kolla_drain.model import Profile  # noqa: E402
 from kolla_drain.profiles import NAMES, declared  # noqa: E402
 
 INTRODUCTION = """\
@@ -27,10 +28,10 @@ Services with evidence
 
 What kolla-drain reads of each container before it sends the signal, while the container drains, and after its exit.
 
-The work of a container is **its own** where a row names the host or the process. Where no row does, it is
-**anybody's**: any container of the service may be the one that works on it, unless no other has a heartbeat. Such
-work is waited for during a part of the time only, because on a busy cloud there is always some. If it is still
-unfinished in the end, what became of it is unknown.
+The work of a container is **its own** where its processes report it at SIGUSR2, or where a row names the host or
+the process. Where no row does, it is **anybody's**: any container of the service may be the one that works on it,
+unless no other has a heartbeat. Such work is waited for during a part of the time only, because on a busy cloud
+there is always some. If it is still unfinished in the end, what became of it is unknown.
 
 A service of which some release drops its work at the signal is said to do so.
 
@@ -110,7 +111,7 @@ def rows() -> Iterator[tuple[str, ...]]:
         yield (
             f"``{container}``",
             ", ".join(f"``{table}``" for table in tables),
-            whose(service, sees_work=profile.sees_work),
+            whose(profile),
             "yes" if found is None or found.beat else "none",
             "waits until there is no work" if profile.quiesce else "does not wait",
             keeps,
@@ -118,12 +119,14 @@ def rows() -> Iterator[tuple[str, ...]]:
         )
 
 
-def whose(service: str, *, sees_work: bool) -> str:
-    """Say whose work the rows of a service show."""
-    if not sees_work:
+def whose(profile: Profile) -> str:
+    """Say whose work the evidence of a service shows."""
+    if profile.reports:
+        return "its own, by its report"
+    if not profile.sees_work:
         return "not seen"
-    found = declared(service)
-    shared = [work.shared for work in found.work] if found else [service == "cinder-scheduler", False]
+    found = declared(profile.name)
+    shared = [work.shared for work in found.work] if found else [profile.name == "cinder-scheduler", False]
     if all(shared):
         return "anybody's"
     return "its own, some of it anybody's" if any(shared) else "its own"

@@ -39,8 +39,8 @@ def test_every_container_with_evidence_has_a_row(module: ModuleType) -> None:
         ("ironic_conductor", "after the signal", "goes on with its work"),
         ("ironic_conductor", "before the signal", "waits until there is no work"),
         ("designate_central", "its work", "not seen"),
-        ("nova_conductor", "its work", "not seen"),
-        ("nova_conductor", "before the signal", "does not wait"),
+        ("designate_central", "before the signal", "does not wait"),
+        ("nova_conductor", "its work", "its own, by its report"),
         ("cinder_volume", "its work", "its own"),
     ],
 )

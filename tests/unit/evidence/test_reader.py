@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -117,6 +118,77 @@ def test_one_question_one_answer_and_a_wake(make, databases):
     assert answer.reading.at == "2026-11-21T01:02:03.000045Z"
     assert [ending.outcome for ending in answer.endings] == [Outcome.FINISHED]
     assert reader.answers() == ()
+
+
+# --- processes that tell what the rows do not
+
+REQUEST = Operation("build_instances", "7/1", "running")
+
+
+class FakeInside:
+    """Processes that work on one request; a gate may hold their answer up."""
+
+    def __init__(self, problem=None):
+        self.problem = problem
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def complete(self, reading):
+        assert self.gate.wait(60)
+        if self.problem:
+            raise self.problem
+        return replace(reading, operations=(*reading.operations, REQUEST))
+
+    def has(self, operation):
+        return operation == REQUEST
+
+    def endings(self, operations):
+        return tuple(Ending(op, Outcome.FINISHED, "done") for op in operations if self.has(op))
+
+
+def test_an_answer_of_the_rows_is_completed_by_the_processes(make):
+    evidence = FakeEvidence()
+    reader = make({"a": (evidence, CONFIG, ONE, FakeInside())})
+    reader.ask({"a": (OPERATION, REQUEST)})
+    (answer,) = collect(reader, 1)
+    assert answer.reading.operations == (OPERATION, REQUEST)
+    assert [(ending.operation, ending.status) for ending in answer.endings] == [
+        (OPERATION, "available"),
+        (REQUEST, "done"),
+    ]
+    assert evidence.asked == [(OPERATION,)], "a request has no row"
+
+
+def test_nobody_waits_for_the_processes_of_another_container(make):
+    inside = FakeInside()
+    inside.gate.clear()
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE, inside), "b": (FakeEvidence(), CONFIG, ONE)})
+    reader.ask({"a": (), "b": ()})
+    (answer,) = collect(reader, 1)
+    assert answer.key == "b"
+    inside.gate.set()
+    (answer,) = collect(reader, 1)
+    assert (answer.key, answer.reading.operations) == ("a", (OPERATION, REQUEST))
+
+
+def test_without_rows_no_process_is_asked(make, databases):
+    databases.problem = EvidenceUnavailable("the server is down", passing=True)
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE, FakeInside(AssertionError("it was asked")))})
+    reader.ask({"a": ()})
+    (answer,) = collect(reader, 1)
+    assert answer.reading.why == "the server is down"
+
+
+def test_processes_that_may_answer_the_next_time_make_a_passing_fault(make):
+    problem = EvidenceUnavailable("no report yet", passing=True)
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE, FakeInside(problem))})
+    reader.ask({"a": ()})
+    (answer,) = collect(reader, 1)
+    assert (answer.reading.state, answer.reading.why) == (EvidenceState.UNAVAILABLE, "no report yet")
+    assert answer.reading.passing
+
+
+# --- questions
 
 
 def test_no_operations_no_question_for_endings(make):

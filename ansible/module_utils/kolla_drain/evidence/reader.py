@@ -144,17 +144,21 @@ class _DatabaseThread(threading.Thread):
                 if self._ended:
                     break
                 questions, self._waiting = self._waiting, {}
-            self._deliver(self._answer(questions))
+            self._tell(questions)
         self._database.close()
 
-    def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
-        """Answer all questions: first from the rows, then, without a snapshot that stays open, from the processes."""
-        return [
-            _completed(answer, self.sources[answer.key].inside, questions[answer.key].operations)
-            for answer in self._from_rows(questions)
-        ]
+    def _tell(self, questions: Mapping[str, _Question]) -> None:
+        """Deliver the answers, those first that need no answer of the processes, which may take seconds."""
+        answers = self._answer(questions)
+        by_rows = [answer for answer in answers if self.sources[answer.key].inside is None]
+        if by_rows:
+            self._deliver(by_rows)
+        for answer in answers:
+            inside = self.sources[answer.key].inside
+            if inside is not None:
+                self._deliver([_completed(answer, inside, questions[answer.key].operations)])
 
-    def _from_rows(self, questions: Mapping[str, _Question]) -> list[Answer]:
+    def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
         """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
             with self._database.snapshot() as query:
@@ -181,9 +185,9 @@ def _read(query: Query, at: str | None, key: str, source: Source, question: _Que
     return Answer(key, question.number, reading, endings)
 
 
-def _completed(answer: Answer, inside: Inside | None, operations: Sequence[Operation]) -> Answer:
+def _completed(answer: Answer, inside: Inside, operations: Sequence[Operation]) -> Answer:
     """Return an answer of the rows with what the processes tell."""
-    if inside is None or answer.reading.state is not EvidenceState.OK:
+    if answer.reading.state is not EvidenceState.OK:
         return answer
     try:
         reading = inside.complete(answer.reading)

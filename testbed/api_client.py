@@ -18,11 +18,13 @@ PATIENCE = 180
 class ApiClient:
     """An API on this machine. Every method returns the resource as a plain dictionary."""
 
+    version_header = "OpenStack-API-Version"
+
     def __init__(self, root: str, base: str, token: str, microversion: str) -> None:
         self.root, self.base = root, base
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy for our own machine
-        self.session.headers.update({"X-Auth-Token": token, "OpenStack-API-Version": microversion})
+        self.session.headers.update({"X-Auth-Token": token, self.version_header: microversion})
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send one request. Raises TestbedError with the API's text."""

@@ -13,6 +13,9 @@ from testbed import state, upgrades
 from testbed.console import say
 from testbed.errors import TestbedError
 from testbed.hosts import Hosts, remove_everything
+from testbed.more_stack import MoreStack
+from testbed.more_stack import load as load_more
+from testbed.more_stack import remove_files as remove_more_files
 from testbed.nova_api import MICROVERSION
 from testbed.nova_stack import NovaStack, NovaState
 from testbed.nova_stack import remove_files as remove_nova_files
@@ -23,12 +26,13 @@ from testbed.stack import MODES, Stack, remove_files
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
-        prog="testbed", description="A real OpenStack Cinder, and Nova if asked for, in containers."
+        prog="testbed", description="A real OpenStack Cinder, and more if asked for, in containers."
     )
     commands = top.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="make the stack be there and ready")
     up.add_argument("--mode", choices=MODES, help="what the services run on (eventlet on a first up)")
     up.add_argument("--nova", action="store_true", help="Nova too, on the same MariaDB and RabbitMQ")
+    up.add_argument("--more", action="store_true", help="Manila, Ironic and Heat too, likewise")
     up.add_argument("--only", metavar="NAME,...", help="only these services and what they need")
     up.add_argument(
         "--service-timeout", type=int, metavar="S", help="the services' graceful_shutdown_timeout (600)"
@@ -82,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _up(stack, chosen)
         elif chosen.command == "down":
             NovaStack(stack).down()
+            MoreStack(stack).down()
             stack.down(images_too=chosen.images)
             if chosen.images:
                 remove_everything(stack.client)
@@ -131,6 +136,7 @@ def _without_engine(chosen: argparse.Namespace) -> int:
     """Without an engine nothing can run, but ``down`` still removes files."""
     if chosen.command == "down":
         remove_nova_files()
+        remove_more_files()
         remove_files(everything=chosen.images)
         return 0
     print("No container engine is installed, so nothing of the testbed runs.")
@@ -148,6 +154,8 @@ def _up(stack: Stack, chosen: argparse.Namespace) -> None:
     )
     if chosen.nova:
         NovaStack(stack).up(timeout=chosen.timeout)
+    if chosen.more:
+        MoreStack(stack).up(timeout=chosen.timeout)
     say("the stack is ready")
     _print_status(stack)
 
@@ -161,10 +169,12 @@ def _inventory(stack: Stack, chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_status(stack: Stack) -> int:
-    """Print the table; return 0 when all of the stack runs (and of Nova, when it is up), else 3."""
+    """Print the table; return 0 when all of the stack runs (and of the others that are up), else 3."""
     nova = NovaStack(stack)
     nova_state = NovaState.load()
+    more = load_more()
     rows = stack.status() + (nova.status() if nova_state else [])
+    rows += MoreStack(stack).status() if more else []
     print(f"{'CONTAINER':<22} {'STATE':<10} {'UPTIME':>9}  {'MODE':<9} IMAGE")
     for row in rows:
         uptime = f"{row.uptime:.0f} s" if row.uptime is not None else "-"
@@ -174,6 +184,11 @@ def _print_status(stack: Stack) -> int:
         _print_ways_in(remembered)
     if nova_state is not None:
         _print_ways_into_nova(nova_state)
+    if more is not None:
+        print(
+            f"\nAPIs on 127.0.0.1: Manila {more.manila_port}, Ironic {more.ironic_port}, Heat {more.heat_port};"
+            f" Manila's token is {more.token}"
+        )
     return 0 if all(row.state == "running" for row in rows) else 3
 
 

@@ -20,7 +20,7 @@ from docker.models.containers import Container
 from docker.types import Ulimit
 
 from testbed.errors import Collision, TestbedError
-from testbed.paths import LABEL, NOVA_STATE_FILE, SPEC_LABEL, STATE_FILE
+from testbed.paths import LABEL, MORE_STATE_FILE, NOVA_STATE_FILE, SPEC_LABEL, STATE_FILE
 from testbed.waiting import wait_until
 
 FIRST_PORT = 23400
@@ -246,7 +246,7 @@ def free_ports() -> Iterator[int]:
 def _kept_ports() -> set[int]:
     """Return the ports of the stacks that are up."""
     kept = set()
-    for file in (STATE_FILE, NOVA_STATE_FILE):
+    for file in (STATE_FILE, NOVA_STATE_FILE, MORE_STATE_FILE):
         with contextlib.suppress(FileNotFoundError):
             endpoints = json.loads(file.read_text()).get("endpoints") or {}
             kept |= {port for name, port in endpoints.items() if name.endswith("_port")}

@@ -5,7 +5,8 @@ changes. The distribution's root file system and the Python wheels are made
 side by side, since one waits for the disk and the other for the network.
 
 "cinder" and "nova" are of the current release, "cinder-24" is of an older one
-(OLD_RELEASES). The pins of each are in constraints/.
+(OLD_RELEASES), "more" has several projects in one (MORE). The pins of each are
+in constraints/.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ OLD_RELEASES = {
 # Some packages of 2024.1 have no wheels: netifaces is in C, others need bdist_wheel.
 BUILD_PACKAGES = ("gcc", "python3-dev")
 
-# Further packages in a project's image. Placement lives in Nova's venv, because it needs nothing else.
-BESIDE = {"nova": ("openstack-placement",)}
+# The projects of the image "more": pip resolves them together, and one virtual environment is half as large as three.
+MORE = ("manila", "ironic", "heat")
+# What is installed, where that is not the project alone. Placement lives in Nova's venv, because it needs nothing else.
+INSTALLED = {"nova": ("nova", "openstack-placement"), "more": ("manila", "ironic", "openstack-heat")}
 # NOTE: Nova loads compute drivers from nova.virt only, and the testbed's are mounted at /opt/testbed.
 INSTALL_BESIDE = {
     "nova": """
@@ -83,6 +86,21 @@ done
 python3 -m compileall -q /opt/nova/lib/python3*/site-packages/placement || true
 """
 }
+# NOTE: Manila's DummyDriver is among its tests; of these nothing else stays.
+INSTALL_MORE = """set -e
+python3 -m venv /opt/more
+/opt/more/bin/pip install -q --disable-pip-version-check --no-index --find-links /wheels \
+    --no-compile -c /constraints/more.txt manila ironic openstack-heat PyMySQL
+cd /opt/more/lib/python3*/site-packages
+rm -rf ironic/tests heat/tests
+find manila/tests -type f ! -name __init__.py ! -path manila/tests/share/drivers/dummy.py -delete
+python3 -m compileall -q -j 0 /opt/more/lib || true
+for project in manila ironic heat; do
+    [ ! -d /opt/more/etc/$project ] || cp -a /opt/more/etc/$project /etc/$project
+    mkdir -p /etc/$project /var/lib/$project
+done
+mkdir -p /var/log/kolla
+"""
 
 
 @dataclass(frozen=True)
@@ -122,11 +140,16 @@ def _pins(name: str) -> Path:
 
 
 def _install(project: str) -> str:
-    return INSTALL + INSTALL_BESIDE.get(project, "")
+    return INSTALL_MORE if project == "more" else INSTALL + INSTALL_BESIDE.get(project, "")
+
+
+def image_of(project: str) -> str:
+    """The name of the image that has a project, of the current release."""
+    return "more" if project in MORE else project
 
 
 def image_named(name: str) -> Image:
-    """base, cinder or nova, or one of OLD_RELEASES."""
+    """base, cinder, nova or more, or one of OLD_RELEASES."""
     return base_image() if name == "base" else project_image(name)
 
 
@@ -140,7 +163,7 @@ def present(client: docker.DockerClient, image: Image) -> bool:
 
 
 def ensure(client: docker.DockerClient, *names: str) -> dict[str, Image]:
-    """Build the missing ones of base, cinder, nova and OLD_RELEASES; return the images by name."""
+    """Build the missing ones of base, cinder, nova, more and OLD_RELEASES; return the images by name."""
     wanted = {name: image_named(name) for name in dict.fromkeys(("base", *names))}
     if not all(present(client, image) for image in wanted.values()):
         with locked("images"):
@@ -279,11 +302,13 @@ def _make_wheels(names: list[str]) -> None:
             _run([f"{scratch}/bin/pip", "install", "-q", "wheel"], "fetching what builds wheels")
         for name in names:
             pins, project = _pins(name), _project(name)
-            version = next(line for line in pins.read_text().splitlines() if line.startswith(f"{project}=="))
-            with step(f"fetching the wheels of {version}"):
-                packages = (version, *BESIDE.get(project, ()), "PyMySQL")
+            lines = pins.read_text().splitlines()
+            packages = INSTALLED.get(project, (project,))
+            versions = [line for line in lines if line.partition("==")[0] in packages]
+            what = ", ".join(versions)
+            with step(f"fetching the wheels of {what}"):
                 command = [f"{scratch}/bin/pip", "wheel", "-q", "--wheel-dir", str(_wheels(name))]
-                _run([*command, "-c", str(pins), *packages], f"fetching {version} from PyPI")
+                _run([*command, "-c", str(pins), *versions, "PyMySQL"], f"fetching {what} from PyPI")
 
 
 def _wheels(name: str) -> Path:

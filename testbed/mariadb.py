@@ -40,6 +40,9 @@ SCHEMAS = {
     "nova_api": ("nova", ("nova-manage", "api_db", "sync")),
     "nova": ("nova", ("nova-manage", "db", "sync", "--local_cell")),
     "nova_cell0": ("nova", ("nova-manage", "db", "sync", "--local_cell")),
+    "manila": ("manila", ("manila-manage", "db", "sync")),
+    "ironic": ("ironic", ("ironic-dbsync", "upgrade")),
+    "heat": ("heat", ("heat-manage", "db_sync")),
 }
 DEADLOCKS = 20  # one after the other, before a statement is given up
 SOCKET = "/var/lib/mysql/mysqld.sock"
@@ -336,7 +339,7 @@ def ensure_cinder(server: MariaDB, password: str, image: str = "cinder") -> None
 def ensure_dump(server: MariaDB, schema: str, name: str | None = None) -> Path:
     """The dump of a schema, made by the project's own command when it is not there yet."""
     project, command = SCHEMAS[schema]
-    name = name or project
+    name = name or images.image_of(project)
     dump = CACHE_DIR / f"schema-{schema}-{images.image_named(name).tag}.sql"
     if dump.exists():
         return dump

@@ -15,6 +15,7 @@ import pytest
 from docker.models.containers import Container
 
 from testbed.lanes import Lane
+from testbed.more_stack import MoreStack
 from testbed.nova_stack import NovaStack
 from testbed.pauses import Slowed
 from testbed.recorder import Recorder
@@ -57,6 +58,21 @@ def any_nova(any_stack: Stack) -> Iterator[NovaStack]:
     was_up = any(one.state == "running" for one in nova.status())
     yield nova
     clean_nova(nova) if was_up else nova.down()
+
+
+@pytest.fixture(scope="session")
+def any_more(any_stack: Stack) -> Iterator[MoreStack]:
+    """Manila, Ironic and Heat beside it, in the same way."""
+    more = MoreStack(any_stack)
+    was_up = any(one.state == "running" for one in more.status())
+    yield more
+    clean_more(more) if was_up else more.down()
+
+
+def clean_more(more: MoreStack) -> None:
+    """Every service up, no pause set, no share, node and stack left."""
+    more.up().clear_pauses()
+    more.delete_all()
 
 
 def clean_nova(nova: NovaStack) -> None:

@@ -38,6 +38,7 @@ def test_the_ports_of_a_stack_are_kept_for_it(tmp_path: Path, monkeypatch: pytes
     file.write_text(json.dumps(asdict(replace(state.fresh(), endpoints=made(range(23400, 23406))))))
     monkeypatch.setattr(containers, "STATE_FILE", file)
     monkeypatch.setattr(containers, "NOVA_STATE_FILE", tmp_path / "nova.json")
+    monkeypatch.setattr(containers, "MORE_STATE_FILE", tmp_path / "more.json")
 
     monkeypatch.setattr(containers, "_is_free", lambda port: True)
     monkeypatch.setattr(containers.random, "sample", lambda *_: [*range(23400, 23406), 23999])

@@ -26,7 +26,8 @@ def consumers(connection: amqp.Connection, queue: str) -> int:
 def main() -> int:
     """await_queues.py SECONDS QUEUE..."""
     conf = configparser.RawConfigParser(strict=False)
-    conf.read(("/etc/cinder/cinder.conf", "/etc/nova/nova.conf"))  # a container has one of them
+    projects = ("cinder", "nova", "manila", "ironic", "heat")
+    conf.read([f"/etc/{name}/{name}.conf" for name in projects])  # a container has one of them
     url = urlsplit(conf["DEFAULT"]["transport_url"])
     broker = {
         "host": f"{url.hostname}:{url.port}",

@@ -52,6 +52,13 @@ def test_without_a_host_name_this_hosts_is_taken(write, monkeypatch):
     assert service_config.load([write("")], "cinder-backup").host == "the-machine"
 
 
+def test_ironic_takes_the_full_name(write, monkeypatch):
+    monkeypatch.setattr("socket.getfqdn", lambda name: f"{name}.example.org")
+    assert service_config.load([write("")], "ironic-conductor", hostname="ctl1").host == "ctl1.example.org"
+    given = write("[DEFAULT]\nhost = ctl1\n")
+    assert service_config.load([given], "ironic-conductor", hostname="ctl1").host == "ctl1"
+
+
 def test_all_that_a_file_can_say(write):
     text = f"""
 [DEFAULT]

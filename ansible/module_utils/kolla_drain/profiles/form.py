@@ -37,6 +37,7 @@ class Options:
     manager: Option | None = None  # Nova's manager_shutdown_timeout
     backends: str = ""  # lists the backends, each of which reports as host@backend
     database: str = "database"  # the section with the connection
+    full_name: bool = False  # without [DEFAULT]/host, its host is the machine's full name (socket.getfqdn)
 
 
 @dataclass(frozen=True)

@@ -84,13 +84,14 @@ def load(
 ) -> ServiceConfig:
     """Read a service's configuration files. If an option is set twice the later file wins.
 
-    ``hostname``, by default this host's name, replaces a missing [DEFAULT]/host. ``env`` is the service's environment,
-    in which OS_DEFAULT__HOST and the like go before the files. Raises ConfigError, which names the file and the option
-    but never the value.
+    ``hostname``, by default this host's name, replaces a missing [DEFAULT]/host; where the service takes its full name,
+    that does. ``env`` is the service's environment, in which OS_DEFAULT__HOST and the like go before the files. Raises
+    ConfigError, which names the file and the option but never the value.
     """
     files = tuple(str(path) for path in paths)
     options = _options_of(service)
-    reader = _Reader(service, options, files, hostname or socket.gethostname(), env)
+    name = hostname or socket.gethostname()
+    reader = _Reader(service, options, files, socket.getfqdn(name) if options.full_name else name, env)
     host = reader.text("host")
     if not host:
         raise reader.bad("host", "is empty")

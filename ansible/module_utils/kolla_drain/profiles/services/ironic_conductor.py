@@ -38,6 +38,7 @@ SERVICE = Service(
         interval=Option("heartbeat_interval", 10, "conductor"),
         down=Option("heartbeat_timeout", 60, "conductor"),
         limits=(GRACEFUL, Option("graceful_shutdown_timeout", 60, "conductor")),
+        full_name=True,  # ironic/conf/default.py
     ),
     beat=Beat("conductors", host="t.hostname", binary=""),
     work=(

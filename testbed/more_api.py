@@ -137,10 +137,11 @@ class IronicApi(MoreApi):
         """What Ironic says of the last failure."""
         return str(self.call("GET", f"nodes/{node_id}")["last_error"])
 
-    def delete_node(self, node_id: str) -> None:
-        """Remove the record of a node, whatever its state is."""
+    def delete_node(self, node_id: str) -> bool:
+        """Remove the record of a node, whatever its state is. Raises TestbedError while it is locked."""
         self.call("PUT", f"nodes/{node_id}/maintenance", {"reason": "it goes"})
         self.call("DELETE", f"nodes/{node_id}")
+        return True
 
     def nodes(self) -> list[Resource]:
         """Return all nodes."""

@@ -25,6 +25,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from testbed import cinder_config, containers, images, more_config, state
+from testbed.api_client import ASK_EVERY
 from testbed.cinder_config import Endpoints
 from testbed.console import say, step
 from testbed.containers import Spec
@@ -299,14 +300,18 @@ class MoreStack(Slowed):
         with contextlib.suppress(TestbedError):  # gone by itself since; else the wait below says so
             for share in shares:
                 self.manila.delete_share(share, force=True)
-            for node in nodes:
-                self.ironic.delete_node(node)
             for name, stack in stacks:
                 self.heat.delete_stack(name, stack)
         for share in shares:
             self.manila.wait_status(share, GONE, timeout)
         for node in nodes:
-            self.ironic.wait_status(node, GONE, timeout)
+            # A node that is worked on is locked until that has ended.
+            wait_until(
+                lambda node=node: self.ironic.delete_node(node),  # type: ignore[misc]
+                timeout,
+                f"node {node} gone",
+                ASK_EVERY,
+            )
         for name, stack in stacks:
             self.heat.wait_status(f"{name}/{stack}", (GONE, "DELETE_COMPLETE"), timeout)
 

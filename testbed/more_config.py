@@ -10,7 +10,7 @@ BACKEND = "slow"
 SHARE_TYPE = "testbed"
 ENGINES = 2  # processes of heat-engine
 # Seconds that each step of a deployment takes; Ironic reads it as it starts.
-DEPLOY_DELAY = 12
+DEPLOY_DELAY = 10
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ APPLICATIONS = {
     "ironic_api": "ironic.wsgi.api",
     "heat_api": "heat.wsgi.api",
 }
+# The label of Kolla's images, and the version of Kolla that goes with these releases.
+KOLLA_LABEL, KOLLA_VERSION = "kolla_version", "23.0.0"
 PYTHON = "/opt/more/bin/python"
 TESTBED = "/opt/testbed/kolla_drain_testbed"
 
@@ -184,7 +186,7 @@ class MoreStack(Slowed):
                 f"{MORE_DIR}:/var/lib/testbed:ro",
                 f"{DRIVERS}:/opt/testbed:ro",
             ),
-            labels={LABEL: self.name, MODE_LABEL: "threads"},
+            labels={LABEL: self.name, MODE_LABEL: "threads", KOLLA_LABEL: KOLLA_VERSION},
             fingerprint=cinder_config.write(service, file, text),
         )
 

@@ -63,6 +63,8 @@ state_path = /var/lib/manila
 enabled_share_protocols = NFS
 enabled_share_backends = {BACKEND}
 default_share_type = {SHARE_TYPE}
+# A scheduler that has just started places nothing on a backend whose last report it missed.
+periodic_interval = 10
 
 [{BACKEND}]
 share_backend_name = {BACKEND}

@@ -93,7 +93,7 @@ class MoreStack(Slowed):
             self._ensure_databases()
             for service in SERVICES:
                 containers.ensure(self.client, self.spec(service, image))
-            self._wait_ready(SERVICES, timeout)
+            self.wait_ready(SERVICES, timeout)
         return self
 
     def down(self) -> None:
@@ -208,7 +208,8 @@ class MoreStack(Slowed):
             "heat_engine": ("engine", "engine_worker"),
         }.get(service, ())
 
-    def _wait_ready(self, services: Sequence[str], timeout: float) -> None:
+    def wait_ready(self, services: Sequence[str], timeout: float = 600) -> None:
+        """Wait until these serve."""
         deadline = time.monotonic() + timeout
         queues = [queue for service in services for queue in self._queues(service)]
         if queues:
@@ -291,7 +292,7 @@ class MoreStack(Slowed):
         """Start a stopped service, create a missing one, and wait until it serves."""
         image = images.ensure(self.client, "more")["more"].reference
         done = containers.ensure(self.client, self.spec(name, image))
-        self._wait_ready([name], timeout)
+        self.wait_ready([name], timeout)
         return done
 
     def delete_all(self, timeout: float = 300) -> None:

@@ -44,6 +44,11 @@ def nova_image(client: docker.DockerClient, variant: str = "") -> str:
     return _image(client, "nova", variant)
 
 
+def more_image(client: docker.DockerClient, variant: str = "") -> str:
+    """The same for that of Manila, Ironic and Heat."""
+    return _image(client, "more", variant)
+
+
 def _image(client: docker.DockerClient, project: str, variant: str) -> str:
     stock = images.ensure(client, project)[project]
     if not variant:

@@ -1,23 +1,29 @@
-"""Manila, Ironic and Heat are stopped while they work: what ``docker stop`` loses, and what a drain does not."""
+"""Manila, Ironic and Heat in the middle of work: what ``docker stop`` loses, and what a drain and an upgrade do not.
+
+One service of each is stopped side by side with the others, because each takes its time.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import pytest
 
+from testbed import upgrades
 from testbed.more_stack import SERVICES, MoreStack
 from testbed.waiting import wait_until
 
-from .conftest import AdHoc, ad_hoc, begun, clean_more, kills, stopped
+from .conftest import AdHoc, ad_hoc, begun, clean_more, kills
 
-SHARE, CONDUCTOR, ENGINE = "manila_share", "ironic_conductor", "heat_engine"
+SHARE, CONDUCTOR, ENGINE = BUSY = ("manila_share", "ironic_conductor", "heat_engine")
 TERM = 15
 KILLED = 137
 # A resource of a stack takes longer than `docker stop` waits (10 s), and than a stop needs to begin.
-STACK_SECONDS = 25
-LONG = "graceful_shutdown_timeout=120"
+STACK_SECONDS = 20
+LIMIT = 180
 
 
 @pytest.fixture
@@ -27,145 +33,148 @@ def more(any_more: MoreStack) -> MoreStack:
     return any_more
 
 
-def creating_share(more: MoreStack) -> str:
-    """A share that manila-share creates until ``go_on``, and then for a few seconds; its id."""
+class Work(NamedTuple):
+    """What each of the three has in work, by its id in the API."""
+
+    share: str
+    node: str
+    stack: str
+
+
+def in_work(more: MoreStack) -> Work:
+    """A share in creation, which ends some seconds after ``go_on``, a node in deployment, and a stack in creation."""
+    node = more.ironic.enrol("e2e")
     more.hold()
     more.set_pause("share_create", 5)
     share = str(more.manila.create_share("e2e")["id"])
-
-    def taken() -> bool:
-        instance = more.one("manila", "SELECT id FROM share_instances WHERE share_id = %s", share)
-        return f"share_create of {instance} takes" in more.container(SHARE).logs().decode(errors="replace")
-
-    wait_until(taken, 180, f"manila-share creating share {share}")
-    return share
-
-
-def deploying_node(more: MoreStack) -> str:
-    """A node that ironic-conductor deploys; its id."""
-    node = more.ironic.enrol("e2e")
     more.ironic.provision(node, "active")
+    stack = str(more.heat.create_stack("e2e", STACK_SECONDS)["id"])
     reserved = "SELECT reservation FROM nodes WHERE uuid = %s AND provision_state = 'deploying'"
-    wait_until(lambda: more.one("ironic", reserved, node), 180, f"ironic-conductor deploying node {node}")
-    return node
+    wait_until(lambda: more.one("ironic", reserved, node), 180, f"{CONDUCTOR} deploying node {node}")
+    wait_until(lambda: holder(more, stack), 180, f"{ENGINE} creating stack {stack}")
+    taken = f"share_create of {instance_of(more, share)} takes"
+    wait_until(
+        lambda: taken in more.container(SHARE).logs().decode(errors="replace"),
+        180,
+        f"{SHARE} creating share {share}",
+    )
+    return Work(share, node, stack)
+
+
+def instance_of(more: MoreStack, share: str) -> Any:
+    """The row of a share that Manila works on."""
+    return more.one("manila", "SELECT id FROM share_instances WHERE share_id = %s", share)
 
 
 def holder(more: MoreStack, stack: str) -> Any:
-    """The engine that has a resource of the stack in work."""
+    """The process of heat-engine that has the stack's resource in work."""
     return more.one("heat", "SELECT engine_id FROM resource WHERE stack_id = %s", stack)
 
 
-def creating_stack(more: MoreStack, name: str = "e2e") -> str:
-    """A stack whose resource a process of heat-engine creates; its id."""
-    stack = str(more.heat.create_stack(name, STACK_SECONDS)["id"])
-    wait_until(lambda: holder(more, stack), 180, f"heat-engine creating the resource of stack {stack}")
-    return stack
+def operations(more: MoreStack, work: Work) -> dict[str, tuple[str, Any]]:
+    """The kind and the id by which each is told."""
+    resource = more.one("heat", "SELECT uuid FROM resource WHERE stack_id = %s", work.stack)
+    return {
+        SHARE: ("share_create", instance_of(more, work.share)),
+        CONDUCTOR: ("node_deploy", work.node),
+        ENGINE: ("resource_action", resource),
+    }
 
 
-def stopped_by_docker(more: MoreStack, name: str) -> int:
-    """Stop it as ``docker stop`` does; return its exit code."""
-    container = more.container(name)
-    container.stop()
-    return int(container.wait()["StatusCode"])
+def assert_finished(more: MoreStack, work: Work, results: dict[str, dict[str, Any]], since: float) -> None:
+    """Each was drained with one signal, and its work was finished."""
+    wanted = operations(more, work)
+    for name in BUSY:
+        result = results[name]
+        assert result["verdict"] == "drained", (name, result["reason"])
+        assert result["evidence"] == "ok"
+        (operation,) = result["operations"]
+        assert (operation["kind"], operation["id"]) == wanted[name]
+        assert operation["outcome"] == "finished"
+        assert kills(more.stack, since, name) == [TERM]
+    assert more.manila.status(work.share) == "available"
+    assert more.ironic.status(work.node) == "active"
+    assert more.one("heat", "SELECT status FROM stack WHERE id = %s", work.stack) == "COMPLETE"
 
 
-def drained(more: MoreStack, name: str, since: float, result: dict[str, Any]) -> dict[str, Any]:
-    """Check that one signal ended it, and no work was lost; return what is said of its only operation."""
-    assert result["verdict"] == "drained", result["reason"]
-    assert result["evidence"] == "ok"
-    assert kills(more.stack, since, name) == [TERM]
-    assert more.container(name).status == "exited"
-    (operation,) = result["operations"]
-    assert operation["outcome"] == "finished"
-    return dict(operation)
-
-
-def begun_stop(more: MoreStack, name: str) -> AdHoc:
-    """A stop by the module that has begun."""
-    run = AdHoc(f"action=stop_container name={name} {LONG}")
-    wait_until(lambda: begun(more.container(name)), 180, "the stop having begun")
-    return run
-
-
-def test_docker_stop_loses_a_share_for_good(more: MoreStack) -> None:
-    share = creating_share(more)
-
-    assert stopped_by_docker(more, SHARE) == 0, "the exit code tells nothing"
-
-    more.clear_pauses()
-    more.restart_service(SHARE)
-    more.manila.wait_status(str(more.manila.create_share("after")["id"]), "available")
-    assert more.manila.status(share) == "creating"
-
-
-def test_docker_stop_fails_a_deployment(more: MoreStack) -> None:
-    node = deploying_node(more)
-
-    assert stopped_by_docker(more, CONDUCTOR) == KILLED
-
-    more.restart_service(CONDUCTOR)
-    more.ironic.wait_status(node, "deploy failed")
-    assert "can't be resumed" in more.ironic.last_error(node)
-
-
-def test_what_each_does_is_told_without_naming_any(more: MoreStack) -> None:
-    share, node, stack = creating_share(more), deploying_node(more), creating_stack(more)
+def test_a_stop_lets_their_work_end(more: MoreStack) -> None:
+    since = time.time()
+    work = in_work(more)
 
     told = {one["name"]: one for one in ad_hoc("action=drain_status")["containers"]}
+    stop = AdHoc(f"action=stop_container name={','.join(BUSY)} graceful_shutdown_timeout={LIMIT}")
+    try:
+        wait_until(lambda: all(begun(more.container(name)) for name in BUSY), 180, "the stops having begun")
+    finally:
+        more.go_on()
+    results = {one["name"]: one for one in stop.result()["containers"]}
 
-    instance = more.one("manila", "SELECT id FROM share_instances WHERE share_id = %s", share)
-    resource = more.one("heat", "SELECT uuid FROM resource WHERE stack_id = %s", stack)
-    wanted = {
-        SHARE: ("share_create", instance, "creating"),
-        CONDUCTOR: ("node_deploy", node, "deploying"),
-        ENGINE: ("resource_action", resource, "CREATE_IN_PROGRESS"),
-    }
-    assert {*SERVICES} <= {*told}
-    for name, (kind, what, status) in wanted.items():
+    assert {*SERVICES} <= {*told}, "without a name it is about all that are Kolla's"
+    for name, (kind, what) in operations(more, work).items():
         assert (told[name]["evidence"], told[name]["heartbeat"]["up"]) == ("ok", True)
         (operation,) = told[name]["operations"]
-        assert (operation["kind"], operation["id"], operation["status"]) == (kind, what, status)
+        assert (operation["kind"], operation["id"]) == (kind, what)
+    assert_finished(more, work, results, since)
+    assert [more.container(name).status for name in BUSY] == ["exited"] * 3
 
 
-def test_a_share_in_creation_is_drained(more: MoreStack) -> None:
+def test_an_upgrade_lets_their_work_end(more: MoreStack) -> None:
     since = time.time()
-    share = creating_share(more)
+    image = upgrades.more_image(more.client, "next")
+    old = {name: more.container(name) for name in BUSY}
+    work = in_work(more)
 
-    result = stopped(more, more.container(SHARE), f"name={SHARE} {LONG}")
+    runs = {name: AdHoc(json.dumps(replacement(more, name, image))) for name in BUSY}
+    try:
+        wait_until(lambda: all(begun(container) for container in old.values()), 180, "the stops having begun")
+    finally:
+        more.go_on()
+    results = {name: run.result() for name, run in runs.items()}
 
-    operation = drained(more, SHARE, since, result)
-    assert (operation["kind"], operation["last_status"]) == ("share_create", "available")
-    assert more.manila.status(share) == "available"
-
-
-def test_a_deployment_is_drained(more: MoreStack) -> None:
-    since = time.time()
-    node = deploying_node(more)
-
-    result = begun_stop(more, CONDUCTOR).result()
-
-    operation = drained(more, CONDUCTOR, since, result)
-    assert operation["id"] == node
-    assert more.ironic.status(node) == "active"
-
-
-def test_a_stack_in_creation_is_drained(more: MoreStack) -> None:
-    since = time.time()
-    stack = creating_stack(more)
-
-    result = begun_stop(more, ENGINE).result()
-
-    drained(more, ENGINE, since, result)
-    assert more.one("heat", "SELECT status FROM stack WHERE id = %s", stack) == "COMPLETE"
+    assert_finished(more, work, results, since)
+    for name in BUSY:
+        new = more.container(name)
+        assert (new.status, new.attrs["Config"]["Image"]) == ("running", image)
+        assert new.id != old[name].id
+        more.wait_ready([name])
 
 
-def test_docker_stop_loses_a_stack_for_good(more: MoreStack) -> None:
-    stack = creating_stack(more)
-    engine = holder(more, stack)
+def replacement(more: MoreStack, name: str, image: str) -> dict[str, Any]:
+    """The arguments that make a container anew, of another image."""
+    spec = more.spec(name, image)
+    return {
+        "action": "recreate_or_restart_container",
+        "name": name,
+        "image": image,
+        "command": " ".join(spec.command),
+        "environment": spec.environment,
+        "labels": spec.labels,
+        "volumes": list(spec.volumes),
+        "restart_policy": "no",
+        "graceful_shutdown_timeout": LIMIT,
+    }
 
-    assert stopped_by_docker(more, ENGINE) == KILLED
 
-    more.restart_service(ENGINE)
+def test_docker_stop_loses_it(more: MoreStack) -> None:
+    work = in_work(more)
+    engine = holder(more, work.stack)
+
+    def stopped_by_docker(name: str) -> int:
+        container = more.container(name)
+        container.stop()  # as `docker stop` does: SIGKILL after 10 s
+        return int(container.wait()["StatusCode"])
+
+    with ThreadPoolExecutor() as pool:
+        codes = dict(zip(BUSY, pool.map(stopped_by_docker, BUSY)))
+    more.clear_pauses()
+    for name in BUSY:
+        more.restart_service(name)
+
+    assert codes == {SHARE: 0, CONDUCTOR: KILLED, ENGINE: KILLED}, "an exit code of 0 tells nothing"
+    more.ironic.wait_status(work.node, "deploy failed")
+    assert "can't be resumed" in more.ironic.last_error(work.node)
+    more.manila.wait_status(str(more.manila.create_share("after")["id"]), "available")
+    assert more.manila.status(work.share) == "creating", "nothing takes it up again"
     more.heat.wait_status(str(more.heat.create_stack("after")["id"]), "CREATE_COMPLETE")
-    assert more.heat.status(stack) == "CREATE_IN_PROGRESS"
-    assert holder(more, stack) == engine, "it waits for an engine that is no more"
+    assert more.heat.status(work.stack) == "CREATE_IN_PROGRESS"
+    assert holder(more, work.stack) == engine, "a process that is no more has it"

@@ -132,6 +132,7 @@ def test_an_upgrade_lets_their_work_end(more: MoreStack) -> None:
     results = {name: run.result() for name, run in runs.items()}
 
     assert_finished(more, work, results, since)
+    assert results[ENGINE]["ready_after"] < 60, "its second report is not waited for"
     for name in BUSY:
         new = more.container(name)
         assert (new.status, new.attrs["Config"]["Image"]) == ("running", image)

@@ -95,6 +95,16 @@ def test_no_row_means_the_wrong_database_until_there_was_one() -> None:
     assert its.read(database, HEAT).heartbeats == ()
 
 
+def test_the_first_report_of_a_process_that_was_started_is_one_that_moved() -> None:
+    """The next one of heat-engine is a minute away, and its old rows went with the old processes."""
+    its = evidence.evidence_of("heat-engine")
+    its.await_first_report()
+    (down,) = its.read(Database(), HEAT).heartbeats
+    (first,) = its.read(Database(service=[beat("h", age=0, count=None, owner="new")]), HEAT).heartbeats
+    assert (down.host, down.up, first.up) == ("h", False, True)
+    assert down.report_count != first.report_count
+
+
 def test_what_is_held_by_a_process_that_has_gone_stays_in_view() -> None:
     """Its id is in no row of services any more, but in those of its work."""
     its = evidence.evidence_of("heat-engine")

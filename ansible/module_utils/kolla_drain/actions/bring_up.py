@@ -122,6 +122,8 @@ class BringUp:
                 timeout = max(timeout, float(REPORTS * config.report_interval))
             if rested_at is not None and source.evidence.PROFILE.first_report_waits:
                 reports_from = rested_at + config.report_interval
+            if before.heartbeats:
+                source.evidence.await_first_report()
 
         def read() -> Reading:
             assert source is not None

@@ -40,6 +40,9 @@ class ServiceEvidence(abc.ABC):
         """Return the profile in a container with this environment, of a release of its project (None: not known)."""
         return cls.PROFILE
 
+    def await_first_report(self) -> None:  # noqa: B027 - most keep their rows, and have nothing to await
+        """Take it from now on that the service was there before and starts: where its rows are gone, it is down."""
+
     @abc.abstractmethod
     def read(self, query: Query, config: ServiceConfig) -> Activity:
         """Return the current heartbeats and operations. Raises EvidenceUnavailable."""

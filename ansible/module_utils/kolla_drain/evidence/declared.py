@@ -38,6 +38,7 @@ class DeclaredEvidence(ServiceEvidence):
 
     def __init__(self) -> None:
         self._was_seen = False
+        self._starts = False
         self._is_alone = False  # no other host reports that the service runs there
         self._owners: dict[str, None] = {}
 
@@ -48,6 +49,9 @@ class DeclaredEvidence(ServiceEvidence):
             return cls.PROFILE
         on_threads = env.get(eventlet.variable, "").lower() in TRUE
         return cls.PROFILE if on_threads else replace(cls.PROFILE, keeps_work=True)
+
+    def await_first_report(self) -> None:
+        self._starts = True
 
     def read(self, query: Query, config: ServiceConfig) -> Activity:
         beats = self._heartbeats(query, self.SERVICE.beat, config) if self.SERVICE.beat else ()
@@ -86,7 +90,12 @@ class DeclaredEvidence(ServiceEvidence):
         rows = [row for row in found if row["host"] in hosts]
         others = (heartbeat(row, name, config.service_down_time) for row in found if row["host"] not in hosts)
         self._is_alone = not any(other.up for other in others)
-        # Some services delete their rows at a clean exit, so an empty answer means nothing once there were rows.
+        # Some services delete their rows at a clean exit, so an empty answer means nothing once there were rows. The
+        # first report of a process that starts then has to be seen to move: the next may be a minute away.
+        if not rows and beat.owner and self._starts:
+            return tuple(
+                [Heartbeat(name, host, age=None, report_count=0, up=False, disabled=False) for host in hosts]
+            )
         if not rows and not self._was_seen:
             raise EvidenceUnavailable(
                 f"the database has no {name} at {', '.join(hosts)}: "

@@ -36,7 +36,7 @@ from testbed.more_api import GONE, HeatApi, IronicApi, ManilaApi
 from testbed.more_config import BACKEND, ENGINES, SHARE_TYPE, MoreEndpoints
 from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, MORE_DIR, MORE_STATE_FILE
 from testbed.pauses import Pauses, Slowed
-from testbed.stack import MARIADB, RABBITMQ, EngineEvent, ServiceStatus, Stack
+from testbed.stack import MARIADB, RABBITMQ, ServiceStatus, Stack
 from testbed.waiting import wait_until
 
 PROJECTS = images.MORE
@@ -300,10 +300,11 @@ class MoreStack(Slowed):
         shares = [one["id"] for one in self.manila.shares()]
         nodes = [one["uuid"] for one in self.ironic.nodes()]
         stacks = [(one["stack_name"], one["id"]) for one in self.heat.stacks()]
-        with contextlib.suppress(TestbedError):  # gone by itself since; else the wait below says so
-            for share in shares:
+        for share in shares:
+            with contextlib.suppress(TestbedError):  # gone by itself since; else the wait below says so
                 self.manila.delete_share(share, force=True)
-            for name, stack in stacks:
+        for name, stack in stacks:
+            with contextlib.suppress(TestbedError):
                 self.heat.delete_stack(name, stack)
         for share in shares:
             self.manila.wait_status(share, GONE, timeout)
@@ -317,10 +318,6 @@ class MoreStack(Slowed):
             )
         for name, stack in stacks:
             self.heat.wait_status(f"{name}/{stack}", (GONE, "DELETE_COMPLETE"), timeout)
-
-    def engine_events(self, container: str, since: float) -> list[EngineEvent]:
-        """Return the engine's events of the container since then."""
-        return self.stack.engine_events(container, since)
 
     def status(self) -> list[ServiceStatus]:
         """Return an entry for each of the containers, present or not."""

@@ -29,7 +29,8 @@ options:
   services:
     description:
       - The services whose evidence is read with the account, such as V(nova-compute).
-      - An empty list is all services whose databases are on the server.
+      - An empty list is all services whose databases are on the server. A database of that name which lacks what is
+        read, such as one of another release, is warned of and left out, unless O(databases) names it.
     type: list
     elements: str
     default: []
@@ -153,21 +154,19 @@ def argument_spec():
     }
 
 
-def ensure(params, check_mode):
-    """Compare the account, make it as it is wanted, and return the result. Raises KollaDrainError."""
+def ensure(params, check_mode, warn):
+    """Compare the account, make it as it is wanted, and return the result. Raises KollaDrainError.
+
+    ``warn`` takes a sentence about what is not as one would expect.
+    """
     named = databases_of(params["services"], params["databases"])
     config = galera.load(params["config_file"]) if params["config_file"] else galera.Config()
     server = galera.server(config, params["database"] or {})
     database = (Database if check_mode else WritingDatabase)(server)
     try:
         with database.snapshot() as query:
-            if not params["services"]:
-                there = account.databases(query)
-                for schema in named.keys() - params["databases"].keys():
-                    named[schema] = [name for name in named[schema] if name in there]
-            wanted = account.Account(
-                params["name"], params["password"], rights(params["services"] or BY_SERVICE, named)
-            )
+            services = params["services"] or all_there(query, named, params["databases"], warn)
+            wanted = account.Account(params["name"], params["password"], rights(services, named))
             difference = account.compare(query, wanted)
             for statement in () if check_mode else difference.statements:
                 query(statement)
@@ -178,6 +177,26 @@ def ensure(params, check_mode):
         "statements": [account.shown(statement) for statement in difference.statements],
         "diff": {"before": account.listed(difference.held), "after": account.listed(wanted.rights)},
     }
+
+
+def all_there(query, named, asked, warn):
+    """Return the services whose databases are on the server; warn of each database that is of no use.
+
+    A service whose database was asked for is not left out. Raises EvidenceUnavailable.
+    """
+    there = account.columns_of(query, sorted({name for names in named.values() for name in names}))
+    services = []
+    for service, schemas in BY_SERVICE.items():
+        names = [name for schema in schemas for name in named[schema]]
+        missing = [] if schemas.keys() & asked.keys() else account.lacking(rights([service], named), there)
+        if not missing:
+            services.append(service)
+        elif there.keys() & set(names):
+            warn(
+                f"The account has no right for {service}, because the database lacks {missing[0]}: it is of another "
+                "release, or not this service's."
+            )
+    return services
 
 
 def databases_of(services, databases):
@@ -205,7 +224,7 @@ def main():
     # A server that does not know a statement quotes it.
     module.no_log_values.add(account.Account("", module.params["password"], {}).proof)
     try:
-        result = ensure(module.params, module.check_mode)
+        result = ensure(module.params, module.check_mode, module.warn)
     except KollaDrainError as exc:
         module.fail_json(msg=f"The account {module.params['name']} is not as it should be: {exc}.")
     except OSError as exc:

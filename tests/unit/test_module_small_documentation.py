@@ -44,10 +44,12 @@ def results_of(module: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: An
         difference = module.account.Difference({}, ("GRANT",))
         monkeypatch.setattr(module.Database, "_begin", lambda _: None)
         monkeypatch.setattr(module.account, "compare", lambda *_: difference)
-        monkeypatch.setattr(module.account, "databases", lambda _: frozenset(("nova",)))
+        monkeypatch.setattr(module.account, "columns_of", lambda *_: {"nova": frozenset()})
         given = {"name": "drain", "password": "x", "databases": {}, "config_file": ""}
         login = {"host": "h", "user": "root"}
-        return dict(module.ensure({**defaults(module), **given, "database": login}, check_mode=True))
+        return dict(
+            module.ensure({**defaults(module), **given, "database": login}, check_mode=True, warn=print)
+        )
     if module.__name__ == "kolla_galera":
         return dict(module.look({**defaults(module), "config_file": str(tmp_path / "none")}))
     pytest.importorskip("oslo_config")

@@ -111,7 +111,7 @@ def test_a_column_that_is_not_there() -> None:
 def test_a_database_that_is_not_there() -> None:
     server = Server()
     server.columns = server.columns[:2]
-    with pytest.raises(Refused, match="there is no database nova on the server"):
+    with pytest.raises(Refused, match="there is no database nova with tables on the server"):
         changes(server)
 
 

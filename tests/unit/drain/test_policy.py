@@ -77,6 +77,9 @@ BUDGETS = {
     "work that is dropped gets all of it": (
         StopRequest(180.0), ON_THREADS, None, 180.0, 0.0, "the signal waits for the work",
     ),
+    "who tells of every request, and drops it, gets an orderly end": (
+        StopRequest(180.0), replace(ON_THREADS, reports=True), None, 165.0, 15.0, "15 s to exit",
+    ),
     "manager_shutdown_timeout is slept through": (
         StopRequest(300.0), NOVA, 160.0, 125.0, 175.0, "its manager_shutdown_timeout of 160 s",
     ),

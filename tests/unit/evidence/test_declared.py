@@ -84,6 +84,19 @@ def test_a_row_that_a_join_finds_twice_is_one_operation() -> None:
     assert read(SHARE, database)[1] == [("share_create", "x", "creating")]
 
 
+def test_without_a_process_that_reports_nobody_knows_whose_the_work_is() -> None:
+    """After an outage of the database the next report of heat-engine may be a minute away."""
+    held = row("uuid", "CREATE_IN_PROGRESS", owner="e1")
+    its = evidence.evidence_of("heat-engine")
+    late = Database(service=[beat("h", age=130, owner="e1"), beat("h", age=125, owner="e2")], resource=[held])
+    with pytest.raises(EvidenceUnavailable, match="no process of heat-engine at h has reported in time") as raised:
+        its.read(late, HEAT)
+    assert raised.value.passing
+
+    its.read(Database(service=[beat("h", owner="e1")]), HEAT)
+    assert [op.id for op in its.read(late, HEAT).operations] == ["uuid"], "it is known from then on"
+
+
 def test_no_row_means_the_wrong_database_until_there_was_one() -> None:
     """heat-engine deletes its rows at a clean exit."""
     its, database = evidence.evidence_of("heat-engine"), Database()

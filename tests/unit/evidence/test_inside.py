@@ -137,6 +137,73 @@ def test_what_ended_with_its_process_is_unknown(processes: Processes) -> None:
     assert "no row tells what became of it" in ending.fate
 
 
+def test_what_ends_with_its_process_in_the_middle_of_a_look_is_unknown(processes: Processes) -> None:
+    first, second = processes.start(says=[METHOD]), processes.start(says=[METHOD])
+    asks = []
+
+    def kill_the_second() -> str:
+        asks.append(1)
+        if len(asks) == ask_of_the_second and second.poll() is None:
+            second.kill()
+            second.wait()
+        return ""
+
+    ask_of_the_second = 0
+    asked = asking(processes, kill_the_second)
+    operations = asked.complete(ROWS).operations[1:]
+    assert [op.id for op in operations] == [f"{first.pid}/1", f"{second.pid}/1"]
+    ask_of_the_second = len(asks) + 3  # before the look, before the first, before the second
+
+    reading = asked.complete(ROWS)
+
+    assert reading.operations == (ROW, operations[0])
+    (ending,) = asked.endings(operations)
+    assert (ending.operation, ending.outcome) == (operations[1], Outcome.UNKNOWN)
+
+
+def test_what_was_seen_is_not_forgotten_where_nobody_answers(processes: Processes) -> None:
+    process = processes.start(says=[METHOD])
+    broken = []
+
+    def log(_: int) -> list[str]:
+        if broken:
+            raise EngineError("it does not answer")
+        return processes.log.read_text().splitlines()
+
+    asked = asking(processes, log=log)
+    _, operation = asked.complete(ROWS).operations
+    broken.append(True)
+    for _ in range(inside.TRIES + 1):  # it is not given up, for it has answered before
+        with pytest.raises(EvidenceUnavailable, match="it does not answer"):
+            asked.complete(ROWS)
+    assert asked.endings([operation]) == ()
+
+    broken.clear()
+    processes.say(process, IDLE)
+    assert asked.complete(ROWS).operations == (ROW,)
+    assert [ending.status for ending in asked.endings([operation])] == ["done"]
+
+
+def test_one_of_several_that_does_not_handle_it_may_work_on_anything(processes: Processes) -> None:
+    processes.start(says=[IDLE])
+    deaf = processes.start("deaf")
+    asked = asking(processes)
+
+    with pytest.raises(EvidenceUnavailable, match=f"process {deaf.pid} does not handle SIGUSR2"):
+        asked.complete(ROWS)
+    assert "does not handle SIGUSR2" in asked.complete(ROWS).why
+    assert deaf.poll() is None
+
+
+def test_a_signal_that_comes_in_the_middle_of_a_look_spoils_it(processes: Processes) -> None:
+    processes.start(says=[METHOD])
+    said = iter(["", "", "it has had its stop signal"])
+    asked = asking(processes, lambda: next(said))
+
+    with pytest.raises(EvidenceUnavailable, match="it has had its stop signal"):
+        asked.complete(ROWS)
+
+
 def test_nobody_is_signalled_who_does_not_handle_it(processes: Processes) -> None:
     deaf = processes.start("deaf")
 
@@ -166,7 +233,7 @@ def test_nobody_is_asked_after_the_stop_signal(processes: Processes) -> None:
 
     reading = asked.complete(ROWS)
 
-    assert reading.operations == (ROW,)
+    assert reading.operations == (ROW, operation), "what was seen before is not gone"
     assert reading.why == "what nova-conductor works on could not be seen: it has had its stop signal"
     assert processes.reports() == 1
     assert asked.endings([operation]) == (), "nobody knows yet"

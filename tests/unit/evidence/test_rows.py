@@ -119,7 +119,7 @@ def test_a_value_of_another_type_is_never_taken_for_something_else(name, value):
 def test_what_is_read_is_understood(monkeypatch):
     """A backup that is not deleted, with a BIT for deleted, has not ended."""
     monkeypatch.setattr(reader, "_read", lambda query, *_: query("SELECT"))
-    thread = reader._DatabaseThread(None, {"key": None}, None)
+    thread = reader._DatabaseThread(None, {"key": reader.Source(None, None, None)}, None)
     rows = iter(([{"taken": datetime(2026, 11, 21)}], [{"deleted": b"\0"}]))
     monkeypatch.setattr(thread._database, "snapshot", lambda: contextlib.nullcontext(lambda *_: next(rows)))
     (answer,) = thread._answer({"key": reader._Question(1, ())})

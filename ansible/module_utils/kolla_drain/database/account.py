@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import Refused
@@ -76,11 +76,30 @@ def compare(query: Query, wanted: Account) -> Difference:
     return Difference(held, (*renewed, *_changes(held, wanted)))
 
 
-def databases(query: Query) -> frozenset[str]:
-    """Return the names of the databases on the server. Raises EvidenceUnavailable."""
-    return frozenset(
-        row["name"] for row in query("SELECT schema_name AS name FROM information_schema.schemata")
+def columns_of(query: Query, databases: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return the tables with their columns by database, without databases that have none.
+
+    Raises EvidenceUnavailable.
+    """
+    rows = query(
+        "SELECT table_schema AS of, table_name AS `table`, column_name AS name FROM information_schema.columns"  # noqa: S608
+        f" WHERE table_schema IN ({', '.join(['%s'] * len(databases)) or 'NULL'})",
+        databases,
     )
+    found: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        found.setdefault(row["of"], set()).add((row["table"], row["name"]))
+    return {database: frozenset(columns) for database, columns in found.items()}
+
+
+def lacking(rights: Rights, there: Mapping[str, frozenset[tuple[str, str]]]) -> list[str]:
+    """Return the columns that a server does not have, as database.table.column."""
+    return [
+        f"{database}.{table}.{column}"
+        for (database, table), columns in sorted(rights.items())
+        for column in sorted(columns)
+        if (table, column) not in there.get(database, frozenset())
+    ]
 
 
 def shown(statement: str) -> str:
@@ -101,23 +120,13 @@ def _check_columns(query: Query, rights: Rights) -> None:
     databases = sorted({database for database, _ in rights})
     if not databases:
         raise Refused("the account would have no rights: name the databases of the services")
-    rows = query(
-        "SELECT table_schema AS of, table_name AS `table`, column_name AS name FROM information_schema.columns"  # noqa: S608
-        f" WHERE table_schema IN ({', '.join(['%s'] * len(databases))})",
-        databases,
-    )
-    there = {(row["of"], row["table"], row["name"]) for row in rows}
+    there = columns_of(query, databases)
     for database in databases:
-        if database not in {row["of"] for row in rows}:
+        if database not in there:
             raise Refused(
-                f"there is no database {database} on the server: correct the names of the databases"
+                f"there is no database {database} with tables on the server: correct the names of the databases"
             )
-    missing = [
-        f"{database}.{table}.{column}"
-        for (database, table), columns in sorted(rights.items())
-        for column in sorted(columns)
-        if (database, table, column) not in there
-    ]
+    missing = lacking(rights, there)
     if missing:
         raise Refused(
             f"evidence reads {', '.join(missing)}, which the server does not have, perhaps because the database is of "

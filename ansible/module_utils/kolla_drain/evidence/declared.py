@@ -109,6 +109,12 @@ class DeclaredEvidence(ServiceEvidence):
             newest[row["host"]] = heartbeat(row, name, config.service_down_time)
             if row["owner"] is not None and newest[row["host"]].up:
                 self._owners[row["owner"]] = None
+        if beat.owner and not self._owners:
+            raise EvidenceUnavailable(
+                f"no process of {name} at {', '.join(hosts)} has reported in time, and its reports alone tell what it "
+                "works on: see that it runs and reaches its database",
+                passing=True,
+            )
         return tuple(newest.values())
 
     def _is_its(self, work: Work, row: Row, config: ServiceConfig) -> bool:

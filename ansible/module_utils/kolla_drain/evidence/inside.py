@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 
 from ..errors import EvidenceUnavailable, KollaDrainError
-from ..host.process import in_container, named
+from ..host.process import in_container, lives, named
 from ..model import Ending, Operation, Outcome, Reading
 from ..preflight.process import ProcessFacts, read_one
 from .threads import Call, ProcessReport, reports
@@ -67,16 +67,19 @@ class Inside:
         self._failures = 0
         self._given_up = ""
         self._known: dict[tuple[str, str], Operation] = {}  # all that were ever seen
-        self._living: frozenset[str] = frozenset()  # process ids at the last look
-        self._seen: frozenset[tuple[str, str]] = frozenset()  # at the last look
-        self._looked = False  # the last look was whole
+        self._workers: dict[tuple[str, str], str] = {}  # the name of the process that works on each
+        self._seen: frozenset[tuple[str, str]] = frozenset()  # at the last whole look
+        self._answered: frozenset[str] = (
+            frozenset()
+        )  # the names of the processes that told of themselves in this look
+        self._was_whole = False  # a look has been
 
     def complete(self, reading: Reading) -> Reading:
         """Return a reading of the rows with what the processes work on, or with the reason why that is not known.
 
         Raises EvidenceUnavailable where the processes may answer the next time.
         """
-        self._looked = False
+        self._answered = frozenset()
         why = self._given_up
         if not why:
             try:
@@ -85,10 +88,11 @@ class Inside:
             except KollaDrainError as exc:
                 why = self._blind(str(exc).rstrip("."))
             if not why:
-                self._failures, self._looked = 0, True
+                self._failures, self._was_whole = 0, True
                 return _with(reading, operations)
-        self._living = frozenset(str(process.pid) for process in self._processes())
-        return _with(reading, (), f"what {self._service} works on could not be seen: {why}")
+        # What was seen before is not gone because nobody can look.
+        still = [self._known[key] for key in sorted(self._seen) if lives(self._workers[key])]
+        return _with(reading, still, f"what {self._service} works on could not be seen: {why}")
 
     def has(self, operation: Operation) -> bool:
         """Return whether an operation is one that the processes told of."""
@@ -98,39 +102,51 @@ class Inside:
         """Return what became of operations of these processes, as far as the last look tells."""
         endings = []
         for op in filter(self.has, operations):
-            if op.id.partition("/")[0] not in self._living:
+            worker = self._workers[op.key]
+            if worker in self._answered:
+                if op.key not in self._seen:
+                    endings.append(Ending(op, Outcome.FINISHED, "done"))
+            elif not lives(worker):
                 endings.append(Ending(op, Outcome.UNKNOWN, "exited", _CUT))
-            elif self._looked and op.key not in self._seen:
-                endings.append(Ending(op, Outcome.FINISHED, "done"))
         return tuple(endings)
 
     def _blind(self, why: str) -> str:
         if self._given_up:
             return why
         self._failures += 1
-        if self._failures < TRIES:
+        if self._was_whole or self._failures < TRIES:
             raise EvidenceUnavailable(f"what {self._service} works on could not be seen: {why}", passing=True)
         self._given_up = why
         return why
 
     def _look(self) -> list[Operation]:
         """Ask each process. Raises Unanswered."""
-        processes = [process for process in self._processes() if process.caught & _SIGUSR2]
-        if not processes:
+        processes = self._processes()
+        deaf = [process.pid for process in processes if not process.caught & _SIGUSR2]
+        if len(deaf) == len(processes) and not self._was_whole:
             self._given_up = (
                 f"no process of it in the container handles SIGUSR2, at which {self._service} would tell"
             )
             raise Unanswered(self._given_up)
-        deadline, found = time.monotonic() + ALL_WITHIN, []
+        if deaf:
+            raise Unanswered(f"process {deaf[0]} does not handle SIGUSR2")
+        deadline = time.monotonic() + ALL_WITHIN
+        found: list[Operation] = []
+        answered = []
         for process in processes:
-            report = self._ask(process, deadline)
+            name = named(process.pid)
+            report = self._ask(process, name, deadline)
             if report is not None:
-                found += self._operations(process, report.calls)
-        self._living = frozenset(str(process.pid) for process in processes)
-        self._seen = frozenset(op.key for op in found)
+                answered.append(name)
+                found += self._operations(process, name, report.calls)
+        # The signal of another run may have come meanwhile, and a process that had it may have ended with its work.
+        why = self._why_not()
+        if why:
+            raise Unanswered(why)
+        self._seen, self._answered = frozenset(op.key for op in found), frozenset(answered)
         return found
 
-    def _operations(self, process: ProcessFacts, calls: Iterable[Call]) -> list[Operation]:
+    def _operations(self, process: ProcessFacts, name: str, calls: Iterable[Call]) -> list[Operation]:
         """Return the calls as operations; those of the same method are told apart by their number."""
         now, counts, operations = _now(), dict[str, int](), []
         for call in calls:
@@ -138,12 +154,12 @@ class Inside:
             key = (call.method, f"{process.pid}/{number}")
             if key not in self._seen:
                 self._known[key] = Operation(*key, "running", since=now, claimed=True, informs=call.periodic)
+                self._workers[key] = name
             operations.append(self._known[key])
         return operations
 
-    def _ask(self, process: ProcessFacts, deadline: float) -> ProcessReport | None:
+    def _ask(self, process: ProcessFacts, name: str, deadline: float) -> ProcessReport | None:
         """Return the report of one process; None for one that has ended. Raises Unanswered."""
-        name = named(process.pid)
         rest = self._asked.get(name, -EVERY) + EVERY - time.monotonic()
         if rest > 0:
             time.sleep(rest)
@@ -153,9 +169,13 @@ class Inside:
         now = read_one(process.pid)
         if why:
             raise Unanswered(why)
-        # SIGUSR2 ends a process that does not handle it, and the number may be another process's by now.
-        if not name or now is None or not now.caught & _SIGUSR2 or named(process.pid) != name:
+        if (
+            not name or now is None or named(process.pid) != name
+        ):  # the number may be another process's by now
             return None
+        # SIGUSR2 ends a process that does not handle it, such as one that has become another program.
+        if not now.caught & _SIGUSR2 or not _runs(self._service, now.argv):
+            raise Unanswered(f"process {process.pid} does not handle SIGUSR2 any more")
         asked = self._asked[name] = time.monotonic()
         try:
             os.kill(process.pid, signal.SIGUSR2)

@@ -46,14 +46,15 @@ class EvidenceReader:
     """
 
     def __init__(self, sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> None:
-        by_target: dict[DatabaseTarget, dict[str, Source]] = {}
+        # Where processes are asked, which may take seconds, nobody else is to wait for the answer.
+        groups: dict[tuple[DatabaseTarget, str], dict[str, Source]] = {}
         for key, source in sources.items():
-            by_target.setdefault(source.target, {})[key] = source
+            groups.setdefault((source.target, key if source.inside else ""), {})[key] = source
         self._keys = frozenset(sources)
         self._numbers = itertools.count(1)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._wake = wake
-        self._threads = [_DatabaseThread(target, group, self._take) for target, group in by_target.items()]
+        self._threads = [_DatabaseThread(target, group, self._take) for (target, _), group in groups.items()]
 
     def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
         """Ask for a reading of each key and for the endings of its operations; return the question's number.
@@ -144,21 +145,17 @@ class _DatabaseThread(threading.Thread):
                 if self._ended:
                     break
                 questions, self._waiting = self._waiting, {}
-            self._tell(questions)
+            self._deliver(self._answer(questions))
         self._database.close()
 
-    def _tell(self, questions: Mapping[str, _Question]) -> None:
-        """Deliver the answers, those first that need no answer of the processes, which may take seconds."""
-        answers = self._answer(questions)
-        by_rows = [answer for answer in answers if self.sources[answer.key].inside is None]
-        if by_rows:
-            self._deliver(by_rows)
-        for answer in answers:
-            inside = self.sources[answer.key].inside
-            if inside is not None:
-                self._deliver([_completed(answer, inside, questions[answer.key].operations)])
-
     def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
+        """Answer all questions: first from the rows, then, without a snapshot that stays open, from the processes."""
+        return [
+            _completed(answer, self.sources[answer.key].inside, questions[answer.key].operations)
+            for answer in self._from_rows(questions)
+        ]
+
+    def _from_rows(self, questions: Mapping[str, _Question]) -> list[Answer]:
         """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
             with self._database.snapshot() as query:
@@ -185,9 +182,9 @@ def _read(query: Query, at: str | None, key: str, source: Source, question: _Que
     return Answer(key, question.number, reading, endings)
 
 
-def _completed(answer: Answer, inside: Inside, operations: Sequence[Operation]) -> Answer:
+def _completed(answer: Answer, inside: Inside | None, operations: Sequence[Operation]) -> Answer:
     """Return an answer of the rows with what the processes tell."""
-    if answer.reading.state is not EvidenceState.OK:
+    if inside is None or answer.reading.state is not EvidenceState.OK:
         return answer
     try:
         reading = inside.complete(answer.reading)

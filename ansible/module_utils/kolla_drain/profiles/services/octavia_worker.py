@@ -22,6 +22,7 @@ SERVICE = Service(
             "load balancer",
             "load_balancer",
             status="t.provisioning_status",
+            live="t.provisioning_status <> 'DELETED'",  # such a row stays for a week
             stale=1800,  # amphorae boot within minutes
             kinds=tuple(
                 Kind(name, (status,), _FATE.format(status), deletes=name == "load_balancer_delete")

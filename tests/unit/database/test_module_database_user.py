@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
-from kolla_drain.database.rights import Rights
+from kolla_drain.database.rights import BY_SERVICE, Rights, rights
 from tests.support.documented import load
 
-THERE = ("cinder", "nova", "nova_cell0", "nova_cell1", "unrelated")
+THERE = {"cinder": ["cinder"], "nova": ["nova", "nova_cell1"], "nova_cell0": ["nova_cell0"]}
+COLUMNS = [
+    {"of": database, "table": table, "name": column}
+    for (database, table), columns in rights(BY_SERVICE, THERE).items()
+    for column in columns
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +28,16 @@ def module() -> ModuleType:
 def granted(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
     """``granted(**options)`` is the databases of which the account would read columns."""
     wanted: list[Rights] = []
+    more: list[dict[str, str]] = []
 
     class Server:
         def __init__(self, _: object) -> None:
             pass
 
         def snapshot(self) -> Any:
-            return contextlib.nullcontext(lambda sql, params=(): [{"name": name} for name in THERE])
+            return contextlib.nullcontext(
+                lambda sql, params=(): [row for row in [*COLUMNS, *more] if row["of"] in params]
+            )
 
         def close(self) -> None:
             pass
@@ -41,9 +49,12 @@ def granted(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "Database", Server)
     monkeypatch.setattr(module.account, "compare", compare)
 
-    def run(**options: Any) -> set[str]:
+    def run(*rows: dict[str, str], **options: Any) -> set[str]:
+        more[:] = rows
         given = {"name": "drain", "password": "x", "services": [], "databases": {}, "config_file": ""}
-        module.ensure({**given, "database": {"host": "h", "user": "root"}, **options}, check_mode=True)
+        options = {**given, "database": {"host": "h", "user": "root"}, **options}
+        run.warnings = []  # type: ignore[attr-defined]
+        module.ensure(options, check_mode=True, warn=run.warnings.append)  # type: ignore[attr-defined]
         return {database for database, _ in wanted[-1]}
 
     return run
@@ -51,6 +62,18 @@ def granted(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_by_default_the_services_whose_databases_are_there(granted: Any) -> None:
     assert granted() == {"cinder", "nova", "nova_cell0"}
+    assert granted.warnings == []
+
+
+def test_a_database_of_another_kind_takes_nothing_from_the_others(granted: Any) -> None:
+    foreign = {"of": "heat", "table": "users", "name": "id"}
+
+    assert granted(foreign) == {"cinder", "nova", "nova_cell0"}
+
+    (warning,) = granted.warnings
+    assert warning.startswith(
+        "The account has no right for heat-engine, because the database lacks heat.resource."
+    )
 
 
 def test_a_schema_has_the_databases_that_are_named(granted: Any) -> None:

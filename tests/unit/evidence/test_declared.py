@@ -89,7 +89,9 @@ def test_without_a_process_that_reports_nobody_knows_whose_the_work_is() -> None
     held = row("uuid", "CREATE_IN_PROGRESS", owner="e1")
     its = evidence.evidence_of("heat-engine")
     late = Database(service=[beat("h", age=130, owner="e1"), beat("h", age=125, owner="e2")], resource=[held])
-    with pytest.raises(EvidenceUnavailable, match="no process of heat-engine at h has reported in time") as raised:
+    with pytest.raises(
+        EvidenceUnavailable, match="no process of heat-engine at h has reported in time"
+    ) as raised:
         its.read(late, HEAT)
     assert raised.value.passing
 

@@ -191,7 +191,8 @@ class Site:
     def wait_ready(self, name: str) -> None:
         """Wait until the process handles SIGTERM; kolla_container starts it twice, and one "ready" tells of neither."""
         handles = (
-            f"pid=$(docker inspect -f '{{{{.State.Pid}}}}' {name}) && read -r child _ < /proc/$pid/task/$pid/children"
+            f"pid=$(docker inspect -f '{{{{.State.Pid}}}}' {name})"
+            " && child=$(cut -d' ' -f1 /proc/$pid/task/$pid/children)"
             " && caught=$(sed -n 's/^SigCgt:[[:space:]]*/0x/p' /proc/$child/status) && echo $((caught >> 14 & 1))"
         )
         wait_until(

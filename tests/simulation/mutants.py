@@ -334,8 +334,8 @@ MUTANTS = (
     Mutant(
         "a look afterwards will do",
         "drain/settle.py",
-        "        if not self._signal.ours:\n",
-        "        if True:\n",
+        "        if self._signal.blind_life is not None:\n",
+        "        if False:\n",
         "work whose row has gone at our signal is called drained",
         "what_nobody_could_look_at_before_our_signal_is_not_verified",
     ),

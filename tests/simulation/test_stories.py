@@ -589,6 +589,15 @@ def test_rows_that_tell_of_no_work_verify_nothing():
     assert (result.verdict, result.evidence) == (Verdict.UNVERIFIED, EvidenceState.OK)
 
 
+def test_a_life_that_was_signalled_before_anybody_looked_is_not_verified_by_a_later_one():
+    """Its signal's answer was lost, somebody started it again, and only that life was looked at before its signal."""
+    blind = Service(profile=AT_ONCE, supervised=0.5, by_hand=7.0)
+    beside = Service(profile=NO_PROFILE)
+    world, result = stop(blind, beside, read_at_the_end=True, signal_faults=("holds", "answer lost"))
+    assert [len(life.signals) for life in only(world).lives] == [1, 1, 1]
+    assert result.verdict is Verdict.UNVERIFIED
+
+
 def test_what_processes_did_not_tell_is_not_verified():
     """A conductor that prints no report is signalled as soon as its rows show nothing, and nobody knows what it did."""
     _, result = stop(Service(unseen="what it works on could not be seen: it printed no report"))

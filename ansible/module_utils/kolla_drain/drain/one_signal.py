@@ -14,6 +14,7 @@ from dataclasses import replace
 from ..errors import EngineAbsent, LedgerError, NoSuchContainer, NotRunning
 from ..model import Container, Entry, Sent
 from .context import Context
+from .history import Moment
 
 # Seconds for which a signal whose call broke off in a run that has died is looked for in the engine's events before it
 # counts as never sent: it may still be on its way through a slow engine. They count while the engine answers, because
@@ -38,6 +39,8 @@ class OneSignal:
         self.ours = False  # this run sent it, or may have
         # When this run was about to cancel a restart: a call that comes late reaches a process.
         self.cancel_intent: float | None = None
+        # The life that this run signalled, or may have, before anybody had looked at its work; None: there is none.
+        self.blind_life: tuple[str, str] | None = None
         self._context = context
         self._asked_engine = False  # whether this process life had been signalled before this run looked
         self._doubt_from = context.started  # until then somebody may have been sending the signal
@@ -190,19 +193,29 @@ class OneSignal:
             if entry.intent is not None:
                 context.history.nothing_was_signalled()
             intended = context.ledger.intend(replace(entry, signal=context.plan.signal))
-            before, self._own_intent, self.ours = (self._own_intent, self.ours), intended.intent, True
+            before = self._own_intent, self.ours, self.blind_life
+            self._own_intent, self.ours = intended.intent, True
+            self._note_blindness()
             try:
                 self._deliver(intended)
             except (NotRunning, NoSuchContainer):
+                self.blind_life = before[2]
                 return  # it exited just before; the next look shows it
             except EngineAbsent:
-                self._own_intent, self.ours = before
+                self._own_intent, self.ours, self.blind_life = before
                 raise
             context.history.nobody_has_signalled()
             self.at, self.name = context.clock(), context.plan.signal
             context.changed = context.wants_reading = True
             context.note(f"{context.plan.signal} sent: {reason}")
             context.entry = context.ledger.sent(intended)
+
+    def _note_blindness(self) -> None:
+        life = self._context.container.life
+        if Moment.BEFORE_SIGNAL not in self._context.history.readable:
+            self.blind_life = life
+        elif self.blind_life == life:  # the signal before came to nothing
+            self.blind_life = None
 
     def _unsignalled(self) -> Entry | None:
         """Return the entry of this life if it has not been signalled; to be called with the lock held."""

@@ -131,10 +131,9 @@ class Settlement:
 
         Where the signal was not ours a look after it must do: lost work leaves a row behind.
         """
-        needed = {Moment.BEFORE_SIGNAL}
-        if not self._signal.ours:
-            needed.add(Moment.SIGNALLED)
-        return bool(needed & self._context.history.readable)
+        if self._signal.blind_life is not None:
+            return False
+        return bool({Moment.BEFORE_SIGNAL, Moment.SIGNALLED} & self._context.history.readable)
 
     def _killer(self) -> Killer:
         """Tell who ended it: it may have exited by itself while SIGKILL was on its way, with a code of its own."""

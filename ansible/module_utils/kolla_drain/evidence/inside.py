@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from ..errors import EvidenceUnavailable, KollaDrainError
@@ -89,10 +90,11 @@ class Inside:
                 why = self._blind(str(exc).rstrip("."))
             if not why:
                 self._failures, self._was_whole = 0, True
-                return _with(reading, operations)
+                return replace(reading, operations=(*reading.operations, *operations))
         # What was seen before is not gone because nobody can look.
         still = [self._known[key] for key in sorted(self._seen) if lives(self._workers[key])]
-        return _with(reading, still, f"what {self._service} works on could not be seen: {why}")
+        why = f"what {self._service} works on could not be seen: {why}"
+        return replace(reading, why=why, operations=(*reading.operations, *still))
 
     def has(self, operation: Operation) -> bool:
         """Return whether an operation is one that the processes told of."""
@@ -169,9 +171,8 @@ class Inside:
         now = read_one(process.pid)
         if why:
             raise Unanswered(why)
-        if (
-            not name or now is None or named(process.pid) != name
-        ):  # the number may be another process's by now
+        # The number may be another process's by now.
+        if not name or now is None or named(process.pid) != name:
             return None
         # SIGUSR2 ends a process that does not handle it, such as one that has become another program.
         if not now.caught & _SIGUSR2 or not _runs(self._service, now.argv):
@@ -216,16 +217,6 @@ def _runs(service: str, argv: Iterable[str]) -> bool:
     """Return whether a command line is that of a program. A process may have put a title before it."""
     return any(
         os.path.basename(word.strip("()[]:")) == service for argument in argv for word in argument.split()
-    )
-
-
-def _with(reading: Reading, operations: Iterable[Operation], why: str = "") -> Reading:
-    return Reading(
-        reading.state,
-        why,
-        heartbeats=reading.heartbeats,
-        operations=(*reading.operations, *operations),
-        at=reading.at,
     )
 
 

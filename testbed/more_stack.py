@@ -17,26 +17,22 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-import docker
 from docker.errors import APIError
-from docker.models.containers import Container
 
 from testbed import cinder_config, containers, images, more_config, state
 from testbed.api_client import ASK_EVERY
-from testbed.cinder_config import Endpoints
-from testbed.console import say, step
+from testbed.beside import BesideCinder
+from testbed.console import step
 from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
-from testbed.mariadb import MariaDB
 from testbed.more_api import GONE, HeatApi, IronicApi, ManilaApi
 from testbed.more_config import BACKEND, ENGINES, SHARE_TYPE, MoreEndpoints
 from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, MORE_DIR, MORE_STATE_FILE
-from testbed.pauses import Pauses, Slowed
-from testbed.stack import MARIADB, RABBITMQ, ServiceStatus, Stack
+from testbed.stack import MARIADB, RABBITMQ
 from testbed.waiting import wait_until
 
 PROJECTS = images.MORE
@@ -66,23 +62,17 @@ def project_of(service: str) -> str:
     return service.partition("_")[0]
 
 
-class MoreStack(Slowed):
+class MoreStack(BesideCinder):
     """One of each on this machine; all objects of this class are the same ones."""
 
     name = "more"
-
-    def __init__(self, stack: Stack | None = None) -> None:
-        self.stack = stack or Stack()
-        self.client: docker.DockerClient = self.stack.client
-        self._pauses = Pauses(MORE_DIR / "pauses.json")
+    services, databases, folder = SERVICES, PROJECTS, MORE_DIR
 
     # -- coming and going
 
     def up(self, *, timeout: float = 600) -> MoreStack:
         """Create and start what is missing, and wait until it serves."""
-        for service in SERVICES:
-            containers.refuse_strangers(self.client, service)
-            cinder_config.refuse_strangers(service)
+        self._refuse_strangers()
         self.stack.up(only=(MARIADB, RABBITMQ))
         with locked("ports"):
             self._choose_endpoints()
@@ -98,11 +88,7 @@ class MoreStack(Slowed):
 
     def down(self) -> None:
         """Remove them and their databases; MariaDB and RabbitMQ stay for the others."""
-        self._remove_containers()
-        server = containers.find(self.client, MARIADB)
-        if server is not None and server.status == "running":
-            for project in PROJECTS:
-                self.mariadb.execute(f"DROP DATABASE IF EXISTS `{project}`")
+        self._remove()
         remove_files()
 
     def _choose_endpoints(self) -> None:
@@ -117,11 +103,6 @@ class MoreStack(Slowed):
             )
             state.keep(MORE_STATE_FILE, {"endpoints": asdict(own)})
 
-    def _remove_containers(self) -> None:
-        for container in containers.ours(self.client, self.name):
-            say(f"removing container {container.name}")
-            containers.remove(self.client, str(container.name))
-
     @property
     def ends(self) -> MoreEndpoints:
         """Ports and passwords. Raises TestbedError when it is not up."""
@@ -129,16 +110,6 @@ class MoreStack(Slowed):
         if known is None:
             raise TestbedError("Manila, Ironic and Heat are not up: run 'tools/testbed up --more'.")
         return known
-
-    @property
-    def shared(self) -> Endpoints:
-        """Of the MariaDB and RabbitMQ that all share."""
-        return self.stack.state.endpoints
-
-    @property
-    def mariadb(self) -> MariaDB:
-        """The database server."""
-        return self.stack.mariadb
 
     @property
     def host(self) -> str:
@@ -259,9 +230,6 @@ class MoreStack(Slowed):
         )
         return [engine for (engine,) in rows]
 
-    def _tails(self, names: Iterable[str]) -> str:
-        return "\n".join(containers.log_tail(self.client, name) for name in names)
-
     # -- what tests use
 
     @property
@@ -278,10 +246,6 @@ class MoreStack(Slowed):
     def heat(self) -> HeatApi:
         """A client of the Orchestration API."""
         return HeatApi(self.ends.heat_port)
-
-    def container(self, name: str) -> Container:
-        """The engine's object for one of the containers."""
-        return self.client.containers.get(name)
 
     def one(self, database: str, statement: str, *parameters: object) -> object:
         """The only value that a statement finds, None where it finds no row."""
@@ -318,10 +282,6 @@ class MoreStack(Slowed):
             )
         for name, stack in stacks:
             self.heat.wait_status(f"{name}/{stack}", (GONE, "DELETE_COMPLETE"), timeout)
-
-    def status(self) -> list[ServiceStatus]:
-        """Return an entry for each of the containers, present or not."""
-        return [self.stack.status_of(name) for name in SERVICES]
 
 
 def load() -> MoreEndpoints | None:

@@ -20,23 +20,19 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import docker
 from docker.errors import APIError
-from docker.models.containers import Container
 from pymysql.connections import Connection
 
 from testbed import cinder_config, containers, images, nova_config, state
-from testbed.cinder_config import Endpoints
-from testbed.console import say, step
+from testbed.beside import BesideCinder
+from testbed.console import step
 from testbed.containers import Spec
 from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
-from testbed.mariadb import MariaDB
 from testbed.nova_api import GONE, NovaApi
 from testbed.nova_config import CELL0, CELL1, DATABASES, NovaEndpoints, NovaSettings
 from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, NOVA_DIR, NOVA_STATE_FILE
-from testbed.pauses import Pauses, Slowed
-from testbed.stack import MARIADB, MODES, RABBITMQ, EngineEvent, ServiceStatus, Stack
+from testbed.stack import MARIADB, MODES, RABBITMQ, EngineEvent
 from testbed.waiting import wait_until
 
 PLACEMENT = "placement_api"
@@ -88,15 +84,11 @@ def _fresh_endpoints() -> NovaEndpoints:
     )
 
 
-class NovaStack(Slowed):
+class NovaStack(BesideCinder):
     """One Nova on this machine; all objects of this class are the same Nova."""
 
     name = "nova"
-
-    def __init__(self, stack: Stack | None = None) -> None:
-        self.stack = stack or Stack()
-        self.client: docker.DockerClient = self.stack.client
-        self._pauses = Pauses(NOVA_DIR / "pauses.json")
+    services, databases, folder = SERVICES, DATABASES, NOVA_DIR
 
     # -- coming and going
 
@@ -124,17 +116,8 @@ class NovaStack(Slowed):
 
     def down(self) -> None:
         """Remove Nova and its databases; MariaDB and RabbitMQ stay for the others."""
-        self._remove_containers()
-        server = containers.find(self.client, MARIADB)
-        if server is not None and server.status == "running":
-            for database in DATABASES:
-                self.mariadb.execute(f"DROP DATABASE IF EXISTS `{database}`")
+        self._remove()
         remove_files()
-
-    def _refuse_strangers(self) -> None:
-        for service in SERVICES:
-            containers.refuse_strangers(self.client, service)
-            cinder_config.refuse_strangers(service)
 
     def _next_state(self, settings: dict[str, Any]) -> None:
         before = NovaState.load() or NovaState(endpoints=_fresh_endpoints())
@@ -151,16 +134,6 @@ class NovaStack(Slowed):
         if known is None:
             raise TestbedError("Nova's test stack is not up: run 'tools/testbed up --nova'.")
         return known
-
-    @property
-    def shared(self) -> Endpoints:
-        """Of the MariaDB and RabbitMQ that Nova and Cinder share."""
-        return self.stack.state.endpoints
-
-    @property
-    def mariadb(self) -> MariaDB:
-        """The database server."""
-        return self.stack.mariadb
 
     @property
     def host(self) -> str:
@@ -189,11 +162,6 @@ class NovaStack(Slowed):
         for file in NOVA_DIR.glob("*"):
             if file.is_file():
                 file.unlink()
-
-    def _remove_containers(self) -> None:
-        for container in containers.ours(self.client, self.name):
-            say(f"removing container {container.name}")
-            containers.remove(self.client, str(container.name))
 
     def _mapped(self) -> bool:
         there = {name for (name,) in self.mariadb.execute("SHOW DATABASES")}
@@ -342,9 +310,6 @@ class NovaStack(Slowed):
         )
         return bool(ages) and ages[0][0] < self.state.settings.service_down_time
 
-    def _tails(self, names: Iterable[str]) -> str:
-        return "\n".join(containers.log_tail(self.client, name) for name in names)
-
     # -- what tests and the demo use
 
     @property
@@ -352,10 +317,6 @@ class NovaStack(Slowed):
         """A client of the Compute API."""
         ends = self.state.ends
         return NovaApi(ends.api_port, ends.token)
-
-    def container(self, name: str) -> Container:
-        """The engine's object for one of the containers."""
-        return self.client.containers.get(name)
 
     def db(self, database: str = "nova") -> Connection:
         """A connection as root; the caller closes it."""
@@ -402,10 +363,6 @@ class NovaStack(Slowed):
     def engine_events(self, container: str, since: float) -> list[EngineEvent]:
         """Return the engine's events of the container since then."""
         return self.stack.engine_events(container, since)
-
-    def status(self) -> list[ServiceStatus]:
-        """Return an entry for each of Nova's containers, present or not."""
-        return [self.stack.status_of(name) for name in SERVICES]
 
 
 def remove_files() -> None:

@@ -14,7 +14,7 @@ import pytest
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import reader as reader_module
-from kolla_drain.evidence.base import Activity, ServiceEvidence
+from kolla_drain.evidence.base import Activity, NoRows, ServiceEvidence
 from kolla_drain.evidence.reader import EvidenceReader, Source
 from kolla_drain.model import Ending, EvidenceState, Heartbeat, Operation, Outcome, Profile
 from kolla_drain.service.config import ServiceConfig
@@ -177,6 +177,21 @@ def test_without_rows_no_process_is_asked(make, databases):
     reader.ask({"a": ()})
     (answer,) = collect(reader, 1)
     assert answer.reading.why == "the server is down"
+
+
+def test_a_container_without_rows_is_read_without_a_database(make, databases):
+    reader = make({"a": (NoRows(), None, None, FakeInside()), "b": (NoRows(), None, None, FakeInside())})
+    reader.ask({"a": (REQUEST,), "b": ()})
+    a, b = sorted(collect(reader, 2), key=lambda answer: answer.key)
+    assert (a.reading.state, a.reading.operations, a.reading.heartbeats) == (
+        EvidenceState.OK,
+        (REQUEST,),
+        (),
+    )
+    assert [ending.operation for ending in a.endings] == [REQUEST]
+    assert b.reading.operations == (REQUEST,)
+    assert datetime.fromisoformat(a.reading.at.rstrip("Z")), "by the host's clock"
+    assert databases.made == []
 
 
 def test_processes_that_may_answer_the_next_time_make_a_passing_fault(make):

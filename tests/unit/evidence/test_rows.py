@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import base, cinder, reader
 
@@ -119,7 +120,8 @@ def test_a_value_of_another_type_is_never_taken_for_something_else(name, value):
 def test_what_is_read_is_understood(monkeypatch):
     """A backup that is not deleted, with a BIT for deleted, has not ended."""
     monkeypatch.setattr(reader, "_read", lambda query, *_: query("SELECT"))
-    thread = reader._DatabaseThread(None, {"key": reader.Source(None, None, None)}, None)
+    target = DatabaseTarget(host="one", user="u", name="d")
+    thread = reader._SourceThread(target, {"key": reader.Source(None, None, target)}, None)
     rows = iter(([{"taken": datetime(2026, 11, 21)}], [{"deleted": b"\0"}]))
     monkeypatch.setattr(thread._database, "snapshot", lambda: contextlib.nullcontext(lambda *_: next(rows)))
     (answer,) = thread._answer({"key": reader._Question(1, ())})

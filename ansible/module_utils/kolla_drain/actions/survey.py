@@ -181,7 +181,7 @@ def survey(
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     if source is not None and profile.reports and not container.at_rest:
-        source = source._replace(inside=_inside(options, engine, ledger, container, service))
+        source = source._replace(local=_inside(options, engine, ledger, container, service))
     draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()

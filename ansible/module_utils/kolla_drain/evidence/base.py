@@ -16,7 +16,7 @@ from ..database.connection import Query, Row
 from ..database.statements import escaped as escaped
 from ..database.statements import marks as marks
 from ..errors import EvidenceUnavailable
-from ..model import Ending, Heartbeat, Operation, Profile
+from ..model import NO_PROFILE, Ending, Heartbeat, Operation, Profile
 from ..service.config import ServiceConfig
 
 TRUE = ("1", "true", "yes")  # in monkey_patch.py of Cinder and Nova, in any case
@@ -52,6 +52,21 @@ class ServiceEvidence(abc.ABC):
         self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
     ) -> tuple[Ending, ...]:
         """Return, for each recorded operation, what its rows say now. Raises EvidenceUnavailable."""
+
+
+class NoRows(ServiceEvidence):
+    """Stands for the rows of a container that has none; nothing is asked of it."""
+
+    PROFILE = NO_PROFILE
+    BEATS = False
+
+    def read(self, query: Query, config: ServiceConfig) -> Activity:
+        return Activity((), ())
+
+    def endings(
+        self, query: Query, config: ServiceConfig, operations: Sequence[Operation]
+    ) -> tuple[Ending, ...]:
+        return ()
 
 
 _TIME = re.compile(r".*_at|written|start_time")

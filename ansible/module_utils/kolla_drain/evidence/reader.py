@@ -1,7 +1,8 @@
 """Reads the evidence of many containers in the background, with one thread a database.
 
 The drain loop must never wait for a database. Each database therefore has a thread of its own, which takes the
-newest questions, answers them from one snapshot and leaves the answers to be collected.
+newest questions, answers them from one snapshot and leaves the answers to be collected. What is read on the host itself
+beside the rows, or without any, has a thread for each container, because it may take seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timezone
+from typing import NamedTuple, Protocol
 
 from ..database.connection import Database, Query
 from ..database.target import DatabaseTarget
@@ -21,17 +23,30 @@ from ..model import Answer, Ending, EvidenceState, Operation, Reading
 from ..service.config import ServiceConfig
 from .base import ServiceEvidence, understood, utc
 
-if TYPE_CHECKING:
-    from .inside import Inside
+
+class Local(Protocol):
+    """Evidence of one container that is read on its host, with a memory from one look to the next."""
+
+    def complete(self, reading: Reading) -> Reading:
+        """Return a reading of the rows with what is seen here, or with the reason (``why``) for which nothing is.
+
+        Raises EvidenceUnavailable where the next look may see it.
+        """
+
+    def has(self, operation: Operation) -> bool:
+        """Return whether an operation was seen here, and not in rows."""
+
+    def endings(self, operations: Iterable[Operation]) -> tuple[Ending, ...]:
+        """Return what became of operations that were seen here, as far as the last look tells."""
 
 
 class Source(NamedTuple):
     """Where the evidence of one container comes from."""
 
     evidence: ServiceEvidence
-    config: ServiceConfig
-    target: DatabaseTarget
-    inside: Inside | None = None  # where the service's processes tell what its rows do not
+    config: ServiceConfig | None
+    target: DatabaseTarget | None  # None: it has no rows
+    local: Local | None = None  # what its rows do not tell, or all where it has none
 
 
 class _Question(NamedTuple):
@@ -46,15 +61,14 @@ class EvidenceReader:
     """
 
     def __init__(self, sources: Mapping[str, Source], wake: Callable[[], None] = lambda: None) -> None:
-        # Where processes are asked, which may take seconds, nobody else is to wait for the answer.
-        groups: dict[tuple[DatabaseTarget, str], dict[str, Source]] = {}
+        groups: dict[tuple[DatabaseTarget | None, str], dict[str, Source]] = {}
         for key, source in sources.items():
-            groups.setdefault((source.target, key if source.inside else ""), {})[key] = source
+            groups.setdefault((source.target, key if source.local else ""), {})[key] = source
         self._keys = frozenset(sources)
         self._numbers = itertools.count(1)
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._wake = wake
-        self._threads = [_DatabaseThread(target, group, self._take) for (target, _), group in groups.items()]
+        self._threads = [_SourceThread(target, group, self._take) for (target, _), group in groups.items()]
 
     def ask(self, asks: Mapping[str, tuple[Operation, ...]]) -> int:
         """Ask for a reading of each key and for the endings of its operations; return the question's number.
@@ -108,15 +122,18 @@ class EvidenceReader:
         self._wake()
 
 
-class _DatabaseThread(threading.Thread):
-    """The thread that reads one database. It starts with the first question."""
+class _SourceThread(threading.Thread):
+    """The thread that reads one database, or one container on its host. It starts with the first question."""
 
     def __init__(
-        self, target: DatabaseTarget, sources: Mapping[str, Source], deliver: Callable[[list[Answer]], None]
+        self,
+        target: DatabaseTarget | None,
+        sources: Mapping[str, Source],
+        deliver: Callable[[list[Answer]], None],
     ) -> None:
         super().__init__(name="kolla-drain-evidence", daemon=True)
         self.sources = sources
-        self._database = Database(target)
+        self._database = Database(target) if target else None
         self._deliver = deliver
         self._condition = threading.Condition()
         self._waiting: dict[str, _Question] = {}
@@ -146,19 +163,25 @@ class _DatabaseThread(threading.Thread):
                     break
                 questions, self._waiting = self._waiting, {}
             self._deliver(self._answer(questions))
-        self._database.close()
+        if self._database:
+            self._database.close()
 
     def _answer(self, questions: Mapping[str, _Question]) -> list[Answer]:
-        """Answer all questions: first from the rows, then, without a snapshot that stays open, from the processes."""
+        """Answer all questions: first from the rows, then, without a snapshot that stays open, on the host."""
+        if self._database:
+            answers = self._from_rows(self._database, questions)
+        else:
+            no_rows = Reading(EvidenceState.OK, at=utc(datetime.now(timezone.utc).replace(tzinfo=None)))
+            answers = [Answer(key, question.number, no_rows) for key, question in questions.items()]
         return [
-            _completed(answer, self.sources[answer.key].inside, questions[answer.key].operations)
-            for answer in self._from_rows(questions)
+            _completed(answer, self.sources[answer.key].local, questions[answer.key].operations)
+            for answer in answers
         ]
 
-    def _from_rows(self, questions: Mapping[str, _Question]) -> list[Answer]:
+    def _from_rows(self, database: Database, questions: Mapping[str, _Question]) -> list[Answer]:
         """Answer all questions from one snapshot, so that a fault in one service's rows spoils only its own answer."""
         try:
-            with self._database.snapshot() as query:
+            with database.snapshot() as query:
                 at = utc(query("SELECT UTC_TIMESTAMP(6) AS taken", ())[0]["taken"])
                 rows = understood(query)
                 return [_read(rows, at, key, self.sources[key], asked) for key, asked in questions.items()]
@@ -169,11 +192,12 @@ class _DatabaseThread(threading.Thread):
 
 
 def _read(query: Query, at: str | None, key: str, source: Source, question: _Question) -> Answer:
+    local = source.local
     try:
+        assert source.config is not None
         heartbeats, operations = source.evidence.read(query, source.config)
         endings: tuple[Ending, ...] = ()
-        inside = source.inside
-        asked = tuple(op for op in question.operations if inside is None or not inside.has(op))
+        asked = tuple(op for op in question.operations if local is None or not local.has(op))
         if asked:
             endings = source.evidence.endings(query, source.config, asked)
     except Exception as exc:  # noqa: BLE001 - as above
@@ -182,15 +206,15 @@ def _read(query: Query, at: str | None, key: str, source: Source, question: _Que
     return Answer(key, question.number, reading, endings)
 
 
-def _completed(answer: Answer, inside: Inside | None, operations: Sequence[Operation]) -> Answer:
-    """Return an answer of the rows with what the processes tell."""
-    if inside is None or answer.reading.state is not EvidenceState.OK:
+def _completed(answer: Answer, local: Local | None, operations: Sequence[Operation]) -> Answer:
+    """Return an answer of the rows with what is seen on the host."""
+    if local is None or answer.reading.state is not EvidenceState.OK:
         return answer
     try:
-        reading = inside.complete(answer.reading)
+        reading = local.complete(answer.reading)
     except Exception as exc:  # noqa: BLE001 - as above
         return Answer(answer.key, answer.number, _unavailable(exc))
-    return Answer(answer.key, answer.number, reading, (*answer.endings, *inside.endings(operations)))
+    return Answer(answer.key, answer.number, reading, (*answer.endings, *local.endings(operations)))
 
 
 def _unavailable(exc: Exception) -> Reading:

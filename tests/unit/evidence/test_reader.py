@@ -297,7 +297,7 @@ def test_a_host_without_more_threads_is_asked_again_later(make, monkeypatch):
     def refuse(thread):
         raise RuntimeError("can't start new thread")
 
-    reader = make({"a": (FakeEvidence(), None, "db")})
+    reader = make({"a": (FakeEvidence(), CONFIG, ONE)})
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         reader.ask({"a": ()})

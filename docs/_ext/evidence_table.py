@@ -121,15 +121,12 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 def whose(profile: Profile) -> str:
     """Say whose work the evidence of a service shows."""
-    if profile.reports:
-        return "its own, by its report"
-    if not profile.sees_work:
-        return "not seen"
+    if not profile.rows_tell:
+        return "its own, by its report" if profile.reports else "not seen"
     found = declared(profile.name)
     shared = [work.shared for work in found.work] if found else [profile.name == "cinder-scheduler", False]
-    if all(shared):
-        return "anybody's"
-    return "its own, some of it anybody's" if any(shared) else "its own"
+    rows = "anybody's" if all(shared) else "its own, some of it anybody's" if any(shared) else "its own"
+    return f"{rows}; requests by its report" if profile.reports else rows
 
 
 def grants(service: str) -> Iterator[str]:

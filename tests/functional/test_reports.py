@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
+from kolla_drain.drain.baseline import NO_BASELINE
 from kolla_drain.engine.port import Engine
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence.inside import Inside
-from kolla_drain.model import EvidenceState, Reading
+from kolla_drain.evidence.weighing import Scale
+from kolla_drain.host.ledger import boot_clock
+from kolla_drain.model import EvidenceState, Profile, Reading
 from tests.support.workloads import PATIENCE, Workload, Workloads
 
 SERVICE = "nova-conductor"
@@ -75,8 +78,15 @@ def conductor(workloads: Workloads) -> Callable[..., Workload]:
 
 
 def asking(driver: Engine, workload: Workload) -> Inside:
+    scale = Scale(Profile(SERVICE, rows_tell=False, reports=True), NO_BASELINE)
     return Inside(
-        workload.id, SERVICE, lambda since: driver.log(workload.id, since), lambda: "", within=PATIENCE
+        workload.id,
+        SERVICE,
+        scale,
+        lambda since: driver.log(workload.id, since),
+        lambda: "",
+        boot_clock,
+        within=PATIENCE,
     )
 
 

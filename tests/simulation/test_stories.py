@@ -585,7 +585,7 @@ def test_what_nobody_could_look_at_after_the_exit_is_not_verified(passing):
 
 
 def test_rows_that_tell_of_no_work_verify_nothing():
-    _, result = stop(Service(profile=Profile("nova-conductor", sees_work=False)))
+    _, result = stop(Service(profile=Profile("nova-conductor", rows_tell=False)))
     assert (result.verdict, result.evidence) == (Verdict.UNVERIFIED, EvidenceState.OK)
 
 

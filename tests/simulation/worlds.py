@@ -90,7 +90,7 @@ def service(dice: Dice, ways: tuple[str, ...] = ("drains", "drops", "ignores")) 
         heartbeat_while_draining=dice.coin(),
         keeps_work=at_signal != "drops",
         refreshes_workers=refreshes and dice.coin(),
-        sees_work=dice.mostly(True, dice.coin),
+        rows_tell=dice.mostly(True, dice.coin),
         exit_seconds=dice.one_of((15.0, 2.0)),
     )
     supervised = dice.mostly(NEVER, lambda: dice.seconds(0, 12))

@@ -218,9 +218,10 @@ class Profile:
     refreshes_workers: bool = False  # its worker rows are touched while it works
     # Its first heartbeat comes no sooner than a report_interval after its start.
     first_report_waits: bool = False
-    sees_work: bool = True  # its rows tell of operations at all, or its processes do
-    # What it works on is told by its processes at SIGUSR2 (Guru Meditation Report), and by no row.
-    reports: bool = False
+    rows_tell: bool = True  # its rows tell of operations at all
+    reports: bool = False  # its processes tell of their requests at SIGUSR2 (Guru Meditation Report)
+    # What its rows show is worked on inside of requests and periodic tasks alone, so that reports show it as well.
+    works_in_requests: bool = False
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
     signal: str = ""  # where it is not the container's StopSignal
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
@@ -229,6 +230,11 @@ class Profile:
     # Its start sets to error what it finds claimed in its row's name, even if another process works on it.
     start_ends_claims: bool = False
     manager_shutdown_counts: bool = False  # its exit takes manager_shutdown_timeout, idle or not
+
+    @property
+    def sees_work(self) -> bool:
+        """Whether anything tells of its operations."""
+        return self.rows_tell or self.reports
 
 
 NO_PROFILE = Profile(name="none")

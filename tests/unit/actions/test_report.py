@@ -199,7 +199,7 @@ def test_why_there_is_no_reading(reading, missing, state, why):
     assert (told["evidence"], told["evidence_why"], told["operations"]) == (state, why, [])
 
 
-SEES_NOTHING = Profile("nova-conductor", sees_work=False)
+SEES_NOTHING = Profile("nova-conductor", rows_tell=False)
 UNREAD = dict(evidence=EvidenceState.UNAVAILABLE, evidence_why="the server is down", endings=())
 WARNINGS = {
     # what is otherwise: the sentences' beginnings

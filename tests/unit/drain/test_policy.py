@@ -30,7 +30,7 @@ CINDER = Profile(name="cinder-volume", quiesce=True)  # an idle one exits within
 ON_THREADS = replace(CINDER, keeps_work=False)
 NOVA = Profile(name="nova-compute", quiesce=True, manager_shutdown_counts=True)
 NO_QUIESCE = replace(CINDER, quiesce=False)
-SEES_NOTHING = Profile(name="nova-conductor", sees_work=False)
+SEES_NOTHING = Profile(name="nova-conductor", rows_tell=False)
 
 OPERATION = Operation("volume_create", "d1ce", "creating")
 DOUBTFUL = Operation("volume_extend", "ca5e", "extending", unattributed="any member may work on it")
@@ -78,7 +78,7 @@ BUDGETS = {
         StopRequest(180.0), ON_THREADS, None, 180.0, 0.0, "the signal waits for the work",
     ),
     "who tells of every request, and drops it, gets an orderly end": (
-        StopRequest(180.0), replace(ON_THREADS, reports=True), None, 165.0, 15.0, "15 s to exit",
+        StopRequest(180.0), replace(ON_THREADS, rows_tell=False, reports=True), None, 165.0, 15.0, "15 s to exit",
     ),
     "manager_shutdown_timeout is slept through": (
         StopRequest(300.0), NOVA, 160.0, 125.0, 175.0, "its manager_shutdown_timeout of 160 s",

@@ -58,7 +58,8 @@ def test_novas_heartbeat_goes_on(service, release, sleeps):
     config = ServiceConfig(service, "ctl", stated=frozenset({"manager_shutdown_timeout"}))
     profile = evidence.profile_for(service, {THREADS: "1"}, release, config)
     assert (profile.quiesce, profile.heartbeat_while_draining, profile.keeps_work) == (True, True, True)
-    assert profile.reports is (service != "nova-compute")
+    assert profile.reports
+    assert profile.rows_tell is (service == "nova-compute")
     assert profile.manager_shutdown_counts is sleeps
 
 

@@ -30,18 +30,19 @@ def test_every_container_with_evidence_has_a_row(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("container", "heading", "text"),
     [
-        ("manila_share", "its work", "its own"),
+        ("manila_share", "its work", "its own; requests by its report"),
         ("manila_share", "after the signal", "may drop its work"),
-        ("manila_data", "its work", "its own, some of it anybody's"),
-        ("octavia_worker", "its work", "anybody's"),
+        ("manila_data", "its work", "its own, some of it anybody's; requests by its report"),
+        ("octavia_worker", "its work", "anybody's; requests by its report"),
         ("octavia_worker", "heartbeat", "none"),
         ("ironic_conductor", "tables", "``conductors``, ``nodes``"),
         ("ironic_conductor", "after the signal", "goes on with its work"),
         ("ironic_conductor", "before the signal", "waits until there is no work"),
-        ("designate_central", "its work", "not seen"),
-        ("designate_central", "before the signal", "does not wait"),
+        ("designate_central", "its work", "its own, by its report"),
+        ("designate_producer", "its work", "not seen"),
+        ("designate_producer", "before the signal", "does not wait"),
         ("nova_conductor", "its work", "its own, by its report"),
-        ("cinder_volume", "its work", "its own"),
+        ("cinder_volume", "its work", "its own; requests by its report"),
     ],
 )
 def test_a_row_says_what_the_profile_says(

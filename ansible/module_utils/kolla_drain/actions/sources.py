@@ -17,7 +17,7 @@ from ..database.target import target as make_target
 from ..errors import ConfigError
 from ..evidence.reader import Source
 from ..host.ledger import boot_clock
-from ..host.process import begun
+from ..host.process import begun, runs, words
 from ..model import NO_PROFILE, Container
 from ..preflight.process import ProcessFacts, read_process
 from ..service.config import ServiceConfig, load
@@ -110,14 +110,11 @@ def _own_files(service: str, process: ProcessFacts) -> tuple[str, ...]:
     Empty where they cannot be seen, or where the service's program does not run yet: before that, the files in the
     container may be those of the image.
     """
-    # A process may have put a title before its command, and the command in brackets.
-    words = [word.strip("()[]") for arg in process.argv for word in arg.split()]
-    declared = profiles.declared(service)
-    if (declared.command if declared else service) not in map(os.path.basename, words):
+    if not runs(profiles.command(service), process.argv):
         return ()
     root = f"/proc/{process.pid}/root"
     try:
-        files = tuple(inside(root, path) for path in _read_by(service, words, root))
+        files = tuple(inside(root, path) for path in _read_by(service, words(process.argv), root))
     except OSError:  # a folder of its command line cannot be listed
         return ()
     return files if all(map(_is_file, files)) else ()

@@ -20,6 +20,7 @@ from ..drain.result import Target
 from ..engine.inspected import epoch
 from ..engine.port import Engine
 from ..errors import KollaDrainError, Refused, UnitError
+from ..evidence.weighing import Scale
 from ..host.ledger import Ledger, boot_clock
 from ..host.process import begun, guests_in_container
 from ..model import (
@@ -35,6 +36,7 @@ from ..model import (
 )
 from ..preflight import checks
 from ..preflight.process import read_process
+from ..profiles import command
 from ..service.release import release_of
 from ..systemd.units import Units
 from .options import Intent, Options
@@ -180,8 +182,6 @@ def survey(
     profile = evidence.profile_for(service, container.env, release, config)
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
-    if source is not None and profile.reports and not container.at_rest:
-        source = source._replace(local=_inside(options, engine, ledger, container, service))
     draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
@@ -203,6 +203,10 @@ def survey(
         why = f"graceful_shutdown is off: the engine's plain stop, SIGKILL after {limit:g} s whatever is in flight"
         plan = Plan(plain_signal(container), limit, 0.0, limit, why)
     baseline = Baseline(_began(container), frozenset(options.ignore_operations))
+    if source is not None and profile.reports and not container.at_rest:
+        source = source._replace(
+            local=_inside(options, engine, ledger, container, Scale(profile, baseline), config)
+        )
     return Survey(
         container, profile, plan, config, source, missing, findings, notes, draining, stopping_unit, baseline
     )
@@ -247,12 +251,31 @@ def _certain(config: ServiceConfig | None, name: str) -> float | None:
     return value
 
 
-def _inside(options: Options, engine: Engine, ledger: Ledger, container: Container, service: str) -> Inside:
-    from ..evidence.inside import Inside
+def _inside(
+    options: Options,
+    engine: Engine,
+    ledger: Ledger,
+    container: Container,
+    scale: Scale,
+    config: ServiceConfig | None,
+) -> Inside:
+    from ..evidence.inside import ALL_WITHIN, Inside, in_folder
+
+    folder = config.report_folder if config else ""
+
+    def log(since: int) -> Iterable[str]:
+        if folder:
+            return in_folder(f"/proc/{container.pid}/root", folder, since)
+        return engine.log(container.id, since)
 
     def why_not() -> str:
         if options.check_mode:
             return "its processes are asked by a signal, and check mode sends none"
+        if config and config.report_event:
+            return (
+                "[oslo_reports]/file_event_handler has it report when a file changes, which its workers do not notice; "
+                "remove that option, and it reports at SIGUSR2"
+            )
         # One that shuts down may not handle it any more.
         entry = ledger.read(container.id)
         signalled = entry is not None and entry.life == container.life and entry.intent is not None
@@ -260,7 +283,15 @@ def _inside(options: Options, engine: Engine, ledger: Ledger, container: Contain
             return "its processes have had their stop signal"
         return ""
 
-    return Inside(container.id, service, lambda since: engine.log(container.id, since), why_not)
+    return Inside(
+        container.id,
+        command(scale.profile.name),
+        scale,
+        log,
+        why_not,
+        boot_clock,
+        lambda: ledger.asking(container.id, ALL_WITHIN),
+    )
 
 
 # --- a stop that is under way

@@ -62,6 +62,16 @@ class Baseline:
         )
         return replace(reading, operations=operations)
 
+    def unchanged(self, op: Operation, at: str | None, now: float) -> bool:
+        """Return whether an operation's rows have not been written for a minute, but have in the life of the process.
+
+        One that is unattributed may be older than the process.
+        """
+        if op.written is None or at is None or self.began is None:
+            return False
+        since = (_moment(at) - _moment(op.written)).total_seconds()
+        return since >= CLOCKS and (bool(op.unattributed) or since <= now - self.began)
+
     def _why(self, op: Operation, at: str | None, now: float, is_waited_for: bool) -> str:
         if op.informs:
             return ""

@@ -34,9 +34,9 @@ def plan(
     why_not = _why_no_quiesce(request.quiesce, profile)
     if why_not:
         return Plan(signal, timeout, 0.0, timeout, f"the signal goes out at once: {why_not}")
-    # Of a service whose processes tell of every request a busy one never shows none, and its orderly end cuts less
-    # than SIGKILL does.
-    if not profile.keeps_work and not profile.reports:
+    # Of a service whose processes alone tell of every request a busy one never shows none, and its orderly end cuts
+    # less than SIGKILL does.
+    if not profile.keeps_work and (profile.rows_tell or not profile.reports):
         # Seen on a real Cinder: on native threads every operation in flight is dropped at SIGTERM (exit 0 within 6 s),
         # and cinder-backup exits between the hops of a backup. A signal while work is in flight is then no better
         # than the SIGKILL at the deadline.

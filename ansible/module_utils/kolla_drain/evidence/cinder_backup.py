@@ -58,6 +58,7 @@ class CinderBackup(cinder.CinderEvidence):
         # Between its two hops it exits at once, and its next start sets the backup to error.
         keeps_work=False,
         first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
+        reports=True,
         refreshes_workers=False,  # it has no worker rows
         exit_seconds=10.0,  # the longest idle exit took 5.8 s
         start_ends_claims=True,  # _cleanup_one_backup, of whatever is on its host

@@ -116,6 +116,7 @@ class CinderScheduler(cinder.CinderEvidence):
         heartbeat_while_draining=False,  # cinder/service.py: the same Service.stop as cinder-volume's
         keeps_work=True,  # cinder/service.py Service.wait waits for the RPC server's threads, on eventlet
         first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
+        reports=True,
         refreshes_workers=False,
         exit_seconds=5.0,  # the longest idle exit took 3.1 s
     )

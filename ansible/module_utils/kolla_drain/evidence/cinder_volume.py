@@ -73,6 +73,7 @@ class CinderVolume(cinder.CinderEvidence):
         heartbeat_while_draining=False,  # report_count was never seen to change after SIGTERM
         keeps_work=True,  # seen for operations of all kinds on eventlet; on native threads see CinderEvidence
         first_report_waits=True,  # cinder/service.py Service.start: initial_delay=self.report_interval
+        reports=True,
         refreshes_workers=False,  # workers.updated_at is written once, when the row is claimed
         exit_seconds=15.0,  # the longest of eight idle exits took 10.1 s
         start_ends_claims=True,  # cinder/manager.py do_cleanup, by the id of the row

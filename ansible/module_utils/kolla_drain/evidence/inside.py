@@ -1,8 +1,8 @@
-"""Ask the processes of a container what they work on: for services whose rows do not show it.
+"""Ask the processes of a container what they work on, where its rows do not tell (weighing.py).
 
 Each process is sent SIGUSR2 and prints a Guru Meditation Report (threads.py) into the container's log, 20 to 40 KB of
-text that an operator finds there afterwards. They are asked one after the other, because reports that are printed at
-the same time run into each other.
+text that an operator finds there afterwards, or into a file. They are asked one after the other, and by one run at a
+time, because reports that are printed at the same time run into each other.
 """
 
 from __future__ import annotations
@@ -10,26 +10,38 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from .. import regular
+from ..database.inside import inside
 from ..errors import EvidenceUnavailable, KollaDrainError
-from ..host.process import in_container, lives, named
+from ..host.process import in_container, lives, named, runs
 from ..model import Ending, Operation, Outcome, Reading
 from ..preflight.process import ProcessFacts, read_one
 from .threads import Call, ProcessReport, reports
+from .weighing import Scale
 
 # Seconds within which a process prints its report; on an idle machine it is there within a second.
 WITHIN = 5.0
 # Seconds for all processes of one container.
 ALL_WITHIN = 20.0
-# A process is asked again after so many seconds at the soonest.
-EVERY = 2.0
+# A process is asked again after so many seconds at the soonest, and ever later while it works on the same request:
+# after a quarter of the time for which that has been seen, and at the latest after so many.
+EVERY, AT_LAST = 2.0, 30.0
 # Looks in a row without a report after which it is not waited for any more.
 TRIES = 2
 # Seconds between looks at the log.
 _LOOK = 0.1
+
+# Seconds for which requests that come and go are waited for where rows show the work that is long: a busy service is
+# never without one, and whoever asked, as for a list, asks again.
+SHORT = 30.0
+
+# Bytes of one report in a file.
+_LARGEST = 4 << 20
 
 _SIGUSR2 = 1 << (signal.SIGUSR2 - 1)  # in the masks of /proc/PID/status
 
@@ -46,23 +58,31 @@ class Unanswered(KollaDrainError):
 class Inside:
     """What the processes of one container say, with a memory from one look to the next.
 
-    ``log(since)`` returns the lines of the container's log from that second of the wall clock on. ``why_not()`` says
-    why no process may be asked now, a clause; it is asked before each signal.
+    ``program`` is what they run, ``log(since)`` returns the lines that they have printed from that second of the wall
+    clock on, and ``why_not()`` says why no process may be asked now, a clause; it is asked before each signal. During a
+    look ``alone()`` keeps other runs away, and raises KollaDrainError where one does not end. ``clock()`` returns
+    seconds since the boot.
     """
 
     def __init__(
         self,
         container_id: str,
-        service: str,
-        log: Callable[[int], Sequence[str]],
+        program: str,
+        scale: Scale,
+        log: Callable[[int], Iterable[str]],
         why_not: Callable[[], str],
+        clock: Callable[[], float],
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
         *,
         within: float = WITHIN,
     ) -> None:
         self._container_id = container_id
-        self._service = service
+        self._program = program
+        self._scale = scale
         self._log = log
         self._why_not = why_not
+        self._clock = clock
+        self._alone = alone
         self._within = within
         self._asked: dict[str, float] = {}  # when, by the name of the process
         self._failures = 0
@@ -74,6 +94,9 @@ class Inside:
             frozenset()
         )  # the names of the processes that told of themselves in this look
         self._was_whole = False  # a look has been
+        self._looked = 0.0  # when, on the clock
+        self._under_way: dict[tuple[str, str], float] = {}  # since when each request was seen, on the clock
+        self._busy_since = 0.0  # from when on no look was without a request, on the clock
 
     def complete(self, reading: Reading) -> Reading:
         """Return a reading of the rows with what the processes work on, or with the reason why that is not known.
@@ -81,19 +104,27 @@ class Inside:
         Raises EvidenceUnavailable where the processes may answer the next time.
         """
         self._answered = frozenset()
+        if not self._scale.needs_processes(reading, self._clock()):
+            return reading
         why = self._given_up
         if not why:
             try:
                 why = self._why_not()
-                operations = [] if why else self._look()
+                if not why and not self._is_soon():
+                    with self._alone():
+                        self._look()
             except KollaDrainError as exc:
                 why = self._blind(str(exc).rstrip("."))
             if not why:
                 self._failures, self._was_whole = 0, True
-                return replace(reading, operations=(*reading.operations, *operations))
+                if not self._seen:
+                    return self._scale.idle(reading, self._clock())
+                return replace(
+                    reading, operations=(*reading.operations, *map(self._told, sorted(self._seen)))
+                )
         # What was seen before is not gone because nobody can look.
         still = [self._known[key] for key in sorted(self._seen) if lives(self._workers[key])]
-        why = f"what {self._service} works on could not be seen: {why}"
+        why = reading.why if self._rows_tell else self._unseen(why)
         return replace(reading, why=why, operations=(*reading.operations, *still))
 
     def has(self, operation: Operation) -> bool:
@@ -112,23 +143,50 @@ class Inside:
                 endings.append(Ending(op, Outcome.UNKNOWN, "exited", _CUT))
         return tuple(endings)
 
+    @property
+    def _rows_tell(self) -> bool:
+        return self._scale.profile.rows_tell
+
+    def _unseen(self, why: str) -> str:
+        return f"what {self._scale.profile.name} works on could not be seen: {why}"
+
     def _blind(self, why: str) -> str:
         if self._given_up:
             return why
         self._failures += 1
-        if self._was_whole or self._failures < TRIES:
-            raise EvidenceUnavailable(f"what {self._service} works on could not be seen: {why}", passing=True)
-        self._given_up = why
+        # Where there are rows, these have to do meanwhile.
+        if not self._rows_tell and (self._was_whole or self._failures < TRIES):
+            raise EvidenceUnavailable(self._unseen(why), passing=True)
+        if self._failures >= TRIES:
+            self._given_up = why
         return why
 
-    def _look(self) -> list[Operation]:
+    def _told(self, key: tuple[str, str]) -> Operation:
+        """Return a request, passed over where requests come and go without an end."""
+        now, op = self._clock(), self._known[key]
+        if (
+            self._rows_tell
+            and not op.informs
+            and now - self._busy_since >= SHORT > now - self._under_way[key]
+        ):
+            why = f"its process has had requests for {now - self._busy_since:.0f} s, and none of them is long"
+            return replace(op, passed_over=why)
+        return op
+
+    def _is_soon(self) -> bool:
+        """Return whether the last look will do: the same requests are long, or rows tell what has come since."""
+        now = self._clock()
+        longest = max((now - since for since in self._under_way.values()), default=0.0)
+        may_wait = bool(self._under_way) or (self._rows_tell and self._was_whole)
+        return may_wait and now < self._looked + min(AT_LAST, max(EVERY, longest / 4))
+
+    def _look(self) -> None:
         """Ask each process. Raises Unanswered."""
         processes = self._processes()
         deaf = [process.pid for process in processes if not process.caught & _SIGUSR2]
         if len(deaf) == len(processes) and not self._was_whole:
-            self._given_up = (
-                f"no process of it in the container handles SIGUSR2, at which {self._service} would tell"
-            )
+            name = self._scale.profile.name
+            self._given_up = f"no process of it in the container handles SIGUSR2, at which {name} would tell"
             raise Unanswered(self._given_up)
         if deaf:
             raise Unanswered(f"process {deaf[0]} does not handle SIGUSR2")
@@ -146,7 +204,9 @@ class Inside:
         if why:
             raise Unanswered(why)
         self._seen, self._answered = frozenset(op.key for op in found), frozenset(answered)
-        return found
+        self._looked = self._clock()
+        self._busy_since = self._busy_since if self._under_way and self._seen else self._looked
+        self._under_way = {key: self._under_way.get(key, self._looked) for key in self._seen}
 
     def _operations(self, process: ProcessFacts, name: str, calls: Iterable[Call]) -> list[Operation]:
         """Return the calls as operations; those of the same method are told apart by their number."""
@@ -175,7 +235,7 @@ class Inside:
         if not name or now is None or named(process.pid) != name:
             return None
         # SIGUSR2 ends a process that does not handle it, such as one that has become another program.
-        if not now.caught & _SIGUSR2 or not _runs(self._service, now.argv):
+        if not now.caught & _SIGUSR2 or not runs(self._program, now.argv):
             raise Unanswered(f"process {process.pid} does not handle SIGUSR2 any more")
         asked = self._asked[name] = time.monotonic()
         try:
@@ -192,32 +252,39 @@ class Inside:
             if named(process.pid) != name:
                 return None
             if time.monotonic() >= until:
-                raise Unanswered(
-                    f"process {process.pid} printed no report into the container's log within {self._within:g} s"
-                )
+                raise Unanswered(f"process {process.pid} printed no report within {self._within:g} s")
             time.sleep(_LOOK)
 
     def _reports(self, process: ProcessFacts, since: int) -> list[ProcessReport]:
         try:
-            lines = self._log(since)
+            return [report for report in reports(self._log(since)) if report.pid == process.ns_pid]
         except KollaDrainError as exc:
             raise Unanswered(f"the container's log cannot be read: {exc}") from exc
-        return [report for report in reports(lines) if report.pid == process.ns_pid]
 
     def _processes(self) -> list[ProcessFacts]:
         """Return the container's processes that run the service's program, by their numbers."""
         seen = (read_one(int(pid)) for pid in in_container(self._container_id))
         return sorted(
-            (one for one in seen if one is not None and not one.is_init and _runs(self._service, one.argv)),
+            (one for one in seen if one is not None and not one.is_init and runs(self._program, one.argv)),
             key=lambda process: process.pid,
         )
 
 
-def _runs(service: str, argv: Iterable[str]) -> bool:
-    """Return whether a command line is that of a program. A process may have put a title before it."""
-    return any(
-        os.path.basename(word.strip("()[]:")) == service for argument in argv for word in argument.split()
-    )
+def in_folder(root: str, folder: str, since: int) -> Iterator[str]:
+    """Yield the lines of the reports in a folder of a container whose root is at ``root``, from that second on.
+
+    oslo.reports calls them PROGRAM_gurumeditation_TIME. Raises EvidenceUnavailable.
+    """
+    try:
+        path = inside(root, folder)
+        for name in sorted(os.listdir(path)):
+            report = f"{path}/{name}"
+            if "_gurumeditation_" in name and os.stat(report).st_mtime >= since:
+                yield from regular.read(report, _LARGEST).decode("utf-8", "replace").splitlines()
+    except OSError as exc:
+        raise EvidenceUnavailable(
+            f"{folder}, to which [oslo_reports]/log_dir sends the reports, cannot be read: {exc.strerror}"
+        ) from None
 
 
 def _now() -> str:

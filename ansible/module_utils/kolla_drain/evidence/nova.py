@@ -51,7 +51,7 @@ class NovaEvidence(ServiceEvidence):
         return replace(profile, keeps_work=False, manager_shutdown_counts=False)
 
 
-def profile(name: str, *, reports: bool = False, no_reload: str = "") -> Profile:
+def profile(name: str, *, rows_tell: bool = False, no_reload: str = "") -> Profile:
     """Return the profile that all of Nova's services share."""
     return Profile(
         name=name,
@@ -59,11 +59,12 @@ def profile(name: str, *, reports: bool = False, no_reload: str = "") -> Profile
         heartbeat_while_draining=True,  # it continues until the exit
         keeps_work=True,  # nova/compute/manager.py graceful_shutdown
         refreshes_workers=False,
-        reports=reports,
+        rows_tell=rows_tell,
+        reports=True,
         # On top of manager_shutdown_timeout. Idle services of 34.0.0 exited within 9.7 s (nova-compute) and 4.1 s.
         exit_seconds=15.0,
         # 33.0.2 sleeps for the whole of it even when idle; nova-compute 34 waits up to that long for its tasks.
-        manager_shutdown_counts=not reports,
+        manager_shutdown_counts=rows_tell,
         no_reload=no_reload,
     )
 
@@ -117,7 +118,6 @@ class NovaConductor(_NovaControl):
 
     PROFILE = profile(
         "nova-conductor",
-        reports=True,
         # On native threads one SIGHUP lost 10 of 30 builds in 12 s, as one SIGTERM did, and no row shows a safe moment.
         # On eventlet none was lost, but the RPC version used towards nova-compute was not determined again.
         no_reload="at SIGHUP nova-conductor keeps its version pins (eventlet) or loses requests (native threads)",
@@ -132,4 +132,4 @@ class NovaConductor(_NovaControl):
 class NovaScheduler(_NovaControl):
     """Evidence of one nova-scheduler."""
 
-    PROFILE = profile("nova-scheduler", reports=True)
+    PROFILE = profile("nova-scheduler")

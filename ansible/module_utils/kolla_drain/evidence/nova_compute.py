@@ -80,6 +80,7 @@ class NovaCompute(nova.NovaEvidence):
     # was seen to take them from the queue and never run them. At a quiet moment that time is short.
     PROFILE = nova.profile(
         "nova-compute",
+        rows_tell=True,
         # Seen in 34.0.0: the process stays, its heartbeat moves, it consumes from its queue and runs no request.
         no_reload="on native threads SIGHUP leaves nova-compute deaf to requests while its heartbeat moves",
     )

@@ -110,6 +110,17 @@ class Ledger:
             os.close(fd)
 
     @contextlib.contextmanager
+    def asking(self, container_id: str, bound: float) -> Iterator[None]:
+        """Hold the right to ask a container's processes; waits up to ``bound`` seconds for it. Raises LedgerBusy."""
+        path = self._path(container_id, "asking")
+        fd = self._lock(path, bound)
+        try:
+            yield
+        finally:
+            files.remove(path)  # under the lock, as in forget
+            os.close(fd)
+
+    @contextlib.contextmanager
     def exchanging(self, name: str) -> Iterator[None]:
         """Hold a name while its container is replaced; freed by the kernel when the run dies. Raises LedgerBusy."""
         path = self._path(name, "exchange")
@@ -173,9 +184,9 @@ class Ledger:
     def _path(self, container_id: str, kind: str) -> str:
         return os.path.join(self._folder, f"{container_id}.{kind}")
 
-    def _lock(self, path: str) -> int:
+    def _lock(self, path: str, bound: float = 0.0) -> int:
         try:
-            return files.lock(path)
+            return files.lock(path, bound)
         except files.Busy:
             raise LedgerBusy(
                 f"Another run holds {path} and does not let go of it; find it (fuser {path}) and end it, then try "

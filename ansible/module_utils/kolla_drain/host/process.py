@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 def named(pid: int) -> str:
@@ -33,6 +33,16 @@ def lives(name: str) -> bool:
     """Return whether the process of this name still runs."""
     pid = name.partition(" ")[0]
     return pid.isdigit() and named(int(pid)) == name
+
+
+def runs(program: str, argv: Iterable[str]) -> bool:
+    """Return whether a command line is that of a program. A process may have put a title before it."""
+    return any(program == os.path.basename(word) for word in words(argv))
+
+
+def words(argv: Iterable[str]) -> list[str]:
+    """Return the words of a command line, without the brackets and colons of a title: "name: worker (/bin/name)"."""
+    return [word.strip("()[]:") for argument in argv for word in argument.split()]
 
 
 def any_in_container(container_id: str) -> bool:

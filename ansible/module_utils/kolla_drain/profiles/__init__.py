@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 NAMES = tuple(sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(services.__path__)))
 
 
+def command(service: str) -> str:
+    """Return the program that a service's processes run."""
+    found = declared(service)
+    return found.command if found else service
+
+
 def declared(service: str) -> Service | None:
     """Return what is declared of a service, or None for one whose evidence is code or that has none."""
     if service not in NAMES:

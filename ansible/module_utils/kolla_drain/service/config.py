@@ -60,6 +60,9 @@ class ServiceConfig:
     more_limits: tuple[Limit, ...] = ()  # beside graceful_shutdown_timeout
     stated: frozenset[str] = frozenset()  # which of these time-outs the files set
     own: bool = False  # the service's process has read the files as they are
+    # Where [oslo_reports] sends its reports: to files of a folder; at a change of a file and not at SIGUSR2.
+    report_folder: str = ""
+    report_event: str = ""
 
     @property
     def service_hosts(self) -> tuple[str, ...]:
@@ -120,6 +123,8 @@ def load(
             for option in more
             if option
         ),
+        report_folder=reader.text("log_dir", _REPORTS),
+        report_event=reader.text("file_event_handler", _REPORTS),
         stated=frozenset(name for name, option in times.items() if option and reader.stated(option)),
     )
 
@@ -147,6 +152,8 @@ def _oslo_config(service: str) -> Any:
 
 # Another option that a value refers to: $my_ip, ${my_ip} or ${database.host}; not those of oslo.config itself.
 _REFERENCE = re.compile(r"\$\{?(?:(\w+)\.)?((?!config_)[A-Za-z]\w*)")
+
+_REPORTS = "oslo_reports"
 
 # Stands for the default of an option that only the service knows.
 _UNKNOWN = "\0"
@@ -311,6 +318,7 @@ def _registered(cfg: Any, service: str, options: Options, hostname: str) -> dict
         ],
         options.database: [cfg.StrOpt(name, secret=True) for name in ("connection", "connection_parameters")],
     }
+    found.setdefault(_REPORTS, []).extend(cfg.StrOpt(name) for name in ("log_dir", "file_event_handler"))
     if options.backends:  # oslo's own list takes the square of its length
         found["DEFAULT"].append(cfg.StrOpt(options.backends, default=""))
     times = (options.interval, options.down, *options.limits, options.manager)

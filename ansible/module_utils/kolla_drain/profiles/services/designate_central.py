@@ -7,7 +7,9 @@ from ..form import Service
 from .designate_worker import OPTIONS, beat
 
 SERVICE = Service(
-    Profile("designate-central", sees_work=False, keeps_work=False, exit_seconds=15.0),
+    Profile(
+        "designate-central", quiesce=True, rows_tell=False, keeps_work=False, reports=True, exit_seconds=15.0
+    ),
     schema="designate",
     options=OPTIONS,
     beat=beat("central"),

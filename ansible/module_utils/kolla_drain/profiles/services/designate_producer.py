@@ -7,7 +7,7 @@ from ..form import Service
 from .designate_worker import OPTIONS, beat
 
 SERVICE = Service(
-    Profile("designate-producer", sees_work=False, keeps_work=False, exit_seconds=15.0),
+    Profile("designate-producer", rows_tell=False, keeps_work=False, exit_seconds=15.0),
     schema="designate",
     options=OPTIONS,
     beat=beat("producer"),

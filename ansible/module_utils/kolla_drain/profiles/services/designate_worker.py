@@ -23,7 +23,14 @@ def beat(called: str) -> Beat:
 
 
 SERVICE = Service(
-    Profile("designate-worker", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    Profile(
+        "designate-worker",
+        quiesce=True,
+        keeps_work=False,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=15.0,
+    ),
     schema="designate",
     options=OPTIONS,
     beat=beat("worker"),

@@ -6,7 +6,14 @@ from ...model import Profile
 from ..form import Beat, Kind, Option, Options, Service, Work
 
 SERVICE = Service(
-    Profile("magnum-conductor", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    Profile(
+        "magnum-conductor",
+        quiesce=True,
+        keeps_work=False,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=15.0,
+    ),
     schema="magnum",
     options=Options(interval=Option("periodic_interval_max", 60), down=Option("service_down_time", 180)),
     beat=Beat(

@@ -11,7 +11,15 @@ from ..form import GRACEFUL, Kind, Options, Service, Work
 from .manila_share import BEAT, EVENTLET, LIVE
 
 SERVICE = Service(
-    Profile("manila-data", quiesce=True, keeps_work=False, heartbeat_while_draining=False, exit_seconds=10.0),
+    Profile(
+        "manila-data",
+        quiesce=True,
+        keeps_work=False,
+        heartbeat_while_draining=False,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=10.0,
+    ),
     schema="manila",
     ahead_of_kolla=0,
     eventlet=EVENTLET,

@@ -12,7 +12,13 @@ _STATUS = "IF(t.host IS NULL, t.status, 'scheduled')"
 
 SERVICE = Service(
     Profile(
-        "manila-scheduler", quiesce=True, keeps_work=False, heartbeat_while_draining=False, exit_seconds=10.0
+        "manila-scheduler",
+        quiesce=True,
+        keeps_work=False,
+        heartbeat_while_draining=False,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=10.0,
     ),
     schema="manila",
     ahead_of_kolla=0,

@@ -31,7 +31,8 @@ _MIGRATING = (
 )
 
 SERVICE = Service(
-    Profile("manila-share", quiesce=True, keeps_work=False, heartbeat_while_draining=False, exit_seconds=10.0),
+    Profile("manila-share", quiesce=True, keeps_work=False, heartbeat_while_draining=False, reports=True,
+            works_in_requests=True, exit_seconds=10.0),
     schema="manila",
     ahead_of_kolla=0,
     eventlet=EVENTLET,

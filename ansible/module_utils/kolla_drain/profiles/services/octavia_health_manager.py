@@ -7,7 +7,7 @@ from ..form import Kind, Service, Work
 
 SERVICE = Service(
     # It joins its failovers, without a limit.
-    Profile("octavia-health-manager", quiesce=True, keeps_work=True, exit_seconds=15.0),
+    Profile("octavia-health-manager", quiesce=True, keeps_work=True, reports=True, exit_seconds=15.0),
     schema="octavia",
     work=(
         Work(

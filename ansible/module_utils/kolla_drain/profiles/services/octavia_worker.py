@@ -14,7 +14,7 @@ _FATE = (
 
 SERVICE = Service(
     # cotyledon: terminate() waits for the message listener, up to graceful_shutdown_timeout.
-    Profile("octavia-worker", quiesce=True, keeps_work=True, exit_seconds=15.0),
+    Profile("octavia-worker", quiesce=True, keeps_work=True, reports=True, exit_seconds=15.0),
     schema="octavia",
     options=Options(limits=(GRACEFUL,)),
     work=(

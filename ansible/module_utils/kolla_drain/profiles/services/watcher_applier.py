@@ -15,7 +15,7 @@ def beat() -> Beat:
 
 
 SERVICE = Service(
-    Profile("watcher-applier", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    Profile("watcher-applier", quiesce=True, keeps_work=False, reports=True, exit_seconds=15.0),
     schema="watcher",
     options=OPTIONS,
     beat=beat(),

@@ -7,7 +7,7 @@ from ..form import Kind, Service, Work
 from .watcher_applier import LIVE, OPTIONS, beat
 
 SERVICE = Service(
-    Profile("watcher-engine", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    Profile("watcher-engine", quiesce=True, keeps_work=False, reports=True, exit_seconds=15.0),
     schema="watcher",
     binary="watcher-decision-engine",
     options=OPTIONS,

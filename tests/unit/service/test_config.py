@@ -52,6 +52,14 @@ def test_without_a_host_name_this_hosts_is_taken(write, monkeypatch):
     assert service_config.load([write("")], "cinder-backup").host == "the-machine"
 
 
+def test_where_the_reports_go(write):
+    config = service_config.load([write("")], "nova-compute")
+    assert (config.report_folder, config.report_event) == ("", "")
+    text = "[DEFAULT]\nlog_dir = /elsewhere\n[oslo_reports]\nlog_dir = /r\nfile_event_handler = /e\n"
+    config = service_config.load([write(text)], "nova-compute")
+    assert (config.report_folder, config.report_event) == ("/r", "/e")
+
+
 def test_ironic_takes_the_full_name(write, monkeypatch):
     monkeypatch.setattr("socket.getfqdn", lambda name: f"{name}.example.org")
     assert service_config.load([write("")], "ironic-conductor", hostname="ctl1").host == "ctl1.example.org"

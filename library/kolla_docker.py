@@ -52,8 +52,8 @@ options:
       - V(create_volume) and V(remove_volume) create and remove the volume O(name); a volume in use is not removed.
       - V(get_container_state) and V(get_container_env) read from the engine.
       - V(drain_status) reports what a stop would do and what is in flight now, and changes nothing. Services whose rows
-        leave a doubt are asked by SIGUSR2 what they work on, and print a Guru Meditation Report into the container's log;
-        a stop asks them, too. Check mode does not.
+        leave a doubt are asked by SIGUSR2 what they work on, and print a Guru Meditation Report into the
+        container's log; a stop asks them, too. Check mode does not.
     type: str
     required: true
     choices:

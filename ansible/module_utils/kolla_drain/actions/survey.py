@@ -190,7 +190,8 @@ def survey(
             container=container,
             signal=plan.signal,
             timeout=plan.timeout,
-            service_timeout=_certain(config, "graceful_shutdown_timeout"),
+            # One that drops its work at the signal gives nothing up later.
+            service_timeout=_certain(config, "graceful_shutdown_timeout") if profile.keeps_work else None,
             manager_timeout=_certain(config, "manager_shutdown_timeout"),
             process=process,
             unit=unit,

@@ -60,6 +60,7 @@ def test_each_restart_instead_of_a_reload_has_an_engine_client_of_its_own(
 
 EMPTY = Reading(EvidenceState.OK)
 BUSY = Reading(EvidenceState.OK, operations=(Operation("volume_create", "d1ce", "creating"),))
+UNSEEN = Reading(EvidenceState.OK, "what nova-scheduler works on could not be seen")
 UNREAD = Reading(EvidenceState.UNAVAILABLE, "the server is down")
 
 
@@ -92,6 +93,7 @@ class FakeReader:
         ((EMPTY, BUSY), False),
         ((EMPTY, BUSY, EMPTY, BUSY), False),
         ((EMPTY, UNREAD), False),
+        ((UNSEEN,), False),
         ((UNREAD,), False),
     ],
 )

@@ -97,6 +97,12 @@ def test_nova_takes_no_reload_on_threads_which_are_its_default(service, backend,
     assert bool(evidence.profile_for(service, env).no_reload) is refused
 
 
+@pytest.mark.parametrize(("backend", "keeps"), [(None, False), ("1", False), ("0", True)])
+def test_a_scheduler_is_reloaded_at_a_moment_without_calls_on_threads(backend, keeps):
+    env = {} if backend is None else {"OS_NOVA_DISABLE_EVENTLET_PATCHING": backend}
+    assert evidence.profile_for("nova-scheduler", env, 34).reload_keeps_work is keeps
+
+
 @pytest.mark.parametrize("service", ["cinder-volume", "cinder-scheduler"])
 @pytest.mark.parametrize(
     ("value", "keeps"),

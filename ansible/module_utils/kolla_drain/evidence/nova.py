@@ -40,7 +40,7 @@ class NovaEvidence(ServiceEvidence):
     @classmethod
     def profile_in(cls, env: Mapping[str, str], release: int | None, config: ServiceConfig | None) -> Profile:
         on_threads = env.get(_NO_EVENTLET, "").lower() in ("", *TRUE)
-        profile = cls.PROFILE if on_threads else replace(cls.PROFILE, no_reload="")
+        profile = cls.PROFILE if on_threads else replace(cls.PROFILE, no_reload="", reload_keeps_work=True)
         if release is None:
             waits = config is not None and "manager_shutdown_timeout" in config.stated
         else:
@@ -132,4 +132,5 @@ class NovaConductor(_NovaControl):
 class NovaScheduler(_NovaControl):
     """Evidence of one nova-scheduler."""
 
-    PROFILE = profile("nova-scheduler")
+    # On native threads its workers are replaced together with the calls that they answer.
+    PROFILE = replace(profile("nova-scheduler"), reload_keeps_work=False)

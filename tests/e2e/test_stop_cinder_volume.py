@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,7 +16,7 @@ from testbed.containers import pause
 from testbed.stack import RABBITMQ, Stack
 from testbed.waiting import wait_until
 
-from .conftest import VOLUME, AdHoc, begun, creating, kills, stopped
+from .conftest import BACKENDS, VOLUME, AdHoc, ad_hoc, begun, creating, kills, stopped
 from .gate import Gate
 
 TERM, KILL = 15, 9
@@ -45,6 +46,35 @@ def test_a_create_in_flight_is_drained(stack: Stack) -> None:
     assert len(result["heartbeat"]["rows"]) == 2, "one row a backend"
     assert kills(stack, since) == [TERM]
     assert stack.container(VOLUME).status == "exited"
+
+
+def test_a_call_that_has_no_row_is_waited_for(stack: Stack) -> None:
+    """The detach of a volume: whoever asks waits for the answer, and no row shows that."""
+    volume = str(stack.api.create_volume(1, "detached", backend=BACKENDS[0])["id"])
+    stack.api.wait_status("volume", volume, "available")
+    attachment = str(stack.api.create_attachment(volume)["id"])
+    stack.api.update_attachment(attachment)
+    stack.api.complete_attachment(attachment)
+    since = time.time()
+    stack.hold()
+    stack.set_pause("volume_detach", SECONDS)
+
+    def told() -> list[str]:
+        status = ad_hoc(f"action=drain_status name={VOLUME}")
+        return [op["kind"] for op in status["operations"]]
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(stack.api.delete_attachment, attachment)
+        try:
+            wait_until(lambda: told() == ["attachment_delete"], 180, "cinder-volume telling of the call")
+            result = stopped(stack, stack.container(VOLUME), f"name={VOLUME} graceful_shutdown_timeout=120")
+        finally:
+            stack.go_on()
+        assert call.result(180) is None, "it got its answer"
+
+    assert result["verdict"] == "drained", result["reason"]
+    assert [(op["kind"], op["outcome"]) for op in result["operations"]] == [("attachment_delete", "finished")]
+    assert kills(stack, since) == [TERM]
 
 
 def test_mariadb_stops_in_the_middle_and_comes_back(stack: Stack) -> None:

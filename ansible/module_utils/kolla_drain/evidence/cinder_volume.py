@@ -27,7 +27,8 @@ volume/manager.py, objects/cleanable.py). Requests are casts unless marked as ca
     terminate_connection, detach_volume (calls) after os-begin_detaching
                                      detaching, see ATTACH_KINDS
 
-No row shows these requests. All but those marked as casts are calls, whose callers get an error if not answered:
+No row shows these requests; its processes tell of them while they last (inside.py). All but those marked as casts are
+calls, whose callers get an error if not answered:
 
     attachment_update of an older reservation, attachment_delete, terminate_connection without os-begin_detaching
     accept_transfer                  (the volume stays awaiting-transfer and can be accepted again)
@@ -36,8 +37,7 @@ No row shows these requests. All but those marked as casts are calls, whose call
     remove_export                    (cast; only for a migration's source, which is exported again when needed)
     publish_service_capabilities, set_log_levels    (casts; repeated anyway, or their effect ends with the process)
 
-So every cast that a user's request depends on is shown. A call for a connection can be missed, while its caller waits
-for the answer. In a cluster all members share a queue, and only a create, a delete and a snapshot's creation have a
+So every cast that a user's request depends on is shown. In a cluster all members share a queue, and only a create, a delete and a snapshot's creation have a
 worker row that says which member holds the request. What another member holds is not shown; all else is shown as
 unattributed.
 

@@ -37,9 +37,9 @@ calls, whose callers get an error if not answered:
     remove_export                    (cast; only for a migration's source, which is exported again when needed)
     publish_service_capabilities, set_log_levels    (casts; repeated anyway, or their effect ends with the process)
 
-So every cast that a user's request depends on is shown. In a cluster all members share a queue, and only a create, a delete and a snapshot's creation have a
-worker row that says which member holds the request. What another member holds is not shown; all else is shown as
-unattributed.
+So every cast that a user's request depends on is shown. In a cluster all members share a queue, and only a create, a
+delete and a snapshot's creation have a worker row that says which member holds the request. What another member holds
+is not shown; all else is shown as unattributed.
 
 After the final status a service still sends notifications, updates quotas and tells Nova of a larger volume, which
 takes milliseconds. If there is a worker row it covers that as well.

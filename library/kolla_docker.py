@@ -82,7 +82,8 @@ options:
         containers are stopped side by side, each to a verdict of its own; one that fails does not stop the others.
         V(start_container) also takes a list, of existing containers and without O(image).
       - V(drain_status) without a name means all of Kolla's containers on the host. They are recognised by the label
-        C(kolla_version) of their image, by their systemd unit, or because this module created them.
+        C(kolla_version) of their image, by their systemd unit, or because this module created them. Those that an agent
+        of Neutron has made for a network or a router are left out, because the agent starts and ends them.
     type: list
     elements: str
   graceful_shutdown:
@@ -135,9 +136,11 @@ options:
     elements: str
   stop_signal:
     description:
-      - The signal to send. The default is the container's own StopSignal, or SIGTERM if it has none.
-      - A new container also gets it as its StopSignal; the default is that of its image, or SIGTERM. If this option is
-        given, a container with another StopSignal differs.
+      - The signal to send. The default is the one that the program in the container drains on, which is SIGWINCH for
+        Apache, SIGQUIT for nginx and SIGUSR1 for HAProxy; else the container's own StopSignal, or SIGTERM if it has
+        none.
+      - A new container also gets it as its StopSignal; the default is the one that Kolla's program of that name drains
+        on, else that of its image, or SIGTERM. If this option is given, a container with another StopSignal differs.
     type: str
   service:
     description:

@@ -31,7 +31,7 @@ from testbed.paths import CACHE_DIR, CONSTRAINTS, LABEL, REPOSITORY
 from testbed.setup_host import ensure_packages, host_release
 
 PACKAGES = (
-    "ca-certificates,curl,dumb-init,iproute2,libeatmydata1,mariadb-server,openssl,procps,"
+    "apache2-bin,ca-certificates,curl,dumb-init,haproxy,iproute2,libeatmydata1,mariadb-server,nginx-light,openssl,procps,"
     "python3,python3-pymysql,python3-venv,qemu-utils,rabbitmq-server,sudo,tini"
 )
 DPKG_OPTIONS = (

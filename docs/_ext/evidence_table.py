@@ -5,14 +5,19 @@ Both are made from what the services' profiles declare.
 
 from __future__ import annotations
 
+import runpy
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "services.rst"
+VARIABLES = ROOT / "ansible" / "group_vars" / "all.yml"
+FILTERS = ROOT / "roles" / "kolla_host" / "filter_plugins" / "kolla_host.py"
 sys.path.insert(0, str(ROOT / "ansible" / "module_utils"))
 
 from kolla_drain import kolla  # noqa: E402
@@ -20,6 +25,7 @@ from kolla_drain.database.rights import BY_SERVICE  # noqa: E402
 from kolla_drain.evidence import profile_for  # noqa: E402
 from kolla_drain.model import Profile  # noqa: E402
 from kolla_drain.profiles import NAMES, declared  # noqa: E402
+from kolla_drain.profiles.others import GROUPS, OTHERS, signal_of  # noqa: E402
 
 INTRODUCTION = """\
 ======================
@@ -36,51 +42,18 @@ there is always some. If it is still unfinished in the end, what became of it is
 A service of which some release drops its work at the signal is said to do so.
 
 """
-OTHERS = """\
+OTHERS_INTRODUCTION = """\
 The other containers of Kolla
 =============================
 
-The exit of these is awaited up to the time-out, and nothing can be said of their work.
+The exit of these is awaited up to the time-out, and nothing can be said of their work. The signal is that of the
+program that runs in the container, whatever its name, unless ``stop_signal`` names another. The wave is the one in
+which the container stops where its whole host does (:doc:`whole-host`).
+
+Containers that an agent of Neutron makes for one network or router (``neutron_l3_agent_keepalived_…``) are left
+alone: the agent starts and ends them.
 
 """
-# Those of the roles of kolla-ansible 22.2.
-WITHOUT = {
-    "APIs: the exit waits for their requests, so take them out of the load balancer first": """
-        aodh_api barbican_api blazar_api cinder_api cloudkitty_api cyborg_api designate_api glance_api
-        gnocchi_api heat_api heat_api_cfn horizon ironic_api keystone magnum_api manila_api masakari_api
-        mistral_api neutron_server nova_api nova_metadata octavia_api placement_api skyline_apiserver
-        tacker_server trove_api watcher_api
-    """,
-    "Work in flight that is not looked at": """
-        barbican_worker blazar_manager cloudkitty_processor cyborg_conductor ironic_dnsmasq ironic_tftp
-        keystone_fernet mistral_engine neutron_bgp_dragent neutron_dhcp_agent neutron_l3_agent
-        neutron_openvswitch_agent neutron_rpc_server neutron_sriov_agent octavia_housekeeping tacker_conductor
-    """,
-    "Connections of users and hosts": """
-        ironic_http keystone_httpd nova_novncproxy nova_serialproxy nova_spicehtml5proxy nova_ssh
-        skyline_console
-    """,
-    "Infrastructure: the order of hosts and containers counts": """
-        etcd fluentd hacluster_corosync hacluster_pacemaker hacluster_pacemaker_remote haproxy iscsid
-        keepalived mariadb memcached multipathd nova_libvirt opensearch openvswitch_db openvswitch_vswitchd
-        ovn_controller ovn_nb_db ovn_northd ovn_sb_db ovn_sb_db_relay ovsdpdk_db ovsdpdk_vswitchd
-        prometheus_server proxysql rabbitmq tgtd valkey_sentinel valkey_server
-    """,
-    "Nothing that a stop loses": """
-        aodh_evaluator aodh_listener aodh_notifier barbican_keystone_listener ceilometer_central
-        ceilometer_compute ceilometer_ipmi ceilometer_notification collectd cron cyborg_agent
-        designate_backend_bind9 designate_mdns designate_sink gnocchi_metricd gnocchi_statsd grafana
-        haproxy_ssh ironic_neutron_agent ironic_prometheus_exporter ironic_pxe_filter keystone_ssh
-        kolla_toolbox letsencrypt_lego letsencrypt_webserver masakari_hostmonitor masakari_instancemonitor
-        mistral_event_engine neutron_eswitchd neutron_metadata_agent neutron_metering_agent neutron_mlnx_agent
-        neutron_ovn_agent neutron_ovn_maintenance_worker neutron_ovn_metadata_agent neutron_ovn_vpn_agent
-        neutron_periodic_worker octavia_driver_agent opensearch_dashboards prometheus_alertmanager
-        prometheus_blackbox_exporter prometheus_cadvisor prometheus_elasticsearch_exporter
-        prometheus_libvirt_exporter prometheus_memcached_exporter prometheus_mysqld_exporter
-        prometheus_node_exporter prometheus_openstack_exporter prometheus_openstack_network_exporter
-        prometheus_valkey_exporter trove_conductor
-    """,
-}
 RIGHTS = """\
 The rights
 ==========
@@ -98,6 +71,7 @@ HEADINGS = (
     "after the signal",
     "not shown",
 )
+OTHER_HEADINGS = ("container", "stop signal", "wave", "to be known")
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -139,18 +113,35 @@ def grants(service: str) -> Iterator[str]:
             yield f"   ON {schema}.{table} TO 'drain'@'%';"
 
 
+def waves() -> dict[str, str]:
+    """Return the wave in which each container of Kolla stops when its whole host does, by the container's name."""
+    order = yaml.safe_load(VARIABLES.read_text(encoding="utf-8"))["kolla_drain_host_waves"]
+    found = runpy.run_path(str(FILTERS))["waves"](list(OTHERS), order)
+    return {name: wave["name"] for wave in found for name in wave["containers"]}
+
+
+def others(containers: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Yield a row of the table for each container without evidence, in the order of the names."""
+    wave_of = waves()
+    for container, known in sorted(containers.items()):
+        yield (f"``{container}``", signal_of(container) or "SIGTERM", wave_of[container], known)
+
+
+def table(headings: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table as lines of reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in (headings, *body):
+        lines += [f"   {'*' if place == 0 else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
+    return [*lines, ""]
+
+
 def page() -> str:
     """The whole page as reStructuredText."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in (HEADINGS, *rows()):
-        lines += [f"   {'*' if place == 0 else ' '} - {cell}".rstrip() for place, cell in enumerate(row)]
-    lines += ["", OTHERS.rstrip(), ""]
-    for what, containers in WITHOUT.items():
-        lines += [
-            what,
-            *textwrap.wrap(" ".join(containers.split()), 110, initial_indent="   ", subsequent_indent="   "),
-        ]
-    lines += ["", RIGHTS + ".. code-block:: sql", ""]
+    lines = [*table(HEADINGS, rows()), OTHERS_INTRODUCTION.rstrip(), ""]
+    for group in GROUPS:
+        lines += [group.title, "-" * len(group.title), "", *textwrap.wrap(group.text, 110), ""]
+        lines += table(OTHER_HEADINGS, others(group.containers))
+    lines += [RIGHTS + ".. code-block:: sql", ""]
     for service in NAMES:
         lines += [f"   -- {service}", *(f"   {line}" for line in grants(service)), ""]
     return INTRODUCTION + "\n".join(lines)

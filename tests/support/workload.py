@@ -256,10 +256,10 @@ class Workload:
 
     def install(self):
         handled = [name for name in STOP_SIGNALS if name not in self.options.default]
-        for name in handled:
-            signal.signal(getattr(signal, name), self.on_stop)
         for name in OTHER_SIGNALS:
             signal.signal(getattr(signal, name), self.on_other)
+        for name in handled + self.options.stop_on:
+            signal.signal(getattr(signal, name), self.on_stop)
         for name in self.options.ignore:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
@@ -326,6 +326,7 @@ def parse(arguments):
     add("--give-up", type=float, help="seconds after the stop signal at which it gives up, work or not")
     add("--give-up-code", type=int, default=142)
     add("--ignore", action="append", default=[], help="a signal to be ignored")
+    add("--stop-on", action="append", default=[], help="another signal to be taken for a stop signal")
     add("--default", action="append", default=[], help="a stop signal to be left without a handler")
     add("--children", type=int, default=0, help="children to fork, each with a child of its own")
     add("--database", help="JSON: what pymysql.connect takes")

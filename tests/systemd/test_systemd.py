@@ -71,6 +71,15 @@ def test_a_stop_drains_and_the_unit_neither_restarts_nor_cuts_it(host: ManagedHo
     )
 
 
+def test_another_signal_than_sigterm_keeps_the_unit_at_rest(host: ManagedHost) -> None:
+    """As HAProxy's: neither engine nor unit takes the exit for a failure."""
+    host.under_unit(NAME, "--stop-on", "SIGUSR1", "--exit-code", "1")
+    result = host.run("stop_container", NAME, stop_signal="SIGUSR1")
+    assert (result["verdict"], result["unit"]["state"]) == ("unverified", "inactive"), result
+    still(4, {"status": lambda: host.state(NAME)["Status"], "unit": lambda: host.active(NAME)})
+    assert (host.state(NAME)["Status"], host.signals(NAME)) == ("exited", ["SIGUSR1"])
+
+
 # The journal gets what systemd says a while later, on a busy machine.
 SYNCED = "journalctl --sync 2>/dev/null; journalctl --no-pager"
 RELOADED = f"{SYNCED} | grep -c 'systemd.*: Reloading\\.' || true"

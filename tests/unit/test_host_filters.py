@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
+from kolla_drain.kolla import CONTAINERS
+from kolla_drain.profiles.others import GROUPS, OTHERS
 from tests.support.documented import load_file
 
 UP = {"service": "nova-compute", "host": "k1"}
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "kolla_host" / "filter_plugins" / "kolla_host.py"
-ORDER = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())["kolla_drain_host_waves"]
+VARIABLES = yaml.safe_load((ROOT / "ansible/group_vars/all.yml").read_text())
+ORDER = VARIABLES["kolla_drain_host_waves"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,25 @@ def place(filters: ModuleType, name: str) -> int:
         ("openvswitch_vswitchd", "openvswitch_db"),
         ("keystone", "memcached"),
         ("keepalived", "haproxy"),
+        ("keepalived", "proxysql"),
         ("haproxy", "rabbitmq"),
+        ("nova_api", "keystone_api"),
+        ("masakari_hostmonitor", "hacluster_pacemaker"),
+        ("neutron_server", "octavia_driver_agent"),
+        ("nova_compute", "nova_ssh"),
+        ("nova_compute", "iscsid"),
+        ("cinder_volume", "tgtd"),
+        ("octavia_worker", "valkey_server"),
+        ("designate_central", "valkey_server"),
+        ("gnocchi_metricd", "valkey_server"),
+        ("ironic_conductor", "valkey_server"),
+        ("neutron_ovn_metadata_agent", "ovn_controller"),
+        ("neutron_rpc_server", "ovn_northd"),
+        ("ovn_northd", "ovn_nb_db"),
+        ("ovn_controller", "ovn_sb_db_relay"),
+        ("ovn_controller", "openvswitch_vswitchd"),
+        ("haproxy", "openvswitch_vswitchd"),
+        ("openvswitch_db", "rabbitmq"),
         ("rabbitmq", "mariadb"),
         ("fluentd", "mariadb"),
     ],
@@ -66,6 +87,28 @@ def test_every_container_is_in_one_wave_and_every_wave_is_there(filters: ModuleT
 
     assert sorted(name for wave in found for name in wave["containers"]) == sorted(names)
     assert [wave["name"] for wave in found] == [wave["name"] for wave in ORDER]
+
+
+def test_what_follows_an_exclamation_mark_is_not_meant(filters: ModuleType) -> None:
+    names = ["keystone", "keystone_api", "nova_api"]
+    assert filters.fitting(names, ["*_api", "!keystone_api", "keystone"]) == ["nova_api", "keystone"]
+    assert filters.fitting(names, ["!keystone*"]) == []
+
+
+def test_every_container_of_kolla_is_in_the_wave_of_its_kind(filters: ModuleType) -> None:
+    """In the rest there may be services that have nothing to stop before or after."""
+    waves = {wave["name"]: set(wave["containers"]) for wave in filters.waves([*OTHERS, *CONTAINERS], ORDER)}
+    kinds = {group.title: set(group.containers) for group in GROUPS}
+
+    assert kinds["APIs"] - waves["identity"] <= waves["APIs"]
+    assert not waves["the rest"] & (kinds["Infrastructure"] | kinds["Connections of users and hosts"])
+
+
+def test_a_load_balancer_is_not_left_running_for_a_session(filters: ModuleType) -> None:
+    known = VARIABLES["kolla_drain_host_containers"]
+    (call,) = filters.calls(["haproxy"], known, 180)
+    assert (call["special"], call["timeout"]) == (False, 90), "its evidence is read with that of the others"
+    assert filters.options(["haproxy"], known) == {"on_timeout": "kill"}
 
 
 def test_a_call_for_all_but_for_those_that_need_options_of_their_own(filters: ModuleType) -> None:

@@ -83,6 +83,18 @@ _LAUNCHER = re.compile(r"python[\d.]*|dumb-init|tini|docker-init|catatonit|env")
 _NUMBERED_IRONIC = re.compile(r"nova_compute_ironic_(\d+)\Z")
 
 
+# Made by an agent of Neutron for one network or router, of the agent's image, and removed when they exit: the wrappers
+# in kolla's docker/neutron/neutron-base.
+_SIDE_CONTAINER = re.compile(
+    r"neutron_.+_(dnsmasq|haproxy|keepalived|neutron-keepalived-state-change|radvd)_.+"
+)
+
+
+def is_side_container(container_name: str) -> bool:
+    """Return whether an agent of Neutron starts and ends this container as it needs it."""
+    return _SIDE_CONTAINER.match(container_name) is not None
+
+
 def kolla_service(container_name: str) -> str | None:
     """Return the binary that Kolla runs in a container of this name, or None if the name is not in the table."""
     entry = _entry(container_name)
@@ -104,6 +116,8 @@ def service_of(
     """
     if BOOTSTRAP & env.keys():  # made of a service's image to run once, for its database
         return kolla_service(container_name)
+    if is_side_container(container_name):  # of the agent's image, too
+        return None
     of_image = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
     for name in (container_name, env.get(SERVICE_NAME, "")):
         found = kolla_service(name.replace("-", "_"))

@@ -223,7 +223,7 @@ class Profile:
     # What its rows show is worked on inside of requests and periodic tasks alone, so that reports show it as well.
     works_in_requests: bool = False
     exit_seconds: float = 15.0  # within this an idle one exits: the longest seen, and half as much again
-    signal: str = ""  # where it is not the container's StopSignal
+    signal: str = ""  # what it drains on; empty: the container's StopSignal, else SIGTERM
     reload_signal: str = "SIGHUP"  # asks it to read its configuration again and to forget what it has cached
     reload_keeps_work: bool = True  # work in flight goes on after that
     no_reload: str = ""  # why that signal must not be sent although its process handles it; a clause

@@ -9,6 +9,8 @@ Answer = dict[str, Any]
 
 # Verdicts of containers whose work may be lost.
 _LOST = ("killed", "cut")
+# Options of a container that say where its evidence is.
+_EVIDENCE = ("service", "service_config", "database")
 
 
 def waves(names: list[str], order: list[Answer]) -> list[Answer]:
@@ -26,8 +28,10 @@ def waves(names: list[str], order: list[Answer]) -> list[Answer]:
 
 
 def _fitting(names: list[str], patterns: list[str]) -> list[str]:
-    """Return the names that fit, in the order of the patterns."""
-    fitting = [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
+    """Return the names that fit, in the order of the patterns; what fits a pattern after "!" does not."""
+    ruled_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    left = [name for name in names if not any(fnmatchcase(name, pattern) for pattern in ruled_out)]
+    fitting = [name for pattern in patterns for name in left if fnmatchcase(name, pattern)]
     return list(dict.fromkeys(fitting))
 
 
@@ -66,7 +70,12 @@ def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answ
         seconds = int(own.get("graceful_shutdown_timeout") or usual)
         call = next((one for one in found if options(one["names"], known) == mine), None)
         if call is None:
-            call = {"special": bool(mine), "names": [], "timeout": 0, "ready_timeout": 0}
+            call = {
+                "special": any(key in mine for key in _EVIDENCE),
+                "names": [],
+                "timeout": 0,
+                "ready_timeout": 0,
+            }
             found.append(call)
         call["names"].append(name)
         call["timeout"] = max(call["timeout"], seconds)
@@ -77,7 +86,7 @@ def calls(names: list[str], known: dict[str, Answer], usual: float) -> list[Answ
 def options(names: list[str], known: dict[str, Answer]) -> Answer:
     """Return the options that the containers of one call share."""
     own = known.get(names[0], {})
-    found = {key: own[key] for key in ("service", "service_config", "database") if own.get(key)}
+    found = {key: own[key] for key in (*_EVIDENCE, "on_timeout") if own.get(key)}
     # kolla_docker finds Kolla's own file by itself, so that several services can share a call.
     if found.get("service_config") == _default_files(names[0]):
         del found["service_config"]

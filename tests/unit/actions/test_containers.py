@@ -76,3 +76,12 @@ def test_the_state_shows_no_secret_of_the_healthcheck() -> None:
     state: Any = result.details.state
     assert state["Pid"] == 7
     assert state["Health"]["Log"][0]["Output"] == "curl -u u:******** http://u:********@h"
+
+
+@pytest.mark.parametrize(
+    ("name", "signal"), [("haproxy", "SIGUSR1"), ("keystone_httpd", "SIGWINCH"), ("cron", "")]
+)
+def test_a_new_container_gets_the_signal_that_it_drains_on(name: str, signal: str) -> None:
+    """So that the engine's own stop, and that of a host, are graceful, too."""
+    options = Options(action="start_container", names=(name,), request=StopRequest(), image="x")
+    assert containers.spec_of(options).profile_signal == signal

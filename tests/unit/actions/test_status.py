@@ -41,9 +41,12 @@ def test_without_systemd_the_labels_tell(tmp_path: Path) -> None:
     assert kolla_names(Engine(nova_api=KOLLA, other={}), str(tmp_path / "none")) == ("nova_api",)
 
 
-def test_what_an_exchange_put_aside_and_what_runs_once_are_not_among_them(tmp_path: Path) -> None:
+def test_what_an_exchange_put_aside_what_runs_once_and_what_another_ends_are_not_among_them(
+    tmp_path: Path,
+) -> None:
     engine = Engine(**{"a": KOLLA, "a.old": KOLLA, "b.failed": KOLLA, "c.new": KOLLA})
-    engine.labels = {**engine.labels, "bootstrap": {**KOLLA, "kolla-drain.one-off": "true"}}
+    side = "neutron_l3_agent_keepalived_qrouter-5b1f"
+    engine.labels = {**engine.labels, side: KOLLA, "bootstrap": {**KOLLA, "kolla-drain.one-off": "true"}}
 
     assert kolla_names(engine, str(tmp_path)) == ("a",)
 

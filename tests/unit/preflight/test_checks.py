@@ -118,6 +118,15 @@ FAULTS = {
         "stop_signal_differs",
         ("start it again", "always"),
     ),
+    "the usual stop signal, restarted": (
+        {
+            "container": container(stop_signal="SIGTERM", restart_policy="on-failure"),
+            "signal": "SIGUSR1",
+            "process": under_dumb_init(caught=1 << 9),
+        },
+        "stop_signal_differs",
+        ("SIGTERM", "SIGUSR1", "other than 0"),
+    ),
     "a stop signal that is none": (
         {"container": container(stop_signal="SIGNONE")},
         "stop_signal_differs",
@@ -187,6 +196,11 @@ IN_ORDER = {
         )
     },
     "its own stop signal": {"container": container(stop_signal="TERM", restart_policy="always")},
+    "another than the usual stop signal": {
+        "container": container(stop_signal="SIGTERM", restart_policy="unless-stopped"),
+        "signal": "SIGUSR1",
+        "process": under_dumb_init(caught=1 << 9),
+    },
     "timeouts in order": {"service_timeout": 170.0, "manager_timeout": 160.0},
     "no wait of the manager": {"service_timeout": 60.0, "manager_timeout": 0.0},
     "a unit without limit": {"unit": replace(UNIT, stop_timeout=None)},

@@ -10,6 +10,7 @@ import pytest
 from kolla_drain import kolla
 from kolla_drain.database.rights import rights
 from kolla_drain.profiles import NAMES, declared
+from kolla_drain.profiles.others import GROUPS
 from tests.support.documented import ROOT, load_file
 
 
@@ -52,11 +53,14 @@ def test_a_row_says_what_the_profile_says(
 
 
 def test_every_other_container_is_named_once(module: ModuleType) -> None:
-    names = " ".join(module.WITHOUT.values()).split()
+    names = [name for group in GROUPS for name in group.containers]
     assert len(names) > 100
     assert len(names) == len(set(names))
     assert not set(names) & set(kolla.CONTAINERS)
-    assert set(names) <= set(re.findall(r"\w+", module.page()))
+    found = [row for group in GROUPS for row in module.others(group.containers)]
+    assert sorted(row[0].strip("`") for row in found) == sorted(names)
+    assert ("``haproxy``", "SIGUSR1", "load balancers") in [row[:3] for row in found]
+    assert "   * - ``haproxy``\n     - SIGUSR1\n     - load balancers\n" in module.page()
 
 
 @pytest.mark.parametrize("service", NAMES)

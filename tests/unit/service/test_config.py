@@ -375,6 +375,7 @@ def test_kollas_containers(container, service, files):
             {"container_name": "bootstrap", "image": "nova-conductor", "env": {"KOLLA_BOOTSTRAP": ""}},
             None,
         ),
+        ({"container_name": "neutron_l3_agent_keepalived_qrouter-1", "image": "nova-compute:1"}, None),
     ],
 )
 def test_a_container_of_any_name(names, service):

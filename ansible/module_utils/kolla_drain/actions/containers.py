@@ -15,6 +15,7 @@ from ..errors import Refused
 from ..kolla import CHECK_CONFIG, STRATEGY
 from ..masking import masked, masked_deep
 from ..model import NO_PROFILE, Container, ContainerStatus
+from ..profiles.others import signal_of
 from ..start.exchange import Exchange
 from ..systemd.install import UnitFiles
 from .options import REMOVE, Options
@@ -54,7 +55,7 @@ def spec_of(options: Options) -> ContainerSpec:
         described,
         options.request.timeout,
         stop_signal=options.request.signal,
-        profile_signal=profile.signal,
+        profile_signal=profile.signal or signal_of(name),
     )
 
 

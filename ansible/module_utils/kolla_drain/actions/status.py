@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..container.spec import ONE_OFF_LABEL, OWN_LABELS
 from ..engine.port import Engine
 from ..host.ledger import Ledger
-from ..kolla import KOLLA_LABEL, UNIT, UNITS
+from ..kolla import KOLLA_LABEL, UNIT, UNITS, is_side_container
 from ..model import Finding, Reading
 from .options import LOOK_INTO, Options
 from .results import ActionResult, ContainerResult, compose, in_order
@@ -68,7 +68,7 @@ def _spelt(seconds: float) -> str:
 def kolla_names(engine: Engine, units: str = UNITS) -> tuple[str, ...]:
     """Return the names of Kolla's containers and of ours: by their labels, or by the units that own them.
 
-    Containers that run once, and those that an exchange put aside, are left out.
+    Containers that run once, those that an exchange put aside, and those that another one starts and ends are left out.
     """
     try:
         owned = {match[1] for match in map(UNIT.match, os.listdir(units)) if match}
@@ -85,5 +85,6 @@ def kolla_names(engine: Engine, units: str = UNITS) -> tuple[str, ...]:
             )
             and ONE_OFF_LABEL not in labels
             and not name.endswith(_LEFT_ASIDE)
+            and not is_side_container(name)
         )
     )

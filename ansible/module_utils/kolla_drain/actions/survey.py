@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .. import evidence
@@ -37,6 +37,7 @@ from ..model import (
 from ..preflight import checks
 from ..preflight.process import read_process
 from ..profiles import command
+from ..profiles.others import SIGNALS
 from ..service.release import release_of
 from ..systemd.units import Units
 from .options import Intent, Options
@@ -180,6 +181,9 @@ def survey(
         config, source, missing = evidence_for(options.evidence, container)
     release = release_of(service, container, process.innermost.argv if process else ())
     profile = evidence.profile_for(service, container.env, release, config)
+    if process is not None and not profile.signal:
+        # By the program and not by the name, because a container of this name runs another one in other releases.
+        profile = replace(profile, signal=SIGNALS.get(process.innermost.name, ""))
     manager = config.manager_shutdown_timeout if config else None
     plan = make_plan(options.request, profile, container.stop_signal, manager)
     draining, stopping_unit, unclear = _draining(engine, ledger, container, unit)

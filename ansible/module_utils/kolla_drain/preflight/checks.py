@@ -198,11 +198,13 @@ def _faults(facts: Facts) -> _Found:
 def _stop_signal(facts: Facts) -> _Found:
     """Docker calls off the restart policy only for a kill with the container's StopSignal, or where none is set."""
     declared, policy = facts.container.stop_signal, facts.container.restart_policy
-    if declared and signals.signal_name(declared) != facts.signal:
+    restarted = policy in ("always", "on-failure")
+    # Podman gives SIGTERM to every container that names none, and so does kolla_docker.
+    chosen = declared and signals.signal_name(declared) != "SIGTERM"
+    if declared and signals.signal_name(declared) != facts.signal and (chosen or restarted):
         restarts = f", and under its restart policy {policy} the engine would start it again"
         if policy == "on-failure":
             restarts += " if it ends with an exit code other than 0"
-        restarted = policy in ("always", "on-failure")
         yield "stop_signal_differs", {"declared": declared, "restarts": restarts if restarted else ""}
 
 

@@ -145,9 +145,10 @@ options:
   service:
     description:
       - The service that runs in the containers, which decides where evidence is read.
-      - A service such as V(cinder-volume), V(nova-compute) or V(manila-share), or V(none) for a container without
-        evidence; C(docs/services.rst) lists them. The default follows from the container's name, its
-        E(KOLLA_SERVICE_NAME), its image's label and name, or the command that runs in it.
+      - A service such as V(cinder-volume), V(nova-compute) or V(manila-share), V(requests) for an API or another server
+        whose connections are its work, or V(none) for a container without evidence; C(docs/services.rst) lists them.
+        The default follows from the container's name, its E(KOLLA_SERVICE_NAME), its image's label and name, or the
+        command that runs in it.
     type: str
   service_config:
     description:
@@ -609,7 +610,7 @@ containers:
         timeout: 180.0
         quiesce: 165.0
         drain: 15.0
-        reason: "the last 15 s are kept for the drain: an idle cinder-volume takes up to 15 s to exit"
+        reason: "the last 15 s are kept for the drain: idle it takes up to 15 s to exit"
     operations:
       description:
         - Every operation that was in flight during the stop, with its outcome V(finished), V(interrupted) or

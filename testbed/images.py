@@ -32,7 +32,7 @@ from testbed.setup_host import ensure_packages, host_release
 
 PACKAGES = (
     "apache2-bin,ca-certificates,curl,dumb-init,haproxy,iproute2,libeatmydata1,mariadb-server,nginx-light,openssl,procps,"
-    "python3,python3-pymysql,python3-venv,qemu-utils,rabbitmq-server,sudo,tini"
+    "python3,python3-pymysql,python3-venv,qemu-utils,rabbitmq-server,sudo,tini,uwsgi-core,uwsgi-plugin-python3"
 )
 DPKG_OPTIONS = (
     "force-unsafe-io",

@@ -46,9 +46,12 @@ OTHERS_INTRODUCTION = """\
 The other containers of Kolla
 =============================
 
-The exit of these is awaited up to the time-out, and nothing can be said of their work. The signal is that of the
-program that runs in the container, whatever its name, unless ``stop_signal`` names another. The wave is the one in
-which the container stops where its whole host does (:doc:`whole-host`).
+The work of these is in no rows. Of the first three groups it is the connections that the kernel lists for the
+container's processes: no database, no port and no right but root's is needed for that, and ``service: requests`` is
+the same for a server of any other name. Of the others nothing can be said: their exit is awaited up to the time-out.
+
+The signal is that of the program that runs in the container, whatever its name, unless ``stop_signal`` names another.
+The wave is the one in which the container stops where its whole host does (:doc:`whole-host`).
 
 Containers that an agent of Neutron makes for one network or router (``neutron_l3_agent_keepalived_…``) are left
 alone: the agent starts and ends them.
@@ -121,7 +124,7 @@ def waves() -> dict[str, str]:
 
 
 def others(containers: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """Yield a row of the table for each container without evidence, in the order of the names."""
+    """Yield a row of the table for each of these containers, in the order of the names."""
     wave_of = waves()
     for container, known in sorted(containers.items()):
         yield (f"``{container}``", signal_of(container) or "SIGTERM", wave_of[container], known)
@@ -139,7 +142,8 @@ def page() -> str:
     """The whole page as reStructuredText."""
     lines = [*table(HEADINGS, rows()), OTHERS_INTRODUCTION.rstrip(), ""]
     for group in GROUPS:
-        lines += [group.title, "-" * len(group.title), "", *textwrap.wrap(group.text, 110), ""]
+        evidence = f" Service: ``{group.service}``." if group.service else ""
+        lines += [group.title, "-" * len(group.title), "", *textwrap.wrap(group.text + evidence, 110), ""]
         lines += table(OTHER_HEADINGS, others(group.containers))
     lines += [RIGHTS + ".. code-block:: sql", ""]
     for service in NAMES:

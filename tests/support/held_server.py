@@ -13,10 +13,10 @@ from typing import Any
 from testbed.waiting import wait_until
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody takes connections there."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 class HeldServer:
@@ -58,7 +58,7 @@ class HeldServer:
         """Ask through what listens on ``port``; returns once the request is here. It comes to "answered" or "cut"."""
         self._answer.clear()
         before = self.arrived
-        asked = self._pool.submit(_ask, port)
+        asked = self._pool.submit(ask, port)
         wait_until(lambda: self.arrived > before, 180, "the request", interval=0.02)
         return asked
 
@@ -67,8 +67,9 @@ class HeldServer:
         self._answer.set()
 
 
-def _ask(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
+def ask(port: int, host: str = "127.0.0.1") -> str:
+    """Send a request and wait for its end: "answered" or "cut"."""
+    connection = http.client.HTTPConnection(host, port, timeout=180)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/")

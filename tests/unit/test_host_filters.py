@@ -100,8 +100,9 @@ def test_every_container_of_kolla_is_in_the_wave_of_its_kind(filters: ModuleType
     waves = {wave["name"]: set(wave["containers"]) for wave in filters.waves([*OTHERS, *CONTAINERS], ORDER)}
     kinds = {group.title: set(group.containers) for group in GROUPS}
 
-    assert kinds["APIs"] - waves["identity"] <= waves["APIs"]
-    assert not waves["the rest"] & (kinds["Infrastructure"] | kinds["Connections of users and hosts"])
+    assert kinds["Requests"] - waves["identity"] <= waves["APIs"]
+    assert kinds["Consoles"] <= waves["APIs"]
+    assert not waves["the rest"] & (kinds["Infrastructure"] | kinds["Sessions"])
 
 
 def test_a_load_balancer_is_not_left_running_for_a_session(filters: ModuleType) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from . import profiles
+from .profiles.others import OTHERS
 
 # --- images
 
@@ -72,7 +73,7 @@ _SERVICES = {
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
     **{name.replace("-", "_"): (name, f"{name}/{name.partition('-')[0]}.conf") for name in profiles.NAMES},
 }
-# The containers whose service has evidence.
+# The containers whose service has rows.
 CONTAINERS = tuple(_SERVICES)
 
 _BY_LENGTH = sorted(_SERVICES, key=len, reverse=True)
@@ -96,9 +97,12 @@ def is_side_container(container_name: str) -> bool:
 
 
 def kolla_service(container_name: str) -> str | None:
-    """Return the binary that Kolla runs in a container of this name, or None if the name is not in the table."""
+    """Return the service in a container of this name, the binary if it has rows; None if it has no evidence."""
     entry = _entry(container_name)
-    return entry[0] if entry else None
+    if entry:
+        return entry[0]
+    group = OTHERS.get(container_name)
+    return (group.service or None) if group else None
 
 
 def service_of(
@@ -108,7 +112,7 @@ def service_of(
     env: Mapping[str, str] = MappingProxyType({}),
     *commands: Sequence[str],
 ) -> str | None:
-    """Return the binary that runs in a container, or None if nothing names one of the table.
+    """Return the service in a container, or None if nothing names one that has evidence.
 
     A container may have any name. The one that kolla-ansible calls it by is in its environment, the image's own in a
     label of kolla-build and in the reference, there maybe behind those of the distribution and the kind of build. In

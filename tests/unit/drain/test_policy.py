@@ -67,7 +67,7 @@ def test_signal(asked, profiles, containers, chosen):
 BUDGETS = {
     # rule: (request, profile, manager_shutdown_timeout, quiesce, drain, words)
     "the drain gets what an idle one takes to exit": (
-        StopRequest(180.0), CINDER, None, 165.0, 15.0, "an idle cinder-volume takes up to 15 s to exit",
+        StopRequest(180.0), CINDER, None, 165.0, 15.0, "idle it takes up to 15 s to exit",
     ),
     "a small budget is halved": (
         StopRequest(20.0), CINDER, None, 10.0, 10.0, "never more than half of the budget",
@@ -85,8 +85,8 @@ BUDGETS = {
     ),
     "manager_shutdown_timeout and the exit fill a budget": (StopRequest(100.0), NOVA, 160.0, 0.0, 100.0, "160 s"),
     "manager_shutdown_timeout of 0 is no wait": (StopRequest(100.0), NOVA, 0.0, 85.0, 15.0, "0 s and 15 s to exit"),
-    "manager_shutdown_timeout that is not known": (StopRequest(100.0), NOVA, None, 85.0, 15.0, "an idle nova-compute"),
-    "manager_shutdown_timeout that does not count": (StopRequest(100.0), CINDER, 160.0, 85.0, 15.0, "an idle"),
+    "manager_shutdown_timeout that is not known": (StopRequest(100.0), NOVA, None, 85.0, 15.0, "idle it takes"),
+    "manager_shutdown_timeout that does not count": (StopRequest(100.0), CINDER, 160.0, 85.0, 15.0, "idle it takes"),
     "the profile needs no quiesce": (StopRequest(60.0), NO_QUIESCE, None, 0.0, 60.0, "needs no quiesce"),
     "never": (StopRequest(60.0, quiesce=Quiesce.NEVER), CINDER, None, 0.0, 60.0, "quiesce is set to never"),
     "never, though work is dropped": (

@@ -327,7 +327,11 @@ def test_oslo_config_missing(write, monkeypatch):
         ("nova_compute_ironic_2", "nova-compute", ["/etc/kolla/nova-compute-ironic-2/nova.conf"]),
         ("nova_compute_ironic_x", None, []),
         ("nova_compute_ironic_2/../x", None, []),
-        ("cinder_api", None, []),
+        ("cinder_api", "requests", []),
+        ("keystone_api", "requests", []),
+        ("nova_novncproxy", "consoles", []),
+        ("nova_ssh", "sessions", []),
+        ("haproxy", None, []),
         ("", None, []),
     ],
 )

@@ -84,9 +84,9 @@ class EvidenceOptions:
         sources = {"service_config": self.service_config, "database": self.database}
         for option in (option for option, value in sources.items() if value):
             for name, service in services.items():
-                if service == NO_PROFILE.name:
+                if service in (NO_PROFILE.name, *evidence.WITHOUT_ROWS):
                     raise Refused(
-                        f"{option} is given, but {name} has no service whose evidence could be read; give service, "
+                        f"{option} is given, but {name} has no service whose evidence is in a database; give service, "
                         f"one of {known}, or leave {option} out."
                     )
             if len(projects) > 1:

@@ -16,6 +16,7 @@ from ..database.target import DatabaseTarget
 from ..database.target import target as make_target
 from ..errors import ConfigError
 from ..evidence.reader import Source
+from ..evidence.requests import Connections, Requests
 from ..host.ledger import boot_clock
 from ..host.process import begun, runs, words
 from ..model import NO_PROFILE, Container
@@ -41,6 +42,9 @@ def evidence_for(
     if service == NO_PROFILE.name:
         return None, None, ""
     rows = evidence.evidence_of(service)
+    if isinstance(rows, Requests):
+        local = None if container.at_rest else Connections(container.id, rows, boot_clock)
+        return None, Source(rows, None, None, local), ""
     files = options.service_config or _files_of(service, container)
     process = read_process(container)
     running = (

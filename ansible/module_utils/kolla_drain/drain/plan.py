@@ -51,7 +51,7 @@ def plan(
         why = f"its manager_shutdown_timeout of {manager_shutdown_timeout:g} s and {profile.exit_seconds:g} s to exit"
     else:
         drain = min(profile.exit_seconds, timeout / 2)
-        why = f"an idle {profile.name} takes up to {profile.exit_seconds:g} s to exit"
+        why = f"idle it takes up to {profile.exit_seconds:g} s to exit"
         if drain < profile.exit_seconds:
             why += ", and never more than half of the budget"
     return Plan(

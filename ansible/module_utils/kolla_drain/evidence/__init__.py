@@ -1,4 +1,4 @@
-"""Evidence: what a service's own database says of its life and of its work in flight.
+"""Evidence: what a service's own database says of its life and of its work in flight, or its sockets do.
 
 A service whose rows have a host and a status is declared in profiles/services/. Any other is one subclass of
 ServiceEvidence and one line in the registry. Its module is imported when a container of it is met.
@@ -24,11 +24,18 @@ if TYPE_CHECKING:
         declared,
         nova,
         nova_compute,
+        requests,
     )
     from .base import ServiceEvidence
 
 __all__ = ["SERVICES", "class_of", "evidence_of", "profile_for", "service_of"]
 
+# Those whose evidence is on the host alone: named by what is in flight, because it is the same for many.
+WITHOUT_ROWS: Mapping[str, str] = {
+    "requests": "requests.Requests",
+    "consoles": "requests.Consoles",
+    "sessions": "requests.Sessions",
+}
 SERVICES: Mapping[str, str] = {
     "cinder-volume": "cinder_volume.CinderVolume",
     "cinder-backup": "cinder_backup.CinderBackup",
@@ -37,6 +44,7 @@ SERVICES: Mapping[str, str] = {
     "nova-conductor": "nova.NovaConductor",
     "nova-scheduler": "nova.NovaScheduler",
     **dict.fromkeys(NAMES, "declared"),
+    **WITHOUT_ROWS,
 }
 
 

@@ -55,8 +55,8 @@ def guests_in_container(container_id: str) -> int:
     return sum(name.startswith(_QEMU) for name in map(_comm, in_container(container_id)))
 
 
-# As the kernel has the names: qemu-system-x86, qemu-kvm.
-_QEMU = ("qemu-system", "qemu-kvm")
+# As the kernel has the names: qemu-system-x86, qemu-kvm, and with libvirt's set_process_name qemu:NAME.
+_QEMU = ("qemu-system", "qemu-kvm", "qemu:")
 
 
 def in_container(container_id: str, proc: str = "/proc") -> Iterator[str]:

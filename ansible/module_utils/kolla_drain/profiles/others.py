@@ -1,4 +1,4 @@
-"""Kolla's containers whose service is neither declared nor has evidence of its own: what a stop does to each.
+"""Kolla's containers whose service has no rows: what a stop does to each.
 
 From the roles of kolla-ansible 22.2 and 23.0, and from the sources and manuals of what they run.
 """
@@ -34,6 +34,7 @@ class Group(NamedTuple):
     title: str
     text: str
     containers: Mapping[str, str]  # what is to be known of each, a clause; "" for nothing more
+    service: str = ""  # whose evidence is read of them; empty: none is
 
 
 def signal_of(container: str) -> str:
@@ -47,9 +48,11 @@ def _plain(names: str) -> dict[str, str]:
 
 GROUPS = (
     Group(
-        "APIs",
-        "uWSGI waits for the requests in flight without a limit, and takes connections meanwhile that nobody answers; "
-        "so an API is taken out of the load balancer first.",
+        "Requests",
+        "Each connection to a port on which the container listens is a request in flight. uWSGI finishes its "
+        "requests after the signal, without a limit, and takes connections meanwhile that nobody answers; so an API is "
+        "taken out of the load balancer first, and signalled as soon as it is without a request. One that never is, "
+        "because it is still being sent new ones, is signalled after half a minute.",
         {
             **_plain(
                 """
@@ -59,23 +62,26 @@ GROUPS = (
                 """
             ),
             "glance_api": "it also waits for its tasks, such as imports",
+            "ironic_http": "nodes load images from it",
+            "keystone_httpd": "stands before keystone for federated logins",
             "skyline_apiserver": "gunicorn, which gives requests 30 s",
+            "skyline_console": "",
             "tacker_server": "a server of oslo.service",
             "watcher_api": "a server of oslo.service",
         },
+        service="requests",
     ),
     Group(
-        "Connections of users and hosts",
-        "Whoever is connected is cut off, unless a signal of its own lets connections end.",
-        {
-            "ironic_http": "nodes load images from it",
-            "keystone_httpd": "stands before keystone for federated logins",
-            "nova_novncproxy": "consoles are cut, and can be opened again",
-            "nova_serialproxy": "consoles are cut, and can be opened again",
-            "nova_spicehtml5proxy": "consoles are cut, and can be opened again",
-            "nova_ssh": "cold migrations copy disks through it, those of other hosts, too",
-            "skyline_console": "",
-        },
+        "Consoles",
+        "Consoles that are open are told, and cut: they may stay so for days, and can be opened again.",
+        _plain("nova_novncproxy nova_serialproxy nova_spicehtml5proxy"),
+        service="consoles",
+    ),
+    Group(
+        "Sessions",
+        "The signal waits for the sessions, because it cuts them.",
+        {"nova_ssh": "cold migrations copy disks through it, those of other hosts, too"},
+        service="sessions",
     ),
     Group(
         "Work in flight that is not looked at",
@@ -163,4 +169,5 @@ GROUPS = (
         },
     ),
 )
-OTHERS: Mapping[str, str] = {name: known for group in GROUPS for name, known in group.containers.items()}
+# The group of each container.
+OTHERS: Mapping[str, Group] = {name: group for group in GROUPS for name in group.containers}

@@ -76,9 +76,7 @@ def api(workloads: Workloads, tmp_path: Path) -> Iterator[Callable[..., Api]]:
 
     def start(network: str = "host") -> Api:
         port, on_host = next(free_ports()), network == "host"
-        (tmp_path / "uwsgi.ini").write_text(
-            CONFIG.format(address="127.0.0.1" if on_host else "", port=port)
-        )
+        (tmp_path / "uwsgi.ini").write_text(CONFIG.format(address="127.0.0.1" if on_host else "", port=port))
         (tmp_path / "app.py").write_text(APP)
         workload = workloads.start(
             command=("uwsgi", "/uwsgi.ini"),
@@ -155,9 +153,7 @@ def test_what_it_keeps_from_whoever_asks_is_told(api: Any, in_flight: Any, start
         lambda: served.workload.sent, 180, "the signal", interval=0.05, on_timeout=served.workload.report
     )
     after = served.request()
-    wait_until(
-        lambda: len(in_flight(served)) == 2, 180, "one that hangs", on_timeout=served.workload.report
-    )
+    wait_until(lambda: len(in_flight(served)) == 2, 180, "one that hangs", on_timeout=served.workload.report)
     served.answer()
     result = run.result()
     assert (before.result(180), after.result(180)) == ("answered", "cut")

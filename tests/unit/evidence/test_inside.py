@@ -135,6 +135,24 @@ def test_what_is_not_told_of_any_more_is_done(processes: Processes) -> None:
     assert (ending.outcome, ending.status) == (Outcome.FINISHED, "done")
 
 
+def test_what_an_earlier_run_has_seen_ends_for_the_one_that_joins_it(processes: Processes) -> None:
+    process = processes.start(says=[METHOD])
+    _, operation = asking(processes).complete(ROWS).operations
+    later = asking(processes)
+    assert later.has(operation)
+    assert later.complete(ROWS).operations[1].key == operation.key
+    assert later.endings([operation]) == ()
+
+    processes.say(process, IDLE)
+    third = asking(processes)
+    third.complete(ROWS)
+    assert [ending.status for ending in third.endings([operation])] == ["done"]
+    process.kill()
+    process.wait()
+    third.complete(ROWS)
+    assert [ending.outcome for ending in third.endings([operation])] == [Outcome.UNKNOWN]
+
+
 def test_what_ended_with_its_process_is_unknown(processes: Processes) -> None:
     process = processes.start(says=[METHOD])
     asked = asking(processes)

@@ -8,6 +8,7 @@ time, because reports that are printed at the same time run into each other.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,9 @@ SHORT = 30.0
 
 # Bytes of one report in a file.
 _LARGEST = 4 << 20
+
+# By which an operation is known as one of these: its status, and as its id the process and a number.
+_RUNNING, _ID = "running", re.compile(r"\d+/\d+")
 
 _SIGUSR2 = 1 << (signal.SIGUSR2 - 1)  # in the masks of /proc/PID/status
 
@@ -128,14 +132,14 @@ class Inside:
         return replace(reading, why=why, operations=(*reading.operations, *still))
 
     def has(self, operation: Operation) -> bool:
-        """Return whether an operation is one that the processes told of."""
-        return operation.key in self._known
+        """Return whether an operation is one that the processes told of, to this run or to one that it has joined."""
+        return operation.status == _RUNNING and _ID.fullmatch(operation.id) is not None
 
     def endings(self, operations: Iterable[Operation]) -> tuple[Ending, ...]:
         """Return what became of operations of these processes, as far as the last look tells."""
         endings = []
         for op in filter(self.has, operations):
-            worker = self._workers[op.key]
+            worker = self._workers.get(op.key) or named(int(op.id.partition("/")[0]))
             if worker in self._answered:
                 if op.key not in self._seen:
                     endings.append(Ending(op, Outcome.FINISHED, "done"))
@@ -215,7 +219,7 @@ class Inside:
             number = counts[call.method] = counts.get(call.method, 0) + 1
             key = (call.method, f"{process.pid}/{number}")
             if key not in self._seen:
-                self._known[key] = Operation(*key, "running", since=now, claimed=True, informs=call.periodic)
+                self._known[key] = Operation(*key, _RUNNING, since=now, claimed=True, informs=call.periodic)
                 self._workers[key] = name
             operations.append(self._known[key])
         return operations

@@ -142,8 +142,8 @@ class Connections:
         return replace(reading, why=why, operations=tuple(self._told(key, now) for key in sorted(keys)))
 
     def has(self, operation: Operation) -> bool:
-        """Return whether an operation was seen here."""
-        return operation.key in self._known
+        """Return whether an operation is a connection, seen by this run or by one that it has joined."""
+        return operation.kind == self._served.KIND
 
     def endings(self, operations: Iterable[Operation]) -> tuple[Ending, ...]:
         """Return what became of connections that are gone."""
@@ -152,7 +152,7 @@ class Connections:
     def _ending(self, op: Operation) -> Ending:
         if self._ran:
             return Ending(op, Outcome.FINISHED, "closed")
-        if self._known[op.key].claimed:
+        if self._known.get(op.key, op).claimed:
             return Ending(op, Outcome.UNKNOWN, "exited", _CUT)
         return Ending(op, Outcome.INTERRUPTED, "exited", _NEVER_TAKEN, queued_fate=_NEVER_TAKEN)
 

@@ -139,7 +139,8 @@ class Connections:
         self._busy_since = self._busy_since if self._under_way and keys else now
         self._under_way = {key: self._under_way.get(key, now) for key in keys}
         why = "" if self._listens else "no process of it listens on a TCP port, so no request can be seen"
-        return replace(reading, why=why, operations=tuple(self._told(key, now) for key in sorted(keys)))
+        told = [self._told(key, now) for key in sorted(keys)]
+        return replace(reading, why=why, operations=(*reading.operations, *told))
 
     def has(self, operation: Operation) -> bool:
         """Return whether an operation is a connection, seen by this run or by one that it has joined."""

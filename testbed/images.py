@@ -5,8 +5,8 @@ changes. The distribution's root file system and the Python wheels are made
 side by side, since one waits for the disk and the other for the network.
 
 "cinder" and "nova" are of the current release, "cinder-24" is of an older one
-(OLD_RELEASES), "more" has several projects in one (MORE). The pins of each are
-in constraints/.
+(OLD_RELEASES), "more" has several projects in one (MORE, SCHEMA_ONLY). The
+pins of each are in constraints/.
 """
 
 from __future__ import annotations
@@ -67,13 +67,34 @@ OLD_RELEASES = {
     "nova-29": "2024.1",
     "nova-31": "2025.1",
 }
-# Some packages of 2024.1 have no wheels: netifaces is in C, others need bdist_wheel.
+# Some packages have no wheels and need bdist_wheel. Of those of 2024.1, netifaces is in C.
 BUILD_PACKAGES = ("gcc", "python3-dev")
 
 # The projects of the image "more": pip resolves them together, and one virtual environment is half as large as three.
 MORE = ("manila", "ironic", "heat")
+# Beside them those of which nothing runs here: they are there to make their schemas.
+SCHEMA_ONLY = (
+    "barbican",
+    "blazar",
+    "cyborg",
+    "designate",
+    "glance",
+    "magnum",
+    "masakari",
+    "mistral",
+    "neutron",
+    "octavia",
+    "tacker",
+    "trove",
+    "watcher",
+)
+# What PyPI calls a project, where that is not its name.
+_DISTRIBUTIONS = {"cyborg": "openstack-cyborg", "heat": "openstack-heat", "watcher": "python-watcher"}
 # What is installed, where that is not the project alone. Placement lives in Nova's venv, because it needs nothing else.
-INSTALLED = {"nova": ("nova", "openstack-placement"), "more": ("manila", "ironic", "openstack-heat")}
+INSTALLED = {
+    "nova": ("nova", "openstack-placement"),
+    "more": tuple(_DISTRIBUTIONS.get(project, project) for project in (*MORE, *SCHEMA_ONLY)),
+}
 # NOTE: Nova loads compute drivers from nova.virt only, and the testbed's are mounted at /opt/testbed.
 INSTALL_BESIDE = {
     "nova": """
@@ -86,11 +107,14 @@ done
 python3 -m compileall -q /opt/nova/lib/python3*/site-packages/placement || true
 """
 }
-# NOTE: Manila's DummyDriver is among its tests; of these nothing else stays.
-INSTALL_MORE = """set -e
+# NOTE: Manila's DummyDriver is among its tests; of these nothing else stays. What only makes schemas runs once, so that
+# compiling it would take longer.
+INSTALL_MORE = (
+    """set -e
 python3 -m venv /opt/more
-/opt/more/bin/pip install -q --disable-pip-version-check --no-index --find-links /wheels \
-    --no-compile -c /constraints/more.txt manila ironic openstack-heat PyMySQL
+install="/opt/more/bin/pip install -q --disable-pip-version-check --no-index --find-links /wheels \
+    --no-compile -c /constraints/more.txt"
+$install manila ironic openstack-heat PyMySQL
 cd /opt/more/lib/python3*/site-packages
 rm -rf ironic/tests heat/tests
 find manila/tests -type f ! -name __init__.py ! -path manila/tests/share/drivers/dummy.py -delete
@@ -101,6 +125,8 @@ for project in manila ironic heat; do
 done
 mkdir -p /var/log/kolla
 """
+    + f"$install {' '.join(INSTALLED['more'])}"
+)
 
 
 @dataclass(frozen=True)
@@ -145,7 +171,7 @@ def _install(project: str) -> str:
 
 def image_of(project: str) -> str:
     """The name of the image that has a project, of the current release."""
-    return "more" if project in MORE else project
+    return "more" if project in (*MORE, *SCHEMA_ONLY) else project
 
 
 def image_named(name: str) -> Image:
@@ -297,9 +323,9 @@ def _make_wheels(names: list[str]) -> None:
     """
     with tempfile.TemporaryDirectory() as scratch:
         _run(["/usr/bin/python3", "-m", "venv", scratch], "making a virtual environment")
+        _run([f"{scratch}/bin/pip", "install", "-q", "wheel"], "fetching what builds wheels")
         if set(names) & set(OLD_RELEASES):
             ensure_packages(BUILD_PACKAGES)
-            _run([f"{scratch}/bin/pip", "install", "-q", "wheel"], "fetching what builds wheels")
         for name in names:
             pins, project = _pins(name), _project(name)
             lines = pins.read_text().splitlines()

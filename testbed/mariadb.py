@@ -43,7 +43,22 @@ SCHEMAS = {
     "manila": ("manila", ("manila-manage", "db", "sync")),
     "ironic": ("ironic", ("ironic-dbsync", "upgrade")),
     "heat": ("heat", ("heat-manage", "db_sync")),
+    "barbican": ("barbican", ("barbican-manage", "db", "upgrade")),
+    "blazar": ("blazar", ("blazar-db-manage", "--config-file", "/etc/blazar/blazar.conf", "upgrade", "head")),
+    "cyborg": ("cyborg", ("cyborg-dbsync", "upgrade")),
+    "designate": ("designate", ("designate-manage", "database", "sync")),
+    "glance": ("glance", ("glance-manage", "db_sync")),
+    "magnum": ("magnum", ("magnum-db-manage", "upgrade")),
+    "masakari": ("masakari", ("masakari-manage", "db", "sync")),
+    "mistral": ("mistral", ("mistral-db-manage", "upgrade", "head")),
+    "neutron": ("neutron", ("neutron-db-manage", "upgrade", "heads")),
+    "octavia": ("octavia", ("octavia-db-manage", "upgrade", "head")),
+    "tacker": ("tacker", ("tacker-db-manage", "--config-file", "/etc/tacker/tacker.conf", "upgrade", "head")),
+    "trove": ("trove", ("trove-manage", "db_sync")),
+    "watcher": ("watcher", ("watcher-db-manage", "upgrade")),
 }
+# Where projects have the URL of a database.
+_SECTIONS = ("database", "api_database", "storage:sqlalchemy", "taskflow")
 DEADLOCKS = 20  # one after the other, before a statement is given up
 SOCKET = "/var/lib/mysql/mysqld.sock"
 # Nothing needs to survive a crash of the machine, so nothing has to reach the disk. But commits must survive the
@@ -358,8 +373,8 @@ def _sync(server: MariaDB, project: str, command: tuple[str, ...], image: str, d
     folder = server.folder / f"sync-{database}"
     folder.mkdir(exist_ok=True)
     (folder / f"{project}.conf").write_text(
-        f"[database]\nconnection = {server.url(database)}\n[api_database]\nconnection = {server.url(database)}\n"
-        "[oslo_concurrency]\nlock_path = /tmp\n"
+        "".join(f"[{section}]\nconnection = {server.url(database)}\n" for section in _SECTIONS)
+        + "[oslo_concurrency]\nlock_path = /tmp\n"
     )
     try:
         server.client.containers.run(

@@ -60,8 +60,17 @@ def unit_name(container: str) -> str:
 
 # --- containers
 
+# The configuration files that are not called like the project.
+_FILES = {"glance-api": "glance-api.conf"}
+
+
+def file_of(service: str) -> str:
+    """Return the name of a service's configuration file."""
+    return _FILES.get(service, f"{service.partition('-')[0]}.conf")
+
+
 # Container -> (service, file below the configuration directory), from the roles cinder, nova and nova-cell of
-# kolla-ansible 22.2. A declared service has the name of its container, and a file that is called like its project.
+# kolla-ansible 22.2. A declared service has the name of its container.
 _SERVICES = {
     "cinder_scheduler": ("cinder-scheduler", "cinder-scheduler/cinder.conf"),
     "cinder_volume": ("cinder-volume", "cinder-volume/cinder.conf"),
@@ -71,7 +80,7 @@ _SERVICES = {
     "nova_conductor": ("nova-conductor", "nova-conductor/nova.conf"),
     "nova_compute": ("nova-compute", "nova-compute/nova.conf"),
     "nova_compute_ironic": ("nova-compute", "nova-compute-ironic/nova.conf"),
-    **{name.replace("-", "_"): (name, f"{name}/{name.partition('-')[0]}.conf") for name in profiles.NAMES},
+    **{name.replace("-", "_"): (name, f"{name}/{file_of(name)}") for name in profiles.NAMES},
 }
 # The containers whose service has rows.
 CONTAINERS = tuple(_SERVICES)

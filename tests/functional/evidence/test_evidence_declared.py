@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,13 @@ def share(kind: str, status: str, *ends: tuple[Any, Outcome, str]) -> Any:
 def node(kind: str, state: str | None, *ends: tuple[Any, Outcome, str]) -> Any:
     row = {"provision_state": state, "reservation": "h"}
     return case("ironic-conductor", kind, "nodes", row, *ends, key="uuid")
+
+
+def block(service: str, kind: str, port: str, entity: str) -> Any:
+    """What keeps a port from getting active; a port here has the number of its attributes as its id."""
+    row = {"standard_attr_id": port, "entity": entity}
+    ends = ({}, INTERRUPTED, "Nova may have given up an instance"), GONE
+    return case(service, kind, "provisioningblocks", row, *ends, key="standard_attr_id")
 
 
 CASES = [
@@ -144,6 +152,45 @@ CASES = [
     case("watcher-engine", "audit", "audits",
          {"state": "ONGOING", "hostname": "h", "audit_type": "ONESHOT", "deleted": 0},
          ({"state": "FAILED"}, INTERRUPTED, "ended in error"), key="uuid"),
+    case("octavia-housekeeping", "certificate_renew", "amphora", {"cert_busy": 1, "status": "ALLOCATED"},
+         ({}, INTERRUPTED, "its certificate is not renewed any more"), ({"cert_busy": 0}, FINISHED, ""),
+         ({"status": "DELETED"}, FINISHED, "")),
+    case("mistral-engine", "delayed_call", "delayed_calls_v2", {"processing": 1},
+         ({}, INTERRUPTED, "its workflow stays RUNNING"), GONE),
+    case("mistral-engine", "scheduled_job", "scheduled_jobs_v2", {"captured_at": NOW},
+         ({}, INTERRUPTED, "does it again after captured_job_timeout"), GONE),
+    block("neutron-openvswitch-agent", "port_wire", "1", "L2"),
+    block("neutron-sriov-agent", "port_wire", "2", "L2"),
+    block("neutron-dhcp-agent", "port_dhcp", "1", "DHCP"),
+    case("glance-api", "image_task", "tasks", {"status": "processing"}, ({}, INTERRUPTED, "nobody resumes it"),
+         ({"status": "success"}, FINISHED, ""), ({"status": "failure"}, INTERRUPTED, "ended in error")),
+    case("glance-api", "image_task", "tasks", {"status": "pending"}, ({"deleted": 1}, FINISHED, "")),
+    case("glance-api", "image_upload", "images", {"status": "saving"}, ({}, INTERRUPTED, "upload it again"),
+         ({"status": "active"}, FINISHED, ""), ({"status": "queued"}, INTERRUPTED, "ended in error"),
+         ({"deleted": 1}, FINISHED, "")),
+    case("tacker-conductor", "vnf_operation", "vnf_lcm_op_occs", {"operation_state": "PROCESSING"}, stays("PROCESSING"),
+         ({"operation_state": "COMPLETED"}, FINISHED, ""),
+         ({"operation_state": "FAILED_TEMP"}, INTERRUPTED, "ended in error")),
+    case("tacker-conductor", "vnf_operation_v2_begin", "VnfLcmOpOccV2",
+         {"operationState": "STARTING", "stateEnteredTime": NOW}, ({}, INTERRUPTED, "sets it to ROLLED_BACK"),
+         ({"operationState": "PROCESSING"}, FINISHED, ""),
+         ({"operationState": "ROLLED_BACK"}, INTERRUPTED, "ended in error")),
+    case("tacker-conductor", "vnf_operation_v2", "VnfLcmOpOccV2",
+         {"operationState": "PROCESSING", "stateEnteredTime": NOW}, ({}, INTERRUPTED, "sets it to FAILED_TEMP"),
+         ({"operationState": "COMPLETED"}, FINISHED, ""),
+         ({"operationState": "FAILED_TEMP"}, INTERRUPTED, "ended in error")),
+    case("blazar-manager", "lease_create", "leases", {"status": "CREATING"}, stays("CREATING"),
+         ({"status": "PENDING"}, FINISHED, ""), ({"status": "ERROR"}, INTERRUPTED, "ended in error")),
+    case("blazar-manager", "lease_delete", "leases", {"status": "DELETING"}, stays("DELETING"), GONE),
+    case("blazar-manager", "lease_event", "events", {"status": "IN_PROGRESS"},
+         ({}, INTERRUPTED, "nobody does it again"), ({"status": "DONE"}, FINISHED, ""),
+         ({"status": "ERROR"}, INTERRUPTED, "ended in error")),
+    case("barbican-worker", "order", "orders", {"status": "PENDING", "deleted": 0},
+         ({}, INTERRUPTED, "order the key again"), ({"status": "ACTIVE"}, FINISHED, ""),
+         ({"status": "ERROR"}, INTERRUPTED, "ended in error")),
+    case("cyborg-conductor", "accelerator_bind", "extended_accelerator_requests", {"state": "BindStarted"},
+         ({}, INTERRUPTED, "it stays BindStarted"), ({"state": "Bound"}, FINISHED, ""), GONE,
+         ({"state": "BindFailed"}, INTERRUPTED, "ended in error"), key="uuid"),
 ]  # fmt: skip
 
 # Rows that show no work of this container: (service, table, columns).
@@ -167,6 +214,16 @@ OTHERS = [
     ("watcher-engine", "audits",
      {"state": "ONGOING", "hostname": "h", "audit_type": "CONTINUOUS", "deleted": 0, "uuid": "x"}),
     ("watcher-applier", "action_plans", {"state": "ONGOING", "hostname": "other", "deleted": 0, "uuid": "x"}),
+    ("mistral-engine", "delayed_calls_v2", {"processing": 0}),
+    ("mistral-engine", "scheduled_jobs_v2", {"captured_at": None}),
+    ("neutron-openvswitch-agent", "provisioningblocks", {"standard_attr_id": "1", "entity": "DHCP"}),
+    ("neutron-openvswitch-agent", "provisioningblocks", {"standard_attr_id": "2", "entity": "L2"}),
+    ("neutron-openvswitch-agent", "provisioningblocks", {"standard_attr_id": "3", "entity": "L2"}),
+    ("neutron-sriov-agent", "provisioningblocks", {"standard_attr_id": "1", "entity": "L2"}),
+    ("neutron-dhcp-agent", "provisioningblocks", {"standard_attr_id": "1", "entity": "L2"}),
+    ("neutron-dhcp-agent", "provisioningblocks", {"standard_attr_id": "3", "entity": "DHCP"}),
+    ("glance-api", "images", {"status": "uploading"}),  # until somebody imports what was staged
+    ("glance-api", "images", {"status": "saving", "deleted": 1}),
 ]  # fmt: skip
 
 # What the cases refer to, and the services' own rows.
@@ -199,6 +256,22 @@ AROUND: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "designate": [
         ("service_statuses", {"id": name, "service_name": name, "hostname": "h", "heartbeated_at": NOW})
         for name in ("worker", "central", "producer")
+    ],
+    # Port 1 is of OVS, 2 of SR-IOV; 3 is about to move here, and DHCP agents elsewhere have its network.
+    "neutron": [
+        *(
+            ("agents", {"id": f"{name}-{host}", "binary": f"neutron-{name}", "host": host, "heartbeat_timestamp": NOW})
+            for name in ("openvswitch-agent", "sriov-nic-agent", "dhcp-agent", "l3-agent", "bgp-dragent")
+            for host in ("h", "x")
+        ),
+        *(("standardattributes", {"id": key}) for key in "123"),
+        *(("ports", {"id": key, "standard_attr_id": key, "network_id": f"n{key}"}) for key in "123"),
+        ("ml2_port_bindings", {"port_id": "1", "host": "h", "vif_type": "ovs"}),
+        ("ml2_port_bindings", {"port_id": "2", "host": "h", "vif_type": "hw_veb"}),
+        ("ml2_port_bindings", {"port_id": "3", "host": "h", "vif_type": "ovs", "status": "INACTIVE"}),
+        ("ml2_port_bindings", {"port_id": "3", "host": "x", "vif_type": "ovs"}),
+        ("networkdhcpagentbindings", {"network_id": "n1", "dhcp_agent_id": "dhcp-agent-h"}),
+        ("networkdhcpagentbindings", {"network_id": "n3", "dhcp_agent_id": "dhcp-agent-x"}),
     ],
     "watcher": [
         ("services", {"name": name, "host": "h", "last_seen_up": NOW, "deleted": 0})
@@ -321,6 +394,27 @@ def test_the_work_of_others_is_not_seen(
     assert of.ask(lambda query: evidence_of(service).read(query, of.config)).operations == ()
 
 
+def test_a_port_whose_instance_was_given_up_only_informs(rows: Callable[[str], Rows]) -> None:
+    of, its = rows("neutron-openvswitch-agent"), evidence_of("neutron-openvswitch-agent")
+    of.insert("provisioningblocks", {"standard_attr_id": 1, "entity": "L2"})
+    for age, informs in ((280, False), (301, True)):
+        of.change(
+            "standardattributes",
+            "id",
+            "1",
+            {"updated_at": datetime.now(timezone.utc) - timedelta(seconds=age)},
+        )
+        _, (operation,) = of.ask(lambda query: its.read(query, of.config))
+        assert operation.informs is informs, operation
+
+
+def test_an_agent_that_is_set_down_is_disabled(rows: Callable[[str], Rows]) -> None:
+    of, its = rows("neutron-l3-agent"), evidence_of("neutron-l3-agent")
+    of.change("agents", "id", "l3-agent-h", {"admin_state_up": 0})
+    (beat,) = of.ask(lambda query: its.read(query, of.config)).heartbeats
+    assert (beat.host, beat.disabled) == ("h", True)
+
+
 @pytest.mark.parametrize("service", NAMES)
 def test_the_heartbeat(rows: Callable[[str], Rows], service: str) -> None:
     of, its = rows(service), evidence_of(service)
@@ -339,8 +433,9 @@ def test_every_kind_has_a_case() -> None:
     alike = {
         "share_snapshot_delete", "share_snapshot_manage", "share_snapshot_restore", "share_server_create",
         "share_server_change", "share_group_delete", "share_group_snapshot_delete", "share_backup_restore",
-        "share_backup_delete", "share_group_schedule", "load_balancer_update", *(f"node_{name}" for name in (
-            "service", "verify", "inspect", "adopt", "rescue", "delete")),
+        "share_backup_delete", "share_group_schedule", "load_balancer_update",
+        *(f"lease_{name}" for name in ("start", "update", "end")),
+        *(f"node_{name}" for name in ("service", "verify", "inspect", "adopt", "rescue", "delete")),
     }  # fmt: skip
     assert {kind for _, kind in wanted - covered if not kind.startswith("instance_")} == alike
 

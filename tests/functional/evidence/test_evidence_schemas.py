@@ -11,13 +11,17 @@ from kolla_drain.database.rights import rights
 from kolla_drain.database.target import DatabaseTarget
 from kolla_drain.database.target import target as target_of
 from kolla_drain.profiles import NAMES, declared
-from testbed.images import MORE
 from testbed.mariadb import MariaDB
 from tests.support.evidence_queries import statements
 
 from .test_evidence_declared import TABLES
 
-SCHEMA_OF = {name: found.schema for name in NAMES if (found := declared(name)) and found.schema in MORE}
+SCHEMA_OF = {
+    name: found.schema
+    for name in NAMES
+    if (found := declared(name)) is not None and (found.beat or found.work)
+}
+SCHEMAS = sorted(set(SCHEMA_OF.values()))
 READER, PASSWORD = "by_declarations", "s3cret"
 
 
@@ -29,15 +33,15 @@ def real(schema: str) -> str:
 @pytest.fixture(scope="module")
 def synced(_server: MariaDB) -> Iterator[MariaDB]:
     """The schemas, and an account with the columns that the declarations name."""
-    for schema in MORE:
+    for schema in SCHEMAS:
         _server.load_schema(schema, real(schema))
     _server.create_user(READER, PASSWORD, grants="USAGE")
-    granted = rights(list(SCHEMA_OF), {schema: [real(schema)] for schema in MORE})
+    granted = rights(list(SCHEMA_OF), {schema: [real(schema)] for schema in SCHEMAS})
     for (database, table), columns in granted.items():
         names = ", ".join(f"`{column}`" for column in sorted(columns))
         _server.execute(f"GRANT SELECT ({names}) ON `{database}`.`{table}` TO {READER}@`%`")
     yield _server
-    for schema in MORE:
+    for schema in SCHEMAS:
         _server.execute(f"DROP DATABASE `{real(schema)}`")
     _server.execute(f"DROP USER {READER}@`%`")
 
@@ -69,7 +73,7 @@ def test_every_statement_runs(synced: MariaDB, service: str) -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("schema", MORE)
+@pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_tables_of_the_other_tests_have_its_types(synced: MariaDB, schema: str) -> None:
     small = f"small_{schema}"
     synced.execute(f"CREATE DATABASE `{small}` CHARACTER SET utf8mb3")

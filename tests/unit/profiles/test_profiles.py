@@ -158,7 +158,7 @@ def test_a_declaration_is_small(service: Service) -> None:
 def test_a_declaration_is_whole(service: Service) -> None:
     assert profiles.declared(service.name) is service
     assert kolla.kolla_service(service.name.replace("-", "_")) == service.name
-    assert service.beat or service.work
+    assert service.beat or service.work or service.profile.reports
     assert service.profile.sees_work is bool(service.work or service.profile.reports)
     # The evidence must be there before anything can be waited for.
     assert service.profile.quiesce is service.profile.sees_work

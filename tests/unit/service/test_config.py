@@ -112,6 +112,9 @@ def test_the_options_of_a_declared_service(write):
         [write("[DEFAULT]\nperiodic_interval = 20\n")], "heat-engine", hostname="node1"
     )
     assert (heat.report_interval, heat.service_down_time, heat.graceful_shutdown_timeout) == (20, 40, 60)
+    agent = "[DEFAULT]\nagent_down_time = 100\n[agent]\nreport_interval = 40\n"  # Kolla writes [agent], Neutron [AGENT]
+    l3 = service_config.load([write(agent)], "neutron-l3-agent")
+    assert (l3.report_interval, l3.service_down_time, l3.graceful_shutdown_timeout) == (40, 100, None)
     designate = f"[storage:sqlalchemy]\nconnection = {URL}\n[database]\nconnection = other\n"
     assert service_config.load([write(designate)], "designate-worker").database == URL
 
@@ -332,6 +335,8 @@ def test_oslo_config_missing(write, monkeypatch):
         ("nova_novncproxy", "consoles", []),
         ("nova_ssh", "sessions", []),
         ("haproxy", None, []),
+        ("glance_api", "glance-api", ["/etc/kolla/glance-api/glance-api.conf"]),
+        ("neutron_l3_agent", "neutron-l3-agent", ["/etc/kolla/neutron-l3-agent/neutron.conf"]),
         ("", None, []),
     ],
 )

@@ -71,7 +71,7 @@ def evidence_for(
 
 def _files_of(service: str, container: Container) -> tuple[str, ...]:
     """Return the configuration files on the host: those that are copied into the container, else by its name."""
-    copied = os.path.join(container.config_folder, f"{service.partition('-')[0]}.conf")
+    copied = os.path.join(container.config_folder, kolla.file_of(service))
     if container.config_folder and os.path.exists(copied):
         return (copied,)
     return tuple(kolla.default_files(container.name) or kolla.default_files(service.replace("-", "_")))

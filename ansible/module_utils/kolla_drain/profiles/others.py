@@ -61,7 +61,6 @@ GROUPS = (
                 mistral_api neutron_server nova_api nova_metadata octavia_api placement_api trove_api
                 """
             ),
-            "glance_api": "it also waits for its tasks, such as imports",
             "ironic_http": "nodes load images from it",
             "keystone_httpd": "stands before keystone for federated logins",
             "skyline_apiserver": "gunicorn, which gives requests 30 s",
@@ -87,22 +86,10 @@ GROUPS = (
         "Work in flight that is not looked at",
         "The exit is awaited up to the time-out.",
         {
-            "barbican_worker": "orders that stay pending are tried again (order_retry_tasks)",
-            "blazar_manager": "leases in change stay as they are",
             "cloudkitty_processor": "a period that it works on may be rated twice",
-            "cyborg_conductor": "",
             "ironic_dnsmasq": "nodes that boot from the network need it",
             "ironic_tftp": "nodes that boot from the network need it",
             "keystone_fernet": "cron; a rotation of keys may be half done",
-            "mistral_engine": "",
-            "neutron_bgp_dragent": "its BGP sessions end",
-            "neutron_dhcp_agent": "networks that it works on are completed by its next start; dnsmasq lives on",
-            "neutron_l3_agent": "routers that it works on are completed by its next start; keepalived lives on",
-            "neutron_openvswitch_agent": "ports that it works on are completed by its next start",
-            "neutron_rpc_server": "agents whose calls are lost ask again after a minute",
-            "neutron_sriov_agent": "ports that it works on are completed by its next start",
-            "octavia_housekeeping": "",
-            "tacker_conductor": "operations stay in PROCESSING until an operator fails them",
         },
     ),
     Group(

@@ -194,7 +194,9 @@ def test_the_folder_of_the_host_is_that_of_the_container(folder: Path, service: 
 
 def test_a_file_that_is_not_called_like_its_project(tmp_path: Path) -> None:
     """Glance's is glance-api.conf, and uWSGI, which runs glance-api, names none."""
-    (tmp_path / "glance-api.conf").write_text("[database]\nconnection = mysql+pymysql://u:p@db.example/glance\n")
+    (tmp_path / "glance-api.conf").write_text(
+        "[database]\nconnection = mysql+pymysql://u:p@db.example/glance\n"
+    )
     glance = Container("id", "glance_api", ContainerStatus.RUNNING, config_folder=str(tmp_path))
     assert source_of(glance).target.name == "glance"
 

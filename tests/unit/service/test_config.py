@@ -112,11 +112,20 @@ def test_the_options_of_a_declared_service(write):
         [write("[DEFAULT]\nperiodic_interval = 20\n")], "heat-engine", hostname="node1"
     )
     assert (heat.report_interval, heat.service_down_time, heat.graceful_shutdown_timeout) == (20, 40, 60)
-    agent = "[DEFAULT]\nagent_down_time = 100\n[agent]\nreport_interval = 40\n"  # Kolla writes [agent], Neutron [AGENT]
+    agent = "[DEFAULT]\nagent_down_time = 100\n[agent]\nreport_interval = 39.5\n"  # Neutron calls it [AGENT]
     l3 = service_config.load([write(agent)], "neutron-l3-agent")
     assert (l3.report_interval, l3.service_down_time, l3.graceful_shutdown_timeout) == (40, 100, None)
     designate = f"[storage:sqlalchemy]\nconnection = {URL}\n[database]\nconnection = other\n"
     assert service_config.load([write(designate)], "designate-worker").database == URL
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e10", "x"])
+def test_a_time_that_is_none(write, value):
+    path = write(f"[DEFAULT]\nservice_down_time = {value}\n")
+    with pytest.raises(
+        ConfigError, match=r"^\[DEFAULT\]/service_down_time in .* has a value that cannot be used"
+    ):
+        service_config.load([path], "cinder-backup")
 
 
 def test_the_limit_of_a_service_that_does_not_wait_is_none(write):

@@ -7,6 +7,7 @@ in an error message, because any value may be a secret.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import socket
 import sys
@@ -265,7 +266,10 @@ class _Reader:
         value = self._get(option.name, option.group)
         if value is None:
             raise self.bad(option.name, "is empty", option.group)
-        return int(value) * option.times
+        if not math.isfinite(value):
+            raise self.bad(option.name, "has a value that cannot be used", option.group)
+        seconds: int = math.ceil(value)
+        return seconds * option.times
 
     def stated(self, option: Option) -> bool:
         group = None if option.group == "DEFAULT" else option.group
@@ -324,6 +328,7 @@ def _registered(cfg: Any, service: str, options: Options, hostname: str) -> dict
     times = (options.interval, options.down, *options.limits, options.manager)
     for name, default, group in {option[:3] for option in times if option}:
         least = 0 if name.endswith("shutdown_timeout") else None
-        registered = cfg.IntOpt(name, default=default, min=least, max=_MOST_SECONDS)
+        # To most services they are whole numbers; Neutron takes others as well.
+        registered = cfg.FloatOpt(name, default=default, min=least, max=_MOST_SECONDS)
         found.setdefault(group, []).append(registered)
     return found

@@ -2,6 +2,8 @@
 
 neutron-server blocks a port that it binds from getting ACTIVE until the agent of its host has wired it
 (provisioningblocks). The block of a port whose instance is shut off stays as well, so only a young one is waited for.
+
+Kolla gives all of Neutron's services the same neutron.conf, so that the agents' names the database too.
 """
 
 from __future__ import annotations

@@ -44,6 +44,10 @@ def test_every_container_with_evidence_has_a_row(module: ModuleType) -> None:
         ("designate_producer", "before the signal", "does not wait"),
         ("nova_conductor", "its work", "its own, by its report"),
         ("cinder_volume", "its work", "its own; requests by its report"),
+        ("neutron_openvswitch_agent", "its work", "its own"),
+        ("neutron_rpc_server", "its work", "its own, by its report"),
+        ("neutron_rpc_server", "tables", ""),
+        ("glance_api", "after the signal", "goes on with its work"),
     ],
 )
 def test_a_row_says_what_the_profile_says(

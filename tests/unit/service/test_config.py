@@ -116,7 +116,9 @@ def test_the_options_of_a_declared_service(write):
     l3 = service_config.load([write(agent)], "neutron-l3-agent")
     assert (l3.report_interval, l3.service_down_time, l3.graceful_shutdown_timeout) == (40, 100, None)
     designate = f"[storage:sqlalchemy]\nconnection = {URL}\n[database]\nconnection = other\n"
-    assert service_config.load([write(designate)], "designate-worker").database == URL
+    designate += "[heartbeat_emitter]\nheartbeat_interval = 5.0\n"
+    worker = service_config.load([write(designate)], "designate-worker")
+    assert (worker.database, worker.report_interval) == (URL, 5)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e10", "x"])

@@ -1,14 +1,16 @@
 """designate-worker, from the sources of designate 23.0.0.
 
-Designate's services report by way of designate-central. Their heartbeat_interval is taken to be the default, 10 s.
+Designate's services report by way of designate-central.
 """
 
 from __future__ import annotations
 
 from ...model import Profile
-from ..form import Beat, Kind, Options, Service, Work
+from ..form import Beat, Kind, Option, Options, Service, Work
 
-OPTIONS = Options(database="storage:sqlalchemy")
+OPTIONS = Options(
+    interval=Option("heartbeat_interval", 10, "heartbeat_emitter"), database="storage:sqlalchemy"
+)
 
 
 def beat(called: str) -> Beat:

@@ -48,8 +48,8 @@ def wiring(*types: str) -> Work:
 
 
 SERVICE = Service(
-    # It ends after the turn of its loop in which it is, and its heartbeat ends at once.
-    Profile("neutron-openvswitch-agent", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    # It ends after the turn of its loop, when the ports that it has begun are done. Its heartbeat ends at once.
+    Profile("neutron-openvswitch-agent", quiesce=True, keeps_work=True, exit_seconds=25.0),
     schema="neutron",
     options=OPTIONS,
     beat=BEAT,

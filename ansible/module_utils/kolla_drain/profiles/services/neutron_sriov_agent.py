@@ -7,8 +7,8 @@ from ..form import Service
 from .neutron_openvswitch_agent import BEAT, OPTIONS, wiring
 
 SERVICE = Service(
-    # It ends after the turn of its loop in which it is, and its heartbeat ends at once.
-    Profile("neutron-sriov-agent", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    # It ends after the turn of its loop, when the ports that it has begun are done. Its heartbeat ends at once.
+    Profile("neutron-sriov-agent", quiesce=True, keeps_work=True, exit_seconds=25.0),
     schema="neutron",
     binary="neutron-sriov-nic-agent",
     options=OPTIONS,

@@ -6,7 +6,14 @@ from ...model import Profile
 from ..form import Kind, Service, Work
 
 SERVICE = Service(
-    Profile("barbican-worker", quiesce=True, keeps_work=False, exit_seconds=15.0),
+    Profile(
+        "barbican-worker",
+        quiesce=True,
+        keeps_work=False,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=15.0,
+    ),
     schema="barbican",
     work=(
         Work(

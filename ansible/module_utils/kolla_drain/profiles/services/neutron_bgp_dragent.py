@@ -10,7 +10,7 @@ from ..form import Service
 from .neutron_openvswitch_agent import BEAT, OPTIONS
 
 SERVICE = Service(
-    Profile("neutron-bgp-dragent", sees_work=False, keeps_work=False, exit_seconds=25.0),
+    Profile("neutron-bgp-dragent", rows_tell=False, keeps_work=False, exit_seconds=25.0),
     schema="neutron",
     options=OPTIONS,
     beat=BEAT,

@@ -11,7 +11,7 @@ from .neutron_openvswitch_agent import BEAT, OPTIONS
 
 SERVICE = Service(
     # It waits for its RPC servers, and not for its queue. With cleanup_on_shutdown it takes all its routers down first.
-    Profile("neutron-l3-agent", sees_work=False, keeps_work=False, exit_seconds=25.0),
+    Profile("neutron-l3-agent", rows_tell=False, keeps_work=False, exit_seconds=25.0),
     schema="neutron",
     options=OPTIONS,
     beat=BEAT,

@@ -10,6 +10,8 @@ from ...model import Profile
 from ..form import Service
 
 SERVICE = Service(
-    Profile("neutron-rpc-server", quiesce=True, keeps_work=False, reports=True, exit_seconds=15.0),
+    Profile(
+        "neutron-rpc-server", quiesce=True, rows_tell=False, keeps_work=False, reports=True, exit_seconds=15.0
+    ),
     schema="neutron",
 )

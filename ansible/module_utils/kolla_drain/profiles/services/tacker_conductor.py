@@ -12,8 +12,15 @@ from ..form import GRACEFUL, Kind, Options, Service, Work
 _FAILED = ("FAILED_TEMP", "FAILED")
 
 SERVICE = Service(
-    # It waits for its RPC servers up to graceful_shutdown_timeout, and not for the threads of version 2.
-    Profile("tacker-conductor", quiesce=True, keeps_work=False, exit_seconds=25.0),
+    # It waits for its RPC servers, in which all operations run, up to graceful_shutdown_timeout.
+    Profile(
+        "tacker-conductor",
+        quiesce=True,
+        keeps_work=True,
+        reports=True,
+        works_in_requests=True,
+        exit_seconds=25.0,
+    ),
     schema="tacker",
     options=Options(limits=(GRACEFUL,)),
     work=(

@@ -103,6 +103,8 @@ def whose(profile: Profile) -> str:
     found = declared(profile.name)
     shared = [work.shared for work in found.work] if found else [profile.name == "cinder-scheduler", False]
     rows = "anybody's" if all(shared) else "its own, some of it anybody's" if any(shared) else "its own"
+    if found and found.serves:
+        return f"{rows}; requests by its connections"
     return f"{rows}; requests by its report" if profile.reports else rows
 
 

@@ -15,6 +15,7 @@ from kolla_drain.actions import options as actions_options
 from kolla_drain.actions import sources
 from kolla_drain.actions.options import EvidenceOptions
 from kolla_drain.evidence.reader import Source
+from kolla_drain.evidence.requests import Connections
 from kolla_drain.host import process
 from kolla_drain.model import Container, ContainerStatus
 from kolla_drain.preflight.process import ProcessFacts
@@ -199,6 +200,10 @@ def test_a_file_that_is_not_called_like_its_project(tmp_path: Path) -> None:
     )
     glance = Container("id", "glance_api", ContainerStatus.RUNNING, config_folder=str(tmp_path))
     assert source_of(glance).target.name == "glance"
+
+    # Its requests are seen at the sockets of its processes, where it has some.
+    assert isinstance(source_of(glance).local, Connections)
+    assert source_of(replace(glance, status=ContainerStatus.EXITED)).local is None
 
 
 def test_the_command_tells_the_service_of_a_container_that_names_none(

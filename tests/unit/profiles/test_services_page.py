@@ -48,6 +48,7 @@ def test_every_container_with_evidence_has_a_row(module: ModuleType) -> None:
         ("neutron_rpc_server", "its work", "its own, by its report"),
         ("neutron_rpc_server", "tables", ""),
         ("glance_api", "after the signal", "goes on with its work"),
+        ("glance_api", "its work", "anybody's; requests by its connections"),
     ],
 )
 def test_a_row_says_what_the_profile_says(

@@ -66,7 +66,10 @@ def evidence_for(
     target = make_target(url or inherited, inherited=bool(inherited), root=root, **database)
     if running and inherited:
         target = _renewed(target, service, files, container.env, database)
-    return config, Source(rows, config, target), ""
+    declared = profiles.declared(service)
+    serves = declared is not None and declared.serves and not container.at_rest
+    local = Connections(container.id, Requests(), boot_clock) if serves else None
+    return config, Source(rows, config, target, local), ""
 
 
 def _files_of(service: str, container: Container) -> tuple[str, ...]:

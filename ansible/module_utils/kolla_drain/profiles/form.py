@@ -112,7 +112,8 @@ class Service:
     schema: str  # Kolla's name of its database
     beat: Beat | None = None
     work: tuple[Work, ...] = ()
-    unseen: str = ""  # the work that no row shows, for the documentation
+    serves: bool = False  # requests, which its connections show beside the rows
+    unseen: str = ""  # the work that nothing shows, for the documentation
     options: Options = Options()
     binary: str = ""  # its command, where that is not its name
     eventlet: Eventlet | None = None

@@ -1,4 +1,4 @@
-"""glance-api, from the sources of glance 33.0.0: what it works on when the request itself is over, and uploads.
+"""glance-api, from the sources of glance 33.0.0: the tasks that go on when their requests are over, and uploads.
 
 It waits for its tasks at the end, and uWSGI for its requests, both without a limit (glance/common/wsgi_app.py
 drain_workers).
@@ -17,6 +17,7 @@ SERVICE = Service(
     Profile("glance-api", quiesce=True, keeps_work=True, exit_seconds=15.0),
     schema="glance",
     binary="uwsgi",
+    serves=True,
     work=(
         Work(
             "task",
@@ -47,5 +48,4 @@ SERVICE = Service(
             ),
         ),
     ),
-    unseen="downloads, and data that is staged for an import",
 )

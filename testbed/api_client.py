@@ -25,6 +25,8 @@ class ApiClient:
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy for our own machine
         self.session.headers.update({"X-Auth-Token": token, self.version_header: microversion})
+        # As Kolla's uWSGI ends each connection; an idle one would count as a request in flight.
+        self.session.headers["Connection"] = "close"
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send one request. Raises TestbedError with the API's text."""

@@ -144,8 +144,9 @@ def backend() -> Iterator[HeldServer]:
         yield server
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("asked", ["", "SIGTERM"], ids=["its own", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("name", "asked"), [*((name, "") for name in CONFIGS), ("haproxy", "SIGTERM"), ("nginx", "SIGTERM")]
+)
 def test_a_request_in_flight_is_answered(
     start_module: Any, workloads: Workloads, backend: HeldServer, tmp_path: Path, name: str, asked: str
 ) -> None:

@@ -1,17 +1,17 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: Apache-2.0
-"""Ansible module: take a Cinder or Nova service out of scheduling, and put it back."""
+"""Ansible module: take a Cinder, Manila or Nova service out of scheduling, and put it back."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: kolla_service
-short_description: Disable a Cinder or Nova service before a stop, and enable it afterwards
+short_description: Disable a Cinder, Manila or Nova service before a stop, and enable it afterwards
 version_added: "0.2.0"
 description:
-  - Disables a service in Cinder's or Nova's API, so that it is given no new work while it is drained and stopped, and
-    enables it again.
+  - Disables a service in Cinder's, Manila's or Nova's API, so that it is given no new work while it is drained and
+    stopped, and enables it again.
   - The disabled reason begins with the marker V(kolla-drain:) and gives time and cause. A service that somebody else
     disabled is never enabled, and its reason never changed.
   - The module does not rely on the answer of the API but reads the service back. In cinder 29.0.0 a request to enable
@@ -21,21 +21,23 @@ options:
   service:
     description:
       - Binary of the service.
-      - Disabling has an effect on V(cinder-volume), V(cinder-backup) and V(nova-compute). Nothing reads the flag of the
-        others, so the module never disables them and only reports their state.
+      - Disabling has an effect on V(cinder-volume), V(cinder-backup), V(manila-share) and V(nova-compute). Nothing
+        reads the flag of the others, so the module never disables them and only reports their state.
     type: str
     required: true
     choices:
       - cinder-backup
       - cinder-scheduler
       - cinder-volume
+      - manila-share
       - nova-compute
       - nova-conductor
       - nova-scheduler
   host:
     description:
       - Host of the service as the API lists it, which is C([DEFAULT]/host) of the service's configuration.
-      - For V(cinder-volume), a bare host selects all of its backends, and V(host@backend) selects one of them.
+      - For V(cinder-volume) and V(manila-share), a bare host selects all of its backends, and V(host@backend) selects
+        one of them.
     type: str
     required: true
   state:
@@ -51,9 +53,9 @@ options:
       - Which services O(state=disabled) disables. No effect on the other states.
       - V(auto) disables a service only if another one that is enabled, up and in the same availability zone can take
         its work. For V(cinder-volume) the scheduler must offer pools of the other one with the same
-        C(volume_backend_name), because new volumes of a type whose only backend is disabled end in V(error). A service
-        that could not be enabled again is not disabled either. If nothing is disabled the task does not fail, and
-        RV(reason) gives the cause.
+        C(volume_backend_name), because new volumes of a type whose only backend is disabled end in V(error); for
+        V(manila-share) with the same C(share_backend_name). A service that could not be enabled again is not disabled
+        either. If nothing is disabled the task does not fail, and RV(reason) gives the cause.
       - V(always) disables in any case. V(never) changes nothing.
     type: str
     choices: [auto, always, never]
@@ -64,7 +66,7 @@ options:
   timeout:
     description:
       - Seconds to wait until the API and, for V(cinder-volume), the scheduler show the requested state.
-      - Both read the flag from the database for each request, so this takes no longer than the database does. Nova's
+      - All read the flag from the database for each request, so this takes no longer than the database does. Nova's
         API answers only after nova-compute has set its trait in Placement.
     type: int
     default: 30
@@ -222,7 +224,7 @@ options:
     choices: [admin, internal, public]
     aliases: [endpoint_type]
   endpoint_override:
-    description: URL of Cinder's or Nova's API, instead of the one in the catalogue.
+    description: URL of Cinder's, Manila's or Nova's API, instead of the one in the catalogue.
     type: str
   validate_certs:
     description: Whether the API's certificate is verified, V(true) if not set.
@@ -328,7 +330,7 @@ services:
   elements: dict
   contains:
     id:
-      description: UUID of a Nova service. Empty for Cinder, whose API lists none.
+      description: UUID of a Nova service, number of a Manila service. Empty for Cinder, whose API lists none.
       returned: always
       type: str
     host:
@@ -399,6 +401,7 @@ SERVICES = [
     "cinder-backup",
     "cinder-scheduler",
     "cinder-volume",
+    "manila-share",
     "nova-compute",
     "nova-conductor",
     "nova-scheduler",

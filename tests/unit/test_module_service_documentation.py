@@ -90,7 +90,7 @@ def test_examples_are_tasks_that_the_module_takes(module: ModuleType) -> None:
 
 def test_ansible_doc_reads_it() -> None:
     found = shown("kolla_service")
-    assert found["doc"]["short_description"].startswith("Disable a Cinder or Nova service")
+    assert found["doc"]["short_description"].startswith("Disable a Cinder, Manila or Nova service")
 
 
 # -- the module as a whole, as far as it gets without an API

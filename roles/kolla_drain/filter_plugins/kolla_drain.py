@@ -213,18 +213,21 @@ def definition(record: Answer) -> Answer:
 
 
 _API = (
-    "fallback", "database", "service_config", "cloud", "auth_type", "auth", "region_name", "interface",
-    "validate_certs", "ca_cert", "client_cert", "client_key", "api_timeout",
+    "cloud", "auth_type", "auth", "region_name", "interface", "validate_certs", "ca_cert", "client_cert", "client_key",
+    "api_timeout",
 )  # fmt: skip
+# kolla_service refuses these for other services.
+_API_OF_CINDER = ("fallback", "database", "service_config")
 
 
 def api_options(api: Answer, service: str) -> Answer:
     """Return the options of kolla_service that say how the API of this service is reached, from kolla_drain_api."""
-    options = {key: api[key] for key in _API if key in api}
+    project = service.split("-")[0]
     # second_way is the name before 0.4.
-    if "second_way" in api:
-        options.setdefault("fallback", api["second_way"])
-    endpoint = (api.get("endpoint_overrides") or {}).get(service.split("-")[0])
+    given = {"fallback": api["second_way"], **api} if "second_way" in api else api
+    names = (*_API, *_API_OF_CINDER) if project == "cinder" else _API
+    options = {key: given[key] for key in names if key in given}
+    endpoint = (api.get("endpoint_overrides") or {}).get(project)
     return {**options, "endpoint_override": endpoint} if endpoint else options
 
 

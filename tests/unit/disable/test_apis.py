@@ -1,4 +1,4 @@
-"""The adapters against small servers that speak like Keystone, Cinder and Nova: shapes recorded from the test stack."""
+"""The adapters against small servers that speak like Keystone and the APIs: shapes recorded from the test stack."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ VOLUME = {
     "replication_status": "disabled",
     "active_backend_id": None,
     "frozen": False,
+}
+SHARE = {
+    "id": 3,
+    "binary": "manila-share",
+    "host": "vm@one",
+    "zone": "nova",
+    "status": "enabled",
+    "state": "up",
+    "updated_at": "2026-11-21T17:58:28.120000",
+    "disabled_reason": None,
 }
 POOLS = [
     {"name": "vm@file-1#gold", "capabilities": {"volume_backend_name": "file"}},
@@ -96,12 +106,19 @@ class Cloud:
             catalog = [
                 self._endpoint("block-storage", f"{self.root}/volume/v3"),
                 self._endpoint("compute", f"{self.root}/compute/v2.1"),
+                # As Kolla registers Manila.
+                self._endpoint("share", f"{self.root}/share/v1/{PROJECT}"),
+                self._endpoint("sharev2", f"{self.root}/share/v2"),
             ]
             return 201, {
                 "token": {"expires_at": "2099-01-01T00:00:00Z", "methods": ["password"], "catalog": catalog}
             }
         if method == "GET" and path.endswith("/os-services"):
             return 200, {"services": [COMPUTE if "compute" in path else VOLUME]}
+        if method == "GET" and path.endswith("/v2/services"):
+            return 200, {"services": [SHARE]}
+        if path == "/share/v2/scheduler-stats/pools/detail":
+            return 200, {"pools": [{"name": "vm@one#_pool0", "capabilities": {"share_backend_name": "ONE"}}]}
         if path.endswith("/scheduler-stats/get_pools"):
             return 200, {"pools": POOLS}
         return 200, {}
@@ -175,6 +192,47 @@ def test_cinder_through_keystone(cloud: Cloud) -> None:
     assert path == "/volume/v3/os-services/disable-log-reason"
     assert body == {"binary": "cinder-volume", "host": "vm@file-1", "disabled_reason": "why"}
     assert headers["OpenStack-API-Version"] == "volume 3.7"
+
+
+def test_manila_through_keystone(cloud: Cloud) -> None:
+    api = api_for("manila-share", cloud.by_password)
+
+    (service,) = api.services("manila-share")
+    api.disable(service, "why")
+    api.disable(service)
+    api.enable(service)
+
+    assert service == Service("manila-share", "vm@one", enabled=True, up=True, id="3", zone="nova")
+    assert api.pools() == {"vm@one": frozenset({"ONE"})}
+    puts = [(path, body) for method, path, _, body in cloud.requests if method == "PUT"]
+    whom = {"binary": "manila-share", "host": "vm@one"}
+    assert puts == [
+        ("/share/v2/services/disable", {**whom, "disabled_reason": "why"}),
+        ("/share/v2/services/disable", whom),
+        ("/share/v2/services/enable", whom),
+    ]
+    assert {headers.get("X-OpenStack-Manila-API-Version") for _, path, headers, _ in cloud.requests
+            if path.startswith("/share/")} == {"2.83"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "updated_at", "up"),
+    [
+        ("up", "2026-11-21T17:57:29", True),
+        ("up", "2026-11-21T17:57:28", False),  # it died without a word
+        ("up", None, False),  # it has never reported
+        ("stopped", "2026-11-21T17:58:28", False),
+    ],
+)
+def test_a_share_service_is_up_if_its_heartbeat_is(
+    cloud: Cloud, state: str, updated_at: str | None, up: bool
+) -> None:
+    other = {**SHARE, "host": "other@one", "state": state, "updated_at": updated_at}
+    cloud.answers["GET", "/share/v2/services"] = (200, {"services": [SHARE, other]})
+
+    listed = api_for("manila-share", cloud.by_password).services("manila-share")
+
+    assert [service.up for service in listed] == [True, up]
 
 
 def test_without_keystone_the_token_is_sent_as_it_is(cloud: Cloud) -> None:

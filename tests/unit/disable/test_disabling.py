@@ -30,6 +30,10 @@ def backup(host: str, **more: Any) -> Service:
     return replace(volume(host), binary="cinder-backup", **more)
 
 
+def share(host: str, **more: Any) -> Service:
+    return replace(volume(host), binary="manila-share", **more)
+
+
 def compute(host: str, **more: Any) -> Service:
     return replace(volume(host), binary="nova-compute", id=f"id-{host}", **more)
 
@@ -240,6 +244,18 @@ def test_auto_disables_the_backends_that_another_host_has_and_no_others(time: Fa
     assert api.asked == [("disable", "a@x")]
     assert outcome.disabled is False, "one of them still takes work"
     assert "has its backend name Y" in outcome.reason
+
+
+def test_auto_disables_a_share_backend_that_another_host_has(time: FakeTime) -> None:
+    api = FakeApi(share("a@x"), share("a@y"), share("b@x"), pools={"a@x": {"X"}, "a@y": {"Y"}, "b@x": {"X"}})
+    api.sticky_pools = True
+
+    outcome = run(api, time, "manila-share")
+
+    assert api.asked == [("disable", "a@x")], "its API enables what it has disabled, which is not tried"
+    assert "has its backend name Y" in outcome.reason
+    assert outcome.warnings == (), "Manila lists pools as they were at the last request"
+    assert time.seconds == 0
 
 
 @pytest.mark.parametrize(
@@ -518,6 +534,7 @@ def test_a_database_that_does_not_work_is_told_before(time: FakeTime) -> None:
     ("service", "command"),
     [
         (compute("a", **held()), "openstack compute service set --enable a nova-compute"),
+        (share("a@x", **held()), "openstack share service set --enable a@x manila-share"),
         (
             volume("a@x", **held()),
             "openstack volume service set --enable a@x cinder-volume (if that changes nothing",
@@ -537,7 +554,8 @@ def test_the_statement_for_a_person_is_safe_to_paste() -> None:
     assert sql.endswith("disabled_reason LIKE 'kolla-drain:%';")
 
 
-def test_the_database_is_not_for_nova() -> None:
+@pytest.mark.parametrize("service", ["manila-share", "nova-compute"])
+def test_the_database_is_for_cinder_alone(service: str) -> None:
     with pytest.raises(ConfigError, match="for Cinder's services"):
-        services_table("nova-compute", {"name": "nova"}, ())
-    assert services_table("nova-compute", {}, ()) is None
+        services_table(service, {"name": "nova"}, ())
+    assert services_table(service, {}, ()) is None

@@ -1,1 +1,1 @@
-"""Take a Cinder or Nova service out of scheduling, and put it back."""
+"""Take a Cinder, Manila or Nova service out of scheduling, and put it back."""

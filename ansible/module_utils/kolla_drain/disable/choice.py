@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from .model import Pools, Service
 
 # Whose flag decides where new work goes. docs/disable.rst says which code reads it.
-FLAG_IS_READ = ("cinder-backup", "cinder-volume", "nova-compute")
+FLAG_IS_READ = ("cinder-backup", "cinder-volume", "manila-share", "nova-compute")
+# Whose work is bound to a backend: one row for each host@backend.
+HAS_BACKENDS = ("cinder-volume", "manila-share")
 
 
 def choose(
@@ -37,7 +39,7 @@ def _refusal(mode: str, service: Service, others: Sequence[Service], pools: Pool
         return ""
     zone = f" in zone {service.zone}" if service.zone else ""
     other = f"no other {service.binary}{zone} that is enabled and up"
-    if service.binary != "cinder-volume":
+    if service.binary not in HAS_BACKENDS:
         return f"{other} could take its work"
     return f"{other} has its backend name {', '.join(sorted(_backend_names(service, pools)))}"
 
@@ -45,7 +47,7 @@ def _refusal(mode: str, service: Service, others: Sequence[Service], pools: Pool
 def _can_replace(other: Service, service: Service, pools: Pools | None) -> bool:
     if other.zone != service.zone:
         return False
-    if service.binary != "cinder-volume":
+    if service.binary not in HAS_BACKENDS:
         return True
     if pools is not None and other.backend not in pools:
         return False  # the scheduler does not offer it, whatever the API lists

@@ -54,6 +54,7 @@ class ApiClient:
     """A client of one API. Its methods raise DisableError, or NoAnswer if the request may have taken effect."""
 
     name = service_type = version = microversion = ""
+    services_path = "/os-services"
 
     def __init__(self, access: Access) -> None:
         try:
@@ -93,22 +94,28 @@ class ApiClient:
 
     def services(self, binary: str) -> list[Service]:
         """Return every service of that binary; Nova's API lists those of every cell that answers."""
-        return [
-            Service(
-                binary=binary,
-                host=entry["host"],
-                enabled=entry["status"] == "enabled",
-                up=entry["state"] == "up",
-                id=entry.get("id") or "",
-                zone=entry.get("zone") or "",
-                reason=entry.get("disabled_reason") or "",
-                cluster=entry.get("cluster") or "",
-                frozen=bool(entry.get("frozen")),
-                forced_down=bool(entry.get("forced_down")),
-            )
-            for entry in self.request("GET", "/os-services", params={"binary": binary})["services"]
-            if entry["binary"] == binary
-        ]
+        return [self.service(entry, up=entry["state"] == "up") for entry in self.entries(binary)]
+
+    def entries(self, binary: str) -> list[dict[str, Any]]:
+        """Return every service of that binary, as the API lists it."""
+        listed = self.request("GET", self.services_path, params={"binary": binary})["services"]
+        return [entry for entry in listed if entry["binary"] == binary]
+
+    @staticmethod
+    def service(entry: Mapping[str, Any], *, up: bool) -> Service:
+        """Return a service as it is listed."""
+        return Service(
+            binary=entry["binary"],
+            host=entry["host"],
+            enabled=entry["status"] == "enabled",
+            up=up,
+            id=str(entry.get("id") or ""),
+            zone=entry.get("zone") or "",
+            reason=entry.get("disabled_reason") or "",
+            cluster=entry.get("cluster") or "",
+            frozen=bool(entry.get("frozen")),
+            forced_down=bool(entry.get("forced_down")),
+        )
 
     def request(self, method: str, path: str, **more: Any) -> Any:
         """Send a request and return the JSON of the answer."""

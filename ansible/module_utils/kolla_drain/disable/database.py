@@ -69,8 +69,8 @@ def services_table(service: str, database: Mapping[str, Any], files: Sequence[st
         return None
     if not service.startswith("cinder-"):
         raise ConfigError(
-            "database and service_config are for Cinder's services, because Nova's API enables what it has disabled: "
-            "leave them out"
+            "database and service_config are for Cinder's services, because the APIs of others enable what they have "
+            "disabled: leave them out"
         )
     url = load(files, service).database if files else None
     if files and not url and not database:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .apis import CinderApi, NovaApi
-from .choice import choose
+from .apis import Api
+from .choice import HAS_BACKENDS, choose
 from .database import ServicesTable, statement
 from .model import DisableError, NoAnswer, Outcome, Pools, Request, Service, disabled_reason, services_of
 
@@ -21,7 +21,7 @@ POLL = 0.5  # seconds
 class Run:
     """One request, carried out."""
 
-    api: CinderApi | NovaApi
+    api: Api
     request: Request
     database: ServicesTable | None = None
 
@@ -82,7 +82,7 @@ class Run:
 
     def _settled_pools(self, everywhere: Sequence[Service]) -> Pools | None:
         """Return the pools that ``auto`` compares, once a scheduler that has just started knows them all."""
-        if self.request.service != "cinder-volume" or self.request.disable != "auto":
+        if self.request.service not in HAS_BACKENDS or self.request.disable != "auto":
             return None
         available = {service.backend for service in everywhere if service.available}
         until = min(self._deadline, time.monotonic() + POOLS_WAIT)
@@ -155,7 +155,10 @@ class Run:
             ) from None
 
     def _await_scheduler(self, disabled: Sequence[Service]) -> None:
-        """Wait until Cinder's scheduler, which reads the flags whenever it answers, offers none of the pools."""
+        """Wait until Cinder's scheduler, which reads the flags whenever it answers, offers none of the pools.
+
+        Manila's reads them for each request, and lists its pools as they were at the last one.
+        """
         if not disabled or self.request.service != "cinder-volume":
             return
         hosts = {service.host for service in disabled}
@@ -248,8 +251,9 @@ class Run:
 
     def _undo(self, service: Service) -> str:
         """Return the command with which a person enables the service."""
-        if service.binary.startswith("nova-"):
-            return f"openstack compute service set --enable {service.host} {service.binary}"
+        if not service.binary.startswith("cinder-"):
+            kind = "compute" if service.binary.startswith("nova-") else "share"
+            return f"openstack {kind} service set --enable {service.host} {service.binary}"
         if self._api_ignores_enable:
             return statement(service)
         command = f"openstack volume service set --enable {service.host} {service.binary}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import KollaDrainError
 
 MARKER = "kolla-drain:"
-# The width of the column in Cinder and Nova, and the limit of their API schemas.
+# The width of the column in Cinder, Manila and Nova, and the limit of their API schemas.
 REASON_LENGTH = 255
 
 
@@ -25,10 +25,10 @@ class Service:
     """One service as the API lists it."""
 
     binary: str
-    host: str  # host@backend for cinder-volume
+    host: str  # host@backend for cinder-volume and manila-share
     enabled: bool
     up: bool
-    id: str = ""  # Nova's UUID; Cinder's API gives none
+    id: str = ""  # Nova's UUID, Manila's number; Cinder's API gives none
     zone: str = ""
     reason: str = ""  # disabled_reason
     cluster: str = ""
@@ -65,7 +65,7 @@ class Service:
         return f"{self.name} was disabled by somebody else, {why}, and stays disabled"
 
 
-# By backend: the values of volume_backend_name that its pools report.
+# By backend: the values of volume_backend_name or share_backend_name that its pools report.
 Pools = Mapping[str, "frozenset[str]"]
 
 

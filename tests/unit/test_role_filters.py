@@ -263,6 +263,21 @@ def test_how_an_api_is_reached_goes_to_the_module_as_far_as_it_is_known(filters:
     assert filters.api_options(both, "cinder-volume") == {"fallback": "none"}
 
 
+def test_variables_of_a_container_s_name_give_its_times(filters: ModuleType) -> None:
+    values = {
+        "manila_share_graceful_shutdown_timeout": 900,
+        "manila_share_ready_timeout": 5,
+        "a_b_graceful_shutdown_timeout": 1,
+        "graceful_shutdown_timeout": 180,
+        "kolla_drain_ready_timeout": 120,
+        "kolla_drain_mariadb_ready_timeout": 900,
+    }
+    assert filters.times(values) == {
+        "manila_share": {"graceful_shutdown_timeout": 900, "ready_timeout": 5},
+        "a_b": {"graceful_shutdown_timeout": 1},
+    }
+
+
 def beat(backend: str, up: bool) -> dict[str, Any]:
     return {"service": "cinder-volume", "host": f"one@{backend}", "up": up}
 

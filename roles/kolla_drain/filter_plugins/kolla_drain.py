@@ -271,6 +271,19 @@ def deprecated(found: list[str], renamed: dict[str, str]) -> list[str]:
     return [old for old in found if renamed[old]]
 
 
+_TIME = re.compile(r"(?!kolla_drain_)(?P<container>\w+)_(?P<option>(graceful_shutdown|ready)_timeout)")
+
+
+def times(values: dict[str, Any]) -> dict[str, Answer]:
+    """Return the options of each container that variables named after it give: manila_share_ready_timeout."""
+    found: dict[str, Answer] = {}
+    for name, value in values.items():
+        named = _TIME.fullmatch(name)
+        if named:
+            found.setdefault(named["container"], {})[named["option"]] = value
+    return found
+
+
 # --- HAProxy
 
 
@@ -509,6 +522,7 @@ class FilterModule:
             silent,
             mute,
             deprecated,
+            times,
             unasked,
             refusing,
             by_hand,

@@ -31,7 +31,7 @@ from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
 from testbed.more_api import GONE, HeatApi, IronicApi, ManilaApi
 from testbed.more_config import BACKEND, ENGINES, SHARE_TYPE, MoreEndpoints
-from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, MORE_DIR, MORE_STATE_FILE
+from testbed.paths import DRIVERS, KOLLA_LABEL, LABEL, MARKER, MODE_LABEL, MORE_DIR, MORE_STATE_FILE
 from testbed.stack import MARIADB, RABBITMQ
 from testbed.waiting import wait_until
 
@@ -51,8 +51,7 @@ APPLICATIONS = {
     "ironic_api": "ironic.wsgi.api",
     "heat_api": "heat.wsgi.api",
 }
-# The label of Kolla's images, and the version of Kolla that goes with these releases.
-KOLLA_LABEL, KOLLA_VERSION = "kolla_version", "23.0.0"
+KOLLA_VERSION = "23.0.0"  # that goes with these releases
 PYTHON = "/opt/more/bin/python"
 TESTBED = "/opt/testbed/kolla_drain_testbed"
 

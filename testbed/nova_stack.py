@@ -31,7 +31,7 @@ from testbed.errors import NotReady, TestbedError
 from testbed.locks import locked
 from testbed.nova_api import GONE, NovaApi
 from testbed.nova_config import CELL0, CELL1, DATABASES, NovaEndpoints, NovaSettings
-from testbed.paths import DRIVERS, LABEL, MARKER, MODE_LABEL, NOVA_DIR, NOVA_STATE_FILE
+from testbed.paths import DRIVERS, KOLLA_LABELS, LABEL, MARKER, MODE_LABEL, NOVA_DIR, NOVA_STATE_FILE
 from testbed.stack import MARIADB, MODES, RABBITMQ, EngineEvent
 from testbed.waiting import wait_until
 
@@ -233,7 +233,8 @@ class NovaStack(BesideCinder):
                 f"{NOVA_DIR}:/var/lib/nova",
                 f"{DRIVERS}:/opt/testbed:ro",
             ),
-            labels={LABEL: self.name} | ({MODE_LABEL: self.state.settings.mode} if name in NOVA else {}),
+            labels={LABEL: self.name}
+            | ({MODE_LABEL: self.state.settings.mode, **KOLLA_LABELS} if name in NOVA else {}),
             ipc_mode="host" if name == "nova_compute" else None,
             fingerprint="".join(prints),
         )

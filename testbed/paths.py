@@ -7,6 +7,10 @@ from pathlib import Path
 LABEL = "kolla_drain.testbed"
 SPEC_LABEL = "kolla_drain.testbed.spec"
 MODE_LABEL = "kolla_drain.testbed.mode"
+# Kolla's containers are found by this label of their images, and those of the test stack, too. The value tells no
+# release, because theirs may be one or another.
+KOLLA_LABEL = "kolla_version"
+KOLLA_LABELS = {KOLLA_LABEL: "testbed"}
 REPOSITORY = "kolla-drain-testbed"
 
 HERE = Path(__file__).resolve().parent

@@ -37,6 +37,7 @@ from testbed.paths import (
     CINDER_DIR,
     DRIVERS,
     KOLLA_DIR,
+    KOLLA_LABELS,
     LABEL,
     LOCK_DIR,
     MARKER,
@@ -240,7 +241,8 @@ class Stack(Slowed):
 
     def cinder_spec(self, name: str, image: str) -> Spec:
         """Describe a Cinder container with that image, and write its configuration."""
-        return self.service(name).spec(image, self.state.endpoints)
+        spec = self.service(name).spec(image, self.state.endpoints)
+        return replace(spec, labels={**spec.labels, **KOLLA_LABELS})
 
     def _ensure_cinder(self, name: str, image: str) -> str:
         return containers.ensure(self.client, self.cinder_spec(name, image))

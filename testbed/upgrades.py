@@ -17,8 +17,9 @@ from testbed.containers import Spec
 from testbed.errors import TestbedError
 from testbed.images import Image
 from testbed.locks import locked
+from testbed.more_stack import SERVICES, MoreStack
 from testbed.nova_stack import NOVA, NovaStack
-from testbed.paths import LABEL, MODE_LABEL
+from testbed.paths import KOLLA_LABELS, LABEL, MODE_LABEL
 from testbed.stack import CINDER, MARIADB, Stack
 
 # The same Cinder under another id, and one whose cinder-volume ends at once.
@@ -93,7 +94,7 @@ def _variables(stack: Stack, image: str) -> dict[str, Any]:
     found = _common(_host(stack)) | {
         "cinder_api_listen_port": stack.state.endpoints.api_port,
         "cinder_privileged": False,
-        "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode},
+        "cinder_labels": {LABEL: stack.name, MODE_LABEL: stack.settings.mode, **KOLLA_LABELS},
         "kolla_drain_api": _api(stack),
     }
     for name in CINDER:
@@ -145,7 +146,7 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
         "nova_api_listen_port": nova.state.ends.api_port,
         "nova_privileged": False,
         "nova_console": "none",
-        "nova_labels": {LABEL: nova.name, MODE_LABEL: nova.state.settings.mode},
+        "nova_labels": {LABEL: nova.name, MODE_LABEL: nova.state.settings.mode, **KOLLA_LABELS},
         "kolla_drain_api": {
             "auth_type": "none",
             "auth": {"token": nova.state.ends.token},
@@ -160,6 +161,24 @@ def nova_inventory(nova: NovaStack, image: str | None = None) -> dict[str, Any]:
         "all": {
             "children": {group: {"hosts": {nova.host: {}}} for group in groups},
             "hosts": {nova.host: found},
+        }
+    }
+
+
+def more_inventory(more: MoreStack) -> dict[str, Any]:
+    """Manila, Ironic and Heat, which the plays stop and reload, and do not make."""
+    found = _common(more.host) | {
+        "kolla_drain_api": {
+            "auth_type": "none",
+            "auth": {"token": more.ends.token},
+            "endpoint_overrides": {"manila": more.manila.base},
+        },
+    }
+    groups = [service.replace("_", "-") for service in SERVICES]
+    return {
+        "all": {
+            "children": {group: {"hosts": {more.host: {}}} for group in groups},
+            "hosts": {more.host: found},
         }
     }
 

@@ -1,4 +1,4 @@
-"""Manila, Ironic and Heat in the middle of work: what ``docker stop`` loses, and what a drain and an upgrade do not.
+"""Manila, Ironic and Heat in the middle of work: what ``docker stop`` loses; drain, upgrade and the plays do not.
 
 One service of each is stopped side by side with the others, because each takes its time.
 """
@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from testbed import upgrades
+from testbed import containers, images, upgrades
+from testbed.more_config import BACKEND
 from testbed.more_stack import SERVICES, MoreStack
+from testbed.nova_stack import NOVA, NovaStack
+from testbed.stack import CINDER, Stack
 from testbed.waiting import wait_until
+from tests.support.module_run import ROOT, run_module
 
-from .conftest import AdHoc, ad_hoc, begun, clean_more, kills
+from .conftest import AdHoc, ad_hoc, begun, clean_more, clean_nova, creating, kills, spawning
+from .playing import Play
 
 SHARE, CONDUCTOR, ENGINE = BUSY = ("manila_share", "ironic_conductor", "heat_engine")
 TERM = 15
@@ -44,21 +52,27 @@ class Work(NamedTuple):
 def in_work(more: MoreStack) -> Work:
     """A share in creation, which ends some seconds after ``go_on``, a node in deployment, and a stack in creation."""
     node = more.ironic.enrol("e2e")
-    more.hold()
-    more.set_pause("share_create", 5)
-    share = str(more.manila.create_share("e2e")["id"])
+    share = share_in_creation(more)
     more.ironic.provision(node, "active")
     stack = str(more.heat.create_stack("e2e", STACK_SECONDS)["id"])
     reserved = "SELECT reservation FROM nodes WHERE uuid = %s AND provision_state = 'deploying'"
     wait_until(lambda: more.one("ironic", reserved, node), 180, f"{CONDUCTOR} deploying node {node}")
     wait_until(lambda: holder(more, stack), 180, f"{ENGINE} creating stack {stack}")
+    return Work(share, node, stack)
+
+
+def share_in_creation(more: MoreStack) -> str:
+    """A share that manila-share is creating, and that needs some seconds from ``go_on``; its id."""
+    more.hold()
+    more.set_pause("share_create", 5)
+    share = str(more.manila.create_share("e2e")["id"])
     taken = f"share_create of {instance_of(more, share)} takes"
     wait_until(
         lambda: taken in more.container(SHARE).logs().decode(errors="replace"),
         180,
         f"{SHARE} creating share {share}",
     )
-    return Work(share, node, stack)
+    return share
 
 
 def instance_of(more: MoreStack, share: str) -> Any:
@@ -97,11 +111,27 @@ def assert_finished(more: MoreStack, work: Work, results: dict[str, dict[str, An
     assert more.one("heat", "SELECT status FROM stack WHERE id = %s", work.stack) == "COMPLETE"
 
 
-def test_a_stop_lets_their_work_end(more: MoreStack) -> None:
+@pytest.fixture
+def others(any_stack: Stack, any_nova: NovaStack) -> Iterator[tuple[Stack, NovaStack]]:
+    """Cinder and Nova on the same host, as new."""
+    any_stack.up(mode="eventlet").clear_pauses()
+    clean_nova(any_nova)
+    yield any_stack, any_nova
+    any_stack.clear_pauses()
+    any_nova.clear_pauses()
+
+
+def test_all_tell_what_they_do_and_a_stop_lets_it_end(
+    more: MoreStack, others: tuple[Stack, NovaStack]
+) -> None:
+    cinder, nova = others
     since = time.time()
+    volume, server = creating(cinder, 0), spawning(nova, 0)
     work = in_work(more)
 
     told = {one["name"]: one for one in ad_hoc("action=drain_status")["containers"]}
+    cinder.go_on()
+    nova.go_on()
     stop = AdHoc(f"action=stop_container name={','.join(BUSY)} graceful_shutdown_timeout={LIMIT}")
     try:
         wait_until(lambda: all(begun(more.container(name)) for name in BUSY), 180, "the stops having begun")
@@ -109,11 +139,17 @@ def test_a_stop_lets_their_work_end(more: MoreStack) -> None:
         more.go_on()
     results = {one["name"]: one for one in stop.result()["containers"]}
 
-    assert {*SERVICES} <= {*told}, "without a name it is about all that are Kolla's"
-    for name, (kind, what) in operations(more, work).items():
+    assert {*SERVICES, *CINDER, *NOVA} <= {*told}, "without a name it is about all that are Kolla's"
+    doing = operations(more, work) | {
+        "cinder_volume": ("volume_create", volume),
+        "nova_compute": ("instance_build", server),
+    }
+    for name, (kind, what) in doing.items():
         assert (told[name]["evidence"], told[name]["heartbeat"]["up"]) == ("ok", True)
         (operation,) = told[name]["operations"]
         assert (operation["kind"], operation["id"]) == (kind, what)
+    cinder.api.wait_status("volume", volume, "available")
+    nova.api.wait_status(server, "ACTIVE")
     assert_finished(more, work, results, since)
     assert [more.container(name).status for name in BUSY] == ["exited"] * 3
 
@@ -179,3 +215,92 @@ def test_docker_stop_loses_it(more: MoreStack) -> None:
     more.heat.wait_status(str(more.heat.create_stack("after")["id"]), "CREATE_COMPLETE")
     assert more.heat.status(work.stack) == "CREATE_IN_PROGRESS"
     assert holder(more, work.stack) == engine, "a process that is no more has it"
+
+
+def status_of(more: MoreStack, share: str) -> Any:
+    """The status of a share, also where the API does not run."""
+    return more.one("manila", "SELECT status FROM share_instances WHERE share_id = %s", share)
+
+
+def test_the_plays_reload_and_stop_manila(more: MoreStack, tmp_path: Path) -> None:
+    inventory = upgrades.write(upgrades.more_inventory(more), tmp_path / "site.json")
+    since, before = time.time(), containers.started_at(more.container(SHARE))
+
+    def played(name: str, tag: str, words: str) -> tuple[Play, str]:
+        """A share is in creation until the play is at the service."""
+        share = share_in_creation(more)
+        play = Play(inventory, "--tags", tag, play=name).when(words, more.go_on).end()
+        assert play.code == 0
+        assert "in flight: share_create" in play.output
+        assert status_of(more, share) == "available", "at the end of the play"
+        return play, share
+
+    play, _ = played("reload.yml", "manila-share", "TASK [kolla_drain : Reload, manila-share]")
+    assert "manila-share: reloaded by SIGHUP" in play.output
+    assert containers.started_at(more.container(SHARE)) == before
+    assert kills(more.stack, since, SHARE) == [], "the engine would take it for a stop"
+    assert more.manila.status(str(more.manila.create_share("after")["id"])) != "error"
+
+    play, _ = played("stop.yml", "manila", "TASK [kolla_drain : Stop, manila-share]")
+    assert "manila-share: drained" in play.output
+    assert kills(more.stack, since, SHARE) == [TERM]
+    names = ("manila_api", "manila_share", "manila_scheduler")
+    ended = [more.container(name).attrs["State"]["FinishedAt"] for name in names]
+    assert ended == sorted(ended), "the API first, the scheduler last"
+    assert more.container("heat_engine").status == "running"
+
+
+@pytest.fixture
+def elsewhere(more: MoreStack) -> Iterator[str]:
+    """The backend of another manila-share, on another host."""
+    image = images.ensure(more.client, "more")["more"].reference
+    spec = more.spec(SHARE, image)
+    name = f"{SHARE}_elsewhere"
+    environment = {**spec.environment, "OS_DEFAULT__HOST": "elsewhere"}
+    backend = f"elsewhere@{BACKEND}"
+    try:
+        containers.ensure(more.client, replace(spec, name=name, environment=environment))
+        wait_until(lambda: backend in more.manila.pools(), 180, f"{backend} among the pools")
+        yield backend
+    finally:
+        containers.remove(more.client, name)
+        more.mariadb.execute("DELETE FROM services WHERE host = %s", (backend,), "manila")
+
+
+def test_manila_share_is_disabled_where_another_has_its_backend(more: MoreStack, elsewhere: str) -> None:
+    here = f"{more.host}@{BACKEND}"
+
+    def call(state: str, host: str, **options: Any) -> dict[str, Any]:
+        reach = {
+            "auth_type": "none",
+            "auth": {"token": more.ends.token},
+            "endpoint_override": more.manila.base,
+        }
+        arguments = {"service": SHARE.replace("_", "-"), "host": host, "state": state, **reach, **options}
+        return run_module(arguments, module=ROOT / "library" / "kolla_service.py")
+
+    def row() -> Any:
+        found = "SELECT CONCAT(disabled, ' ', COALESCE(disabled_reason, '')) FROM services WHERE host = %s"
+        return more.one("manila", found, here)
+
+    disabled = call("disabled", more.host)
+    refused = call("disabled", "elsewhere")
+    host = "SELECT host FROM share_instances WHERE share_id = %s"
+    share = str(more.manila.create_share("meanwhile")["id"])
+    more.manila.wait_status(share, "available")
+
+    assert (disabled["changed"], disabled["disabled"], disabled["method"]) == (True, True, "api"), disabled
+    assert str(row()).startswith("1 kolla-drain: disabled 2")
+    assert refused["changed"] is False
+    assert "has its backend name slow" in refused["reason"], "the other one is disabled"
+    assert str(more.one("manila", host, share)).startswith(f"{elsewhere}#"), "it is given no new share"
+
+    enabled = call("enabled", more.host)
+    more.container(f"{SHARE}_elsewhere").kill()
+    dead = "UPDATE services SET updated_at = updated_at - INTERVAL 90 SECOND WHERE host = %s"
+    more.mariadb.execute(dead, (elsewhere,), "manila")
+    alone = call("disabled", more.host)
+
+    assert (enabled["changed"], enabled["disabled"], row()) == (True, False, "0 ")
+    assert (alone["changed"], row()) == (False, "0 "), "its API still lists the dead one as up"
+    assert "no other manila-share" in alone["reason"]

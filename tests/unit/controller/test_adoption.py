@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kolla_drain import kolla
 from kolla_drain.controller import adoption
 from kolla_drain.errors import Refused
 
@@ -115,6 +116,15 @@ def test_evidence_is_looked_for_where_kolla_ansible_was_told_to_write() -> None:
     assert found["service_config"] == ["/opt/kolla/cinder-volume/cinder.conf"]
     assert "service_config" not in options("cinder_volume", node_config_directory="/etc/kolla")[0]
     assert "service_config" not in options("memcached", node_config_directory="/opt/kolla")[0]
+
+
+@pytest.mark.parametrize("container", kolla.CONTAINERS)
+def test_of_every_service_with_evidence_the_time_and_the_files_are_found(container: str) -> None:
+    timeout = f"{container}_graceful_shutdown_timeout"
+    found, source = options(container, node_config_directory="/opt/kolla", **{timeout: 77})
+    assert (found["graceful_shutdown_timeout"], source) == (77, timeout)
+    (file,) = found["service_config"]
+    assert file.startswith(f"/opt/kolla/{container.replace('_', '-')}/")
 
 
 def test_nova_compute_gets_its_database() -> None:

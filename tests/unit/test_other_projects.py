@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from kolla_drain import profiles
+from kolla_drain.kolla import CONTAINERS
+from kolla_drain.profiles.others import OTHERS
 from tests.support.documented import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +31,10 @@ def test_a_declared_service_has_its_turn(service: str) -> None:
     assert SERVICES.count(service) == 1, (
         f"put {service} into kolla_drain_projects, and its tag into both plays"
     )
+
+
+def test_each_is_a_container_of_kolla() -> None:
+    assert {service.replace("-", "_") for service in SERVICES} <= {*CONTAINERS, *OTHERS}
 
 
 @pytest.mark.parametrize("service", profiles.NAMES)

@@ -218,8 +218,8 @@ def test_manila_through_keystone(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("state", "updated_at", "up"),
     [
-        ("up", "2026-11-21T17:57:29", True),
-        ("up", "2026-11-21T17:57:28", False),  # it died without a word
+        ("up", "2026-11-21T17:57:28", True),
+        ("up", "2026-11-21T17:57:27", False),  # it died without a word
         ("up", None, False),  # it has never reported
         ("stopped", "2026-11-21T17:58:28", False),
     ],

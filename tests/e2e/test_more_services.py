@@ -126,7 +126,7 @@ def test_all_tell_what_they_do_and_a_stop_lets_it_end(
 ) -> None:
     cinder, nova = others
     since = time.time()
-    volume, server = creating(cinder, 0), spawning(nova, 0)
+    volume, server = creating(cinder, 1), spawning(nova, 1)
     work = in_work(more)
 
     told = {one["name"]: one for one in ad_hoc("action=drain_status")["containers"]}
@@ -271,11 +271,14 @@ def elsewhere(more: MoreStack) -> Iterator[str]:
         more.manila.create_share("any")
         return backend in more.manila.pools()
 
+    reported = "SELECT updated_at FROM services WHERE host = %s"
     try:
         containers.ensure(more.client, replace(spec, name=name, environment=environment))
+        wait_until(lambda: more.one("manila", reported, backend), 180, f"a report of {backend}")
         wait_until(offered, 180, f"{backend} among the pools", interval=2)
         yield backend
     finally:
+        more.delete_all()  # of which it may have some
         containers.remove(more.client, name)
         more.mariadb.execute("DELETE FROM services WHERE host = %s", (backend,), "manila")
 
@@ -309,6 +312,7 @@ def test_manila_share_is_disabled_where_another_has_its_backend(more: MoreStack,
     assert str(more.one("manila", host, share)).startswith(f"{elsewhere}#"), "it is given no new share"
 
     enabled = call("enabled", more.host)
+    more.delete_all()
     more.container(f"{SHARE}_elsewhere").kill()
     dead = "UPDATE services SET updated_at = updated_at - INTERVAL 90 SECOND WHERE host = %s"
     more.mariadb.execute(dead, (elsewhere,), "manila")

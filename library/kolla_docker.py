@@ -802,6 +802,7 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
 
 from ansible.module_utils.kolla_drain.actions import report
 from ansible.module_utils.kolla_drain.actions.options import EvidenceOptions, Options
@@ -809,7 +810,8 @@ from ansible.module_utils.kolla_drain.actions.run import ACTIONS, run
 from ansible.module_utils.kolla_drain.container.given import CONTAINER_OPTIONS, Login, merged
 from ansible.module_utils.kolla_drain.database.target import DATABASE_OPTIONS
 from ansible.module_utils.kolla_drain.errors import KollaDrainError, Refused
-from ansible.module_utils.kolla_drain.masking import UNCHECKABLE, Masked, in_urls, secrets, uncheckable
+from ansible.module_utils.kolla_drain.host.stories import Stories
+from ansible.module_utils.kolla_drain.masking import UNCHECKABLE, Masked, in_urls, secrets, tame, uncheckable
 from ansible.module_utils.kolla_drain.model import OnTimeout, Quiesce, StopRequest
 
 
@@ -900,6 +902,11 @@ class KollaModule(Masked, AnsibleModule):
     def secrets(self):
         return secrets_of(self.params)
 
+    def mask(self, told):
+        """Return what is told while the module runs as it would stand in the result."""
+        self._hide_secrets()
+        return tame(remove_values(told, self.no_log_values))
+
 
 def holds_nul(value):
     """Return whether a text in a value of any depth has a character that ends a text for the kernel."""
@@ -913,7 +920,7 @@ def cut(seconds):
     return max(-(10**9), min(seconds, 10**9))
 
 
-def options_of(params, check_mode):
+def options_of(params, check_mode, stories=None):
     """Return the core's options from the module's merged parameters. Raises Refused."""
     database = {key: value for key, value in (params["database"] or {}).items() if value is not None}
     timeout, client_timeout = params["graceful_shutdown_timeout"], params["client_timeout"]
@@ -944,6 +951,7 @@ def options_of(params, check_mode):
         detach=params["detach"] is not False,
         remove_on_exit=params["remove_on_exit"] is not False,
         container_engine=params["container_engine"] or "docker",
+        stories=stories or Stories(),
         **{
             name: params[name]
             for name in (
@@ -962,7 +970,8 @@ def main():
     module = KollaModule(argument_spec=argument_spec(), supports_check_mode=True)
     module.no_log_values.update(module.secrets())
     try:
-        result = run(options_of(together(module.params), module.check_mode))
+        stories = Stories.of_this_run(module.mask)
+        result = run(options_of(together(module.params), module.check_mode, stories))
     except KollaDrainError as exc:
         code = {"code": exc.code} if exc.code else {}
         module.fail_json(msg=str(exc), exception=traceback.format_exc(), **code)

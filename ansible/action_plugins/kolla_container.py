@@ -6,8 +6,6 @@ Where this folder is among Ansible's action plugins, every task of ``kolla_conta
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -23,25 +21,21 @@ MODULE_UTILS = HERE.parent / "module_utils"
 LIBRARY = next(folder for folder in (HERE.parent / "library", HERE.parents[1] / "library") if folder.is_dir())
 
 
-def _core() -> Any:
-    """Import the core as a package of its own: Ansible imports no module_utils from this path on the controller."""
-    if "kolla_drain" not in sys.modules:
-        folder = MODULE_UTILS / "kolla_drain"
-        spec = spec_from_file_location(
-            "kolla_drain", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        package = module_from_spec(spec)
-        sys.modules["kolla_drain"] = package
-        spec.loader.exec_module(package)
-    return import_module("kolla_drain.controller.adoption"), import_module("kolla_drain.errors").Refused
+def _beside(name: str) -> Any:
+    """Import another plugin of this folder."""
+    spec = spec_from_file_location(f"kolla_drain_action_{name}", HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    plugin = module_from_spec(spec)
+    spec.loader.exec_module(plugin)
+    return plugin
 
 
-adoption, Refused = _core()
+docker: Any = _beside("kolla_docker")
+adoption, Refused = docker.core("controller.adoption"), docker.core("errors").Refused
 
 
-class ActionModule(Normal):
+class ActionModule(docker.Watched, Normal):  # type: ignore[misc]
     """kolla_container, with a drain before whatever would stop a container."""
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
@@ -103,7 +97,7 @@ class ActionModule(Normal):
     def _kolla_docker(self, options: dict[str, Any]) -> dict[str, Any]:
         module_loader.add_directory(str(LIBRARY))
         module_utils_loader.add_directory(str(MODULE_UTILS))
-        return self._execute_module("kolla_docker", options, task_vars=self._vars)
+        return self.watched("kolla_docker", options, self._vars)
 
     def _kolla_container(self, action: str | None = None) -> dict[str, Any]:
         """Run the real module with the task's own arguments, except for the action."""

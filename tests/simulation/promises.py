@@ -307,7 +307,7 @@ def it_says_the_truth(world, run, result, alone):
         assert not lost, f"{result.name} is called drained, and {lost} had not finished"
         assert all(ending.outcome is Outcome.FINISHED for ending in endings.values())
         assert result.evidence is EvidenceState.OK
-        _it_was_looked_at(run, result, container, ended_by_us)
+        _it_was_looked_at(world, run, result, container, ended_by_us)
     if result.verdict is Verdict.CUT:
         # What ended in error between the last reading and the signal may count either way.
         read_at = _read_at(run, result)
@@ -399,18 +399,28 @@ def _held_up(world):
     return 2 * CALL_BOUND if "holds" in faults else CALL_BOUND if "slow" in faults else 0.0
 
 
-def _it_was_looked_at(run, result, container, ended):
-    """Nothing is called drained that nobody looked at: before our own signal, and again after the exit."""
-    shown = [taken for _, taken, reading in run.evidence.told[result.id] if reading.state is EvidenceState.OK]
+def _it_was_looked_at(world, run, result, container, ended):
+    """Nothing is called drained that nobody looked at: before our own signal, and again after the exit.
+
+    A run that joins a stop takes over the looks of the runs before it.
+    """
+    shown = _looks(run, result)
+    known = [taken for other in world.runs for taken in _looks(other, result)] if result.joined else shown
     ours = [s.at for life in container.lives for s in life.signals if s.run is run]
     if ours:
-        assert any(taken <= min(ours) for taken in shown), (
+        assert any(taken <= min(ours) for taken in known), (
             f"{result.name} is called drained, and nobody had looked"
         )
-    assert len(shown) > 1, f"{result.name} is called drained, and was looked at once"
+    assert len(known) > 1, f"{result.name} is called drained, and was looked at once"
     assert any(taken >= ended[-1].ended for taken in shown), (
         f"{result.name} is called drained, and nobody looked afterwards"
     )
+
+
+def _looks(run, result):
+    """When this run's readable readings of a container were taken."""
+    told = run.evidence.told.get(result.id, ()) if run.evidence is not None else ()
+    return [taken for _, taken, reading in told if reading.state is EvidenceState.OK]
 
 
 def _noticed_at(run, result, said_at):

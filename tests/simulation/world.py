@@ -806,6 +806,25 @@ class SteppedInMemory(Stepped, InMemory):
     """The ledger of the worlds that are played by the thousand."""
 
 
+class Kept:
+    """The stories of one run, in memory: those of a run that came to its end are taken with its result."""
+
+    def __init__(self, world, process):
+        self._world, self._process = world, process
+
+    def keep(self, stories):
+        self._world.stories[self._process] = stories
+
+    def of(self, life):
+        kept = self._world.stories
+        return [
+            {**story, "lives": process in self._world.living}
+            for process, stories in kept.items()
+            for story in stories
+            if process != self._process and (story["id"], story["started_at"]) == life
+        ]
+
+
 @dataclass(eq=False, repr=False)
 class Run:
     """One call of stop_all, in a process of its own."""
@@ -871,6 +890,7 @@ class World:
         self._current = None
         self._all_done = None
         self._entries, self._locks = {}, set()
+        self.stories = {}  # by the run's process
         self._in_memory = in_memory
         self.engine = FakeEngine(self)
         made = [FakeContainer(self, service, index) for index, service in enumerate(scene.services)]
@@ -908,6 +928,7 @@ class World:
         self.booted_at = self.now
         self._entries.clear()
         self._locks.clear()
+        self.stories.clear()
         if not self._in_memory:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._signalled.clear()
@@ -922,6 +943,11 @@ class World:
             return self.run.process
         name = f"{pid} made-up"
         return name if name in self.living else ""
+
+    @property
+    def runs(self):
+        """All runs so far."""
+        return list(self._processes.values())
 
     # the clock
 
@@ -1008,11 +1034,13 @@ class World:
                 engine=self.engine,
                 evidence=run.evidence,
                 ledger=self._ledger(),
+                stories=Kept(self, run.process),
                 clock=self.clock,
                 wait=self._wait,
                 at_once=self._at_once,
                 chance=self._chance,
             )
+            self.stories.pop(run.process, None)
         except Died:
             run.died = True
             self.met("a run is killed")

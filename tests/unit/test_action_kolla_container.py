@@ -320,7 +320,8 @@ def acted(case: Case) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     )
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"), has_native_async=False)
     templar = SimpleNamespace(template=lambda value: value)
-    return calls, Action(task, connection, None, None, templar, None).run(task_vars=dict(case.variables))
+    variables = {"kolla_drain_progress": False, **case.variables}
+    return calls, Action(task, connection, None, None, templar, None).run(task_vars=variables)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -23,9 +23,14 @@ class Ledger:
         return Entry("1d", "c", "1", 0.0, 60.0, "SIGTERM"), False
 
 
+class Stories:
+    def of(self, *_: Any) -> tuple[()]:
+        return ()
+
+
 def test_what_the_engine_refuses_to_show_is_looked_at_again() -> None:
     target = Target(RUNS, StopRequest(timeout=60.0), NO_PROFILE, plan(StopRequest(timeout=60.0), NO_PROFILE))
-    stop = ContainerStop(target, Engine(), Ledger(), lambda: 0.0)  # type: ignore[arg-type]
+    stop = ContainerStop(target, Engine(), Ledger(), Stories(), lambda: 0.0)  # type: ignore[arg-type]
 
     stop.step()
 

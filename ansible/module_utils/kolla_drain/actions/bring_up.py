@@ -86,6 +86,7 @@ class BringUp:
     def start_and_prove(self, container_id: str, before: Before) -> Readiness:
         """Start a container, through its unit if it has one, and wait until it serves. Raises KollaDrainError."""
         engine, units = self._engine, Units()
+        self._options.stories.step(self._options.name, "start", "starting it")
         now = time.monotonic()
         found = engine.inspect(container_id)
         rested_at = now if found is not None and found.at_rest else None
@@ -125,6 +126,9 @@ class BringUp:
             if before.heartbeats:
                 source.evidence.await_first_report()
 
+        stories = options.stories
+        stories.step(options.name, "ready", "waits until it serves", seconds=timeout)
+
         def read() -> Reading:
             assert source is not None
             return survey.read({container_id: source})[container_id]
@@ -141,6 +145,8 @@ class BringUp:
             before=before,
             reports_from=reports_from,
         )
+        serves = f"serves: {readiness.how}" if readiness.ready else f"does not serve: {readiness.why}"
+        stories.step(options.name, "ready", f"{serves}, after {readiness.seconds:.1f} s", done=True)
         if config is None or timeout == options.ready_timeout:
             return readiness
         doubts = readiness.doubts

@@ -12,6 +12,7 @@ from .. import evidence
 from ..engine.connect import connect
 from ..engine.port import Engine
 from ..errors import Refused
+from ..host.stories import Stories
 from ..model import NO_PROFILE, Container, OnTimeout, Quiesce, StopRequest
 from ..preflight.process import read_process
 from ..signals import normalise
@@ -119,6 +120,7 @@ class Options:
     ready_timeout: float = 120.0
     reload_fallback: str = "fail"
     container_engine: str = "docker"
+    stories: Stories = field(default_factory=Stories, repr=False)  # what is told while it goes
 
     @property
     def name(self) -> str:

@@ -32,7 +32,7 @@ _RELOAD = ("signal", "operations", "how", "reloaded", "restarted")
 _UNIT = ("state", "restart", "stop_timeout", "drop_ins", "held")
 _OUTCOME = (
     *("ready_after", "ready_by", "ready_timeout", "gap", "image_pulled", "unattributed_at_start"),
-    *("differences", "would", "removed", "rolled_back", "resumed"),
+    *("timeline", "differences", "would", "removed", "rolled_back", "resumed"),
 )
 # Seconds that are told to a tenth.
 _TENTHS = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..drain.result import StopResult
+from ..drain.result import Event, StopResult
 from ..engine.port import Engine
 from ..errors import Refused
 from ..model import Container, EvidenceState, Finding, Heartbeat, Operation, Reading, Verdict
@@ -97,6 +97,7 @@ class ContainerResult:
     survey: Survey | None = None  # of a container that was only looked at, or reloaded
     reading: Reading | None = None  # with the survey
     foreseen: Verdict | None = None  # of a stop in check mode
+    timeline: tuple[Event, ...] | None = None  # of a stop under way that was only looked at
     reload: Reload | None = None
     unit: UnitReport | None = None
     heartbeats: tuple[Heartbeat, ...] = ()  # since the start

@@ -34,6 +34,7 @@ class Action:
     takes_many: bool = False  # several names at once
     nameless: bool = False  # may be without a name
     stops: bool = False
+    tells: bool = False  # how far it is, while it goes, because it may take long
     only_reads: bool = False
 
 
@@ -57,15 +58,15 @@ ACTIONS = {
     "get_container_env": Action(_of("containers.get_container_env"), only_reads=True),
     "get_container_state": Action(_of("containers.get_container_state"), only_reads=True),
     "pull_image": Action(_of("store.pull"), nameless=True),
-    "recreate_or_restart_container": Action(_of("exchange.recreate_or_restart"), stops=True),
-    "reload_container": Action(_of("reload.reload_container"), takes_many=True),
+    "recreate_or_restart_container": Action(_of("exchange.recreate_or_restart"), stops=True, tells=True),
+    "reload_container": Action(_of("reload.reload_container"), takes_many=True, tells=True),
     "remove_container": Action(_of("containers.remove_container")),
     "remove_image": Action(_of("store.remove_image"), nameless=True),
     "remove_volume": Action(_of("store.remove_volume")),
-    "restart_container": Action(_of("start.restart"), stops=True),
-    "start_container": Action(_of("exchange.start_all"), takes_many=True),
-    "stop_and_remove_container": Action(_of("stop.stop_and_remove"), takes_many=True, stops=True),
-    "stop_container": Action(_of("stop.stop"), takes_many=True, stops=True),
+    "restart_container": Action(_of("start.restart"), stops=True, tells=True),
+    "start_container": Action(_of("exchange.start_all"), takes_many=True, tells=True),
+    "stop_and_remove_container": Action(_of("stop.stop_and_remove"), takes_many=True, stops=True, tells=True),
+    "stop_container": Action(_of("stop.stop"), takes_many=True, stops=True, tells=True),
 }
 
 
@@ -90,7 +91,9 @@ def run(options: Options) -> ActionResult:
     if not (options.check_mode or action.only_reads):
         with contextlib.suppress(KollaDrainError):  # a stop reports a container that is still paused
             unpaused = unpause_leftovers(engine)
-    result = action.do(options, engine)
+    told = options.stories if action.tells and not options.check_mode else contextlib.nullcontext()
+    with told:
+        result = action.do(options, engine)
     _note_unmatched(options, result)
     result.warnings += [
         f"{name} was unpaused: a run of an earlier version had left it paused." for name in unpaused

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..container.spec import ONE_OFF_LABEL, OWN_LABELS
+from ..drain import story
+from ..drain.result import Event
 from ..engine.port import Engine
-from ..host.ledger import Ledger
+from ..host.ledger import Ledger, boot_clock
+from ..host.stories import Stories
 from ..kolla import KOLLA_LABEL, UNIT, UNITS, is_side_container
 from ..model import Finding, Reading
 from .options import LOOK_INTO, Options
@@ -23,8 +26,11 @@ _LEFT_ASIDE = (".new", ".old", ".failed")
 def status(options: Options, engine: Engine) -> ActionResult:
     """Return the plan for each container, or for all of Kolla's when none is named; nothing is touched."""
     options = replace(options, names=options.names or kolla_names(engine))
-    surveys = survey_all(options, engine, Ledger(), LOOK_INTO)
+    ledger = Ledger()
+    surveys = survey_all(options, engine, ledger, LOOK_INTO)
     results = in_order(surveys, options, engine, looked_at(surveys), LOOK_INTO)
+    for result in results:
+        _recall(result, options.stories, ledger)
     ContainerUnits(surveys.names).report(results)
     return compose(results)
 
@@ -42,6 +48,29 @@ def looked_at(surveys: Surveys) -> list[ContainerResult]:
         )
         for one in surveys.existing
     ]
+
+
+def _recall(result: ContainerResult, stories: Stories, ledger: Ledger) -> None:
+    """Put into a result what runs have kept of a stop that is under way, or whose end nobody has heard of."""
+    container, now = result.container, boot_clock()
+    if container is None or result.survey is None:
+        return
+    kept = stories.of(container.life)
+    if container.at_rest:
+        outcome = story.past(story.of_its_end(kept)).outcome
+        if outcome is not None:
+            text = f"{container.name}: {story.said(outcome, now)}; stop it again to have the whole result."
+            result.notes += (Finding("result_not_taken", text),)
+    elif result.survey.draining:
+        events = story.past(kept).events
+        result.timeline = tuple(Event(round(at - now, 2), event) for at, _, event in events) or None
+        entry = ledger.read(container.id)
+        if entry is not None and entry.life == container.life and not ledger.waited_for(entry):
+            text = (
+                f"{container.name}: no run waits for this stop any more, so nobody is there at its deadline"
+            )
+            text += "; stop it again, which joins the stop."
+            result.notes += (Finding("not_waited_for", text),)
 
 
 def not_serving(survey: Survey, reading: Reading | None) -> Iterator[Finding]:

@@ -142,6 +142,7 @@ def _drain(options: Options, engine: Engine, ledger: Ledger, surveys: Surveys) -
                 engine=engine,
                 evidence=evidence,
                 ledger=ledger,
+                stories=options.stories,
                 clock=boot_clock,
                 wait=wait,
                 at_once=at_once,
@@ -181,6 +182,9 @@ def _plain_stop(options: Options, ledger: Ledger, surveyed: Survey) -> Container
     try:
         engine = options.connect()
         _announce(ledger, surveyed, timeout)
+        options.stories.step(
+            container.name, "stop", "the engine's plain stop, which reads no evidence", seconds=timeout
+        )
         result.changed = True
         engine.stop(container.id, int(timeout))
         after = engine.inspect(container.id)
@@ -192,6 +196,7 @@ def _plain_stop(options: Options, ledger: Ledger, surveyed: Survey) -> Container
         ledger.forget(container.id, container.life)
     code = after.exit_code if after else None
     killed = code == KILLED_CODE and after is not None and not after.oom_killed
+    options.stories.step(container.name, "stop", f"ended with exit code {code}", done=True)
     reason = f"the engine's plain stop, exit code {code}; graceful_shutdown is off, so nothing was verified"
     result.stop = replace(
         stopped,

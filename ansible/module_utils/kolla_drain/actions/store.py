@@ -30,6 +30,8 @@ def ensured(options: Options, maker: Maker, image: str) -> bool:
     """Pull the image if the host does not have it; return whether it was pulled."""
     if maker.image(image) is not None:
         return False
+    if options.names:
+        options.stories.step(options.name, "pull", f"pulling {image}")
     maker.pull(image, options.login)
     return True
 

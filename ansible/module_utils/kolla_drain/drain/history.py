@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..heartbeat import Heartbeats
 from ..model import Answer, Ending, EvidenceState, Operation, Outcome, Profile, Reading
@@ -24,6 +24,19 @@ class Moment(enum.IntEnum):
     EXITED = 2
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What one run has seen, as another one takes it over that joins the stop."""
+
+    seen: tuple[Operation, ...] = ()
+    ended: tuple[Ending, ...] = ()
+    failed: tuple[Ending, ...] = ()  # of the ended: in error, as far as is known before any signal
+    late: tuple[tuple[str, str], ...] = ()  # keys of those that were first seen after the signal
+    looked: bool = False  # a reading could be had before the signal
+    unseen: str = ""
+    serving: tuple[str, ...] | None = None
+
+
 class History:
     """The readings of one container, digested. ``note`` takes a line for the timeline."""
 
@@ -36,6 +49,8 @@ class History:
         baseline: Baseline = NO_BASELINE,
     ) -> None:
         self.reading: Reading | None = None
+        self.readings = 0  # that were taken in
+        self.heard_at = started  # when the newest was
         self.empty_readings = 0  # in a row, up to the newest, that showed nothing to wait for
         self.own_empty_readings = 0  # the same for what is certainly the container's own
         self.waiting_for: tuple[Operation, ...] = ()
@@ -65,6 +80,7 @@ class History:
     def hear(self, answer: Answer, now: float, moment: Moment) -> None:
         """Take in a reading and what became of the operations asked about."""
         self.reading = self._judged(answer.reading, now)
+        self.readings, self.heard_at = self.readings + 1, now
         if self.reading.state is EvidenceState.OK:
             self._readable(self.reading, answer.endings, now, moment)
         else:
@@ -200,6 +216,36 @@ class History:
         """Mark the outcome of all that is open as unknown, because nothing more will be learnt."""
         for op in self.open():
             self._ended[op.key] = Ending(op, Outcome.UNKNOWN, op.status, fate)
+
+    # --- handing over
+
+    @property
+    def memory(self) -> Memory:
+        """Return what a run that joins this stop should know."""
+        return Memory(
+            seen=tuple(self._seen.values()),
+            ended=tuple(self._ended.values()),
+            failed=tuple(self._failed.values()),
+            late=tuple(sorted(self._late)),
+            looked=Moment.BEFORE_SIGNAL in self.readable,
+            unseen=self.unseen,
+            serving=None if self.serving is None else tuple(sorted(self.serving)),
+        )
+
+    def recall(self, memory: Memory) -> None:
+        """Take over what an earlier run of this stop has seen; to be called before the first reading."""
+        ended = {ending.operation.key: ending for ending in memory.ended}
+        for op in memory.seen:
+            self._seen[op.key] = op
+            self._ended.pop(op.key, None)
+        self._ended.update(ended)
+        self._failed.update((ending.operation.key, ending) for ending in memory.failed)
+        self._late |= set(memory.late)
+        if memory.looked:
+            self.readable.add(Moment.BEFORE_SIGNAL)
+            self.unseen = memory.unseen
+        if memory.serving is not None:
+            self.serving = (self.serving or frozenset()) | set(memory.serving)
 
     # --- asking
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..engine.port import Engine
 from .pace import Pace
-from .ports import Evidence, Ledger
+from .ports import Evidence, Ledger, Stories
 from .result import StopResult, Target
 from .stop import ContainerStop
 
@@ -24,6 +24,7 @@ def stop_all(
     engine: Engine,
     evidence: Evidence,
     ledger: Ledger,
+    stories: Stories,
     clock: Callable[[], float],
     wait: Callable[[float], None],
     at_once: Callable[[Sequence[Callable[[], None]]], None],
@@ -37,7 +38,7 @@ def stop_all(
     Returns one result for each target, in their order. Ends within the longest timeout plus policy.KILL_BOUND and
     policy.VERIFY_BOUND.
     """
-    stops = [ContainerStop(target, engine, ledger, clock) for target in targets]
+    stops = [ContainerStop(target, engine, ledger, stories, clock) for target in targets]
     open_stops, pace = stops, Pace(chance, clock())
     while open_stops:
         if answers := evidence.answers():
@@ -48,6 +49,8 @@ def stop_all(
                     by_key[answer.key].hear(answer)
                 pace.heard(answer.key, now)
         at_once([stop.step for stop in open_stops])
+        if any(stop.story.has_news(stop.result) for stop in open_stops):
+            stories.keep([stop.story.so_far(stop.result) for stop in stops])
         open_stops = [stop for stop in open_stops if stop.result is None]
         readers = [stop for stop in open_stops if stop.reads]
         now = clock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..model import Answer, Container, Entry, Operation
 
@@ -53,3 +53,13 @@ class Ledger(Protocol):
 
     def forget(self, container_id: str, life: tuple[str, str]) -> None:
         """Drop the entry of a process life that has ended."""
+
+
+class Stories(Protocol):
+    """What the runs of this host keep of their stops (drain/story.py). Neither call fails."""
+
+    def keep(self, stories: Sequence[Mapping[str, Any]]) -> None:
+        """Keep this run's stories as they are now."""
+
+    def of(self, life: tuple[str, str]) -> Sequence[Mapping[str, Any]]:
+        """Return what other runs keep of a process life, oldest first; each says whether its run ``lives``."""

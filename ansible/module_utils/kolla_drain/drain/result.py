@@ -46,6 +46,7 @@ class Event:
 
     at: float
     event: str
+    phase: str = ""  # of the stop at that moment
 
 
 @dataclass(frozen=True)

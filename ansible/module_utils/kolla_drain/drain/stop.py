@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from ..engine.port import Engine
 from ..errors import KollaDrainError, LedgerBusy, LedgerError
-from ..model import NO_PROFILE, Answer, Container, Entry, EvidenceState, Reading, Verdict
+from ..model import Answer, Container, Entry, EvidenceState, Reading, Verdict
 from . import policy
 from .context import Context
 from .freshness import heartbeat_note
@@ -31,9 +31,10 @@ from .kill import Kill
 from .one_signal import OneSignal
 from .pace import interval
 from .policy import Action, Observation
-from .ports import Ledger
+from .ports import Ledger, Stories
 from .result import StopResult, Target
 from .settle import Settlement
+from .story import Story
 
 # Seconds after which a lock counts as held by a run that hangs: a run holds it for one call to the engine at the most.
 LOCK_BOUND = 30.0
@@ -42,7 +43,9 @@ LOCK_BOUND = 30.0
 class ContainerStop:
     """One container on its way to the verdict, which is in ``result`` at the end."""
 
-    def __init__(self, target: Target, engine: Engine, ledger: Ledger, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, target: Target, engine: Engine, ledger: Ledger, stories: Stories, clock: Callable[[], float]
+    ) -> None:
         self.result: StopResult | None = None
         self.key = target.container.id  # by which readings are asked for
         self.reads = target.reads  # whether there is evidence to ask for
@@ -51,6 +54,7 @@ class ContainerStop:
         self._signal = OneSignal(self._context)
         self._kill = Kill(self._context)
         self._settlement = Settlement(self._context, self._signal, self._kill)
+        self.story = Story(self._context, stories, self._signal, self._kill, self._settlement)
         self._acts: dict[Action, Callable[[str], None]] = {
             Action.WAIT: lambda reason: None,  # 2. quiesce, 4. drain
             Action.UNPAUSE: self._unpause,
@@ -114,6 +118,7 @@ class ContainerStop:
                 self._see_kill_through(found)
                 return
         decision = self._decide(found, now)
+        self.story.waits_for = decision.reason
         self._acts[decision.action](decision.reason)
 
     # --- what the loop asks
@@ -189,7 +194,8 @@ class ContainerStop:
         context = self._context
         if context.container.at_rest:
             self._settlement.forget()
-            self._finish(Verdict.ALREADY_STOPPED, f"the container is {context.container.status.value}")
+            state, before = f"the container is {context.container.status.value}", self.story.look_back()
+            self._finish(Verdict.ALREADY_STOPPED, f"{state}; {before}" if before else state)
             return False
         context.entry, self._joined = context.ledger.begin(
             context.container, context.plan.timeout, context.plan.signal, context.started
@@ -197,6 +203,7 @@ class ContainerStop:
         context.begun, context.deadline = context.entry.begun, context.entry.deadline
         self._adopt_budget(context.entry)
         if self._joined:
+            self.story.join()
             left = context.deadline - context.clock()
             context.note(f"joined the stop under way, {left:.0f} s before its deadline")
         else:
@@ -342,7 +349,7 @@ class ContainerStop:
         history.give_up("still in flight when it was left")
         exited, signalled = self._settlement.exited_at, self._signal.at
         ended = exited if exited is not None else context.clock()
-        state, why = self._evidence()
+        state, why = context.evidence
         self.result = StopResult(
             name=container.name,
             id=container.id,
@@ -373,20 +380,10 @@ class ContainerStop:
             evidence=state,
             evidence_why=why,
             findings=context.target.findings,
-            timeline=tuple(context.timeline),
+            timeline=context.whole_timeline,
             plan=context.plan,
             profile=context.target.profile,
         )
-
-    def _evidence(self) -> tuple[EvidenceState, str]:
-        context = self._context
-        if context.target.profile.name == NO_PROFILE.name:
-            return EvidenceState.NONE, ""
-        if context.target.evidence_missing:
-            return EvidenceState.UNAVAILABLE, context.target.evidence_missing
-        if context.entry is None:
-            return EvidenceState.NONE, "not read, because it does not run"
-        return context.history.summary()
 
 
 def _said(exc: Exception) -> str:

@@ -17,6 +17,7 @@ import threading
 import time
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as Normal
+from ansible.vars.clean import remove_internal_keys
 
 from ansible import constants as C
 
@@ -33,7 +35,7 @@ MODULE_UTILS = Path(__file__).resolve().parent.parent / "module_utils"
 SWITCH = "kolla_drain_progress"
 
 # Seconds between two looks at a run: the first, and the most, at a growing part of the time that was waited so far.
-FIRST_LOOK, LONGEST, GROWS = 0.3, 2.0, 0.1
+FIRST_LOOK, LONGEST, GROWS = 0.1, 2.0, 0.1
 # Seconds after which a look that has not come back counts as a lost connection.
 LOOK_BOUND = 60.0
 # Seconds for which a lost connection is tried again, at least, and beyond the deadline of what is under way.
@@ -78,11 +80,12 @@ class Look:
 
     def __init__(self, output: str) -> None:
         _, _, said = output.partition(f"{MARK}\n")  # a shell may say something of its own before
-        self.boot, uptime, self.state, self.inode, *rest = [*said.splitlines(), "", "", "", ""]
+        lines = [*said.splitlines(), *[""] * 6]
+        self.boot, uptime, self.state, self.inode, story, self.result = lines[:6]
         self.now = float((uptime.split() or ["0"])[0])  # on the boot clock
         self.told: dict[str, Any] | None = None
         with contextlib.suppress(ValueError, IndexError):
-            self.told = json.loads(rest[0])
+            self.told = json.loads(story)
 
 
 class Watched(ActionBase):
@@ -195,15 +198,16 @@ class Watch:
                         "Ansible itself has ended."
                     )  # nobody hears this: the next run takes the result
                 with self._reconnecting():
-                    if self._look():
-                        result = self._result()
+                    found = self._look()
+                    if found:
+                        result = self._result(found)
                         self._clear_away()
                         return result
         except Gone as exc:
             return {"failed": True, "changed": False, "msg": self._without_result(str(exc))}
 
-    def _look(self) -> bool:
-        """Look at the run, and show what is new; return whether there is a result. Raises Gone."""
+    def _look(self) -> str:
+        """Look at the run, and show what is new; return its result, empty while it goes. Raises Gone."""
         look = self._looked()
         if self._lost_since is not None:
             self._say(f"connected again after {time.monotonic() - self._lost_since:.0f} s")
@@ -219,7 +223,7 @@ class Watch:
                     self._display.display(line, stderr=True)
         if look.state == "gone":
             raise Gone(self._cause())
-        return look.state == "done"
+        return look.result if look.state == "done" else ""
 
     def _looked(self) -> Look:
         answer = self._bounded(self._command())
@@ -248,7 +252,7 @@ class Watch:
                 'echo "$inode"',
                 # It holds the task's options, and has been read by whoever has a story.
                 f'if [ -n "$inode" ] && [ "$inode" != "{self._inode}" ]; then cat {story}; {forget or ":"}; fi',
-                "true",
+                f"echo; if {ended}; then cat {job}; fi",
             ]
         )
 
@@ -306,18 +310,26 @@ class Watch:
 
     # --- the end
 
-    def _result(self) -> dict[str, Any]:
-        """Fetch the result by Ansible's own module, so that it is treated like any other."""
-        folder, job = os.path.split(self._job)
-        args = {"jid": job, "mode": "status", "_async_dir": folder}
-        found: dict[str, Any] = self._action._execute_module(
-            "ansible.legacy.async_status", args, task_vars=self._task_vars
-        )
-        if not found.get("finished") or ("cmd" in found and "data" in found):  # async_wrapper's own words
+    def _result(self, found: str) -> dict[str, Any]:
+        """Treat a result as ``_execute_module`` treats that of a module. Raises Gone."""
+        try:
+            known = json.loads(found)
+        except ValueError:  # it was cut off where it was kept
+            raise Gone(self._cause()) from None
+        if "cmd" in known and "data" in known:  # async_wrapper's own words of a module that said nothing
             raise Gone(self._cause())
-        for key in ("ansible_job_id", "started", "finished", "results_file", "stderr", "stderr_lines"):
-            found.pop(key, None)
-        return found
+        known.pop("stderr", None)  # put there by async_wrapper
+        action = self._action
+        parse = action._parse_returned_data
+        # ansible-core before 2.19 has no profiles.
+        profile = ("legacy",) if len(signature(parse).parameters) > 1 else ()
+        answer = {"stdout": json.dumps(known), "stderr": "", "rc": 0}
+        result: dict[str, Any] = parse(answer, *profile)
+        remove_internal_keys(result)
+        if action._discovered_interpreter_key:
+            facts = result.setdefault("ansible_facts", {})
+            facts[action._discovered_interpreter_key] = action._discovered_interpreter
+        return result
 
     def _cause(self) -> str:
         """Return why there is no result, a clause; a run that had done its work was not killed."""

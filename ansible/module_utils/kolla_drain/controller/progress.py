@@ -179,8 +179,8 @@ def _columns(phase: str, spent: float, budget: float | None) -> str:
 
 
 def _step(step: Mapping[str, Any], now: float) -> str:
-    budget = None if step["until"] is None else step["until"] - step["at"]
-    return f"{_columns(step['phase'], now - step['at'], budget)}  {step['text']}"
+    budget = None if step["until"] is None else step["until"] - step["begun"]
+    return f"{_columns(step['phase'], now - step['begun'], budget)}  {step['text']}"
 
 
 def _age(op: Mapping[str, Any], now: float) -> str:

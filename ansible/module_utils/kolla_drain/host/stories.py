@@ -82,10 +82,12 @@ class Stories:
     ) -> None:
         """Keep that a container has come to a step beside its stop, a clause; ``seconds`` is its limit."""
         now = self._clock()
-        until = None if seconds is None else now + seconds
-        step = {"at": now, "name": name, "phase": phase, "text": text, "until": until, "done": done}
+        step = {"at": now, "begun": now, "until": None if seconds is None else now + seconds}
         with self._lock:
-            self._steps.append(step)
+            if done:  # what was under way
+                before = [one for one in self._steps if (one["name"], one["phase"]) == (name, phase)]
+                step.update({key: before[-1][key] for key in ("begun", "until")} if before else {})
+            self._steps.append({**step, "name": name, "phase": phase, "text": text, "done": done})
         self._write()
 
     def of(self, life: tuple[str, str]) -> list[Mapping[str, Any]]:

@@ -1378,3 +1378,90 @@ def test_a_run_that_was_locked_out_does_not_undo_what_another_knows_of_a_later_l
         world.stop(*runs)
         promises.hold(world, *runs)
         assert len(list(world.containers.values())[1].life.signals) == 1
+
+
+# --- the story of a run that died, told by the next
+
+
+def test_a_run_that_joins_tells_what_the_one_before_has_seen():
+    """One operation ended before the second run began; both runs' events are there, each at its time."""
+    service = Service(jobs=(Job(takes=6.0), Job(takes=40.0)), request=asked(120.0))
+    with World(Scene(services=(service,))) as world:
+        first = Run(dies_at_step=steps_by(world.scene, 15.0))
+        second = Run(starts_at=10.0)
+        world.stop(first, second)
+        promises.hold(world, second)
+        (result,) = second.results
+    assert first.died
+    assert [ending.outcome for ending in result.endings] == [Outcome.FINISHED] * 2
+    assert result.verdict is Verdict.DRAINED
+    began, *_ = result.timeline
+    assert (began.event[:5], began.at) == ("begun", pytest.approx(-10.0, abs=0.1))
+    joined = next(event for event in result.timeline if event.event.startswith("joined"))
+    assert joined.at >= 0
+    assert sum("in flight" in event.event for event in result.timeline) == 2
+
+
+def test_a_run_that_died_before_its_signal_has_begun_nothing_and_tells_nothing():
+    """What it saw in flight may have ended in any way before the next run began, which is no loss of this one."""
+    service = Service(jobs=(Job(takes=6.0, fails=True), Job(takes=40.0)), request=asked(120.0))
+    with World(Scene(services=(service,))) as world:
+        first = Run(dies_at_step=steps_by(world.scene, 4.0))
+        world.stop(first)
+        second = world.stop(Run(starts_at=20.0))
+        promises.hold(world, first, second)
+        (result,) = second.results
+    assert not result.joined
+    assert len(result.endings) == 1
+    assert result.timeline[0].at >= 0
+
+
+def test_what_was_in_flight_when_a_run_died_is_told_by_one_that_comes_after_the_exit():
+    service = Service(profile=AT_ONCE, jobs=(Job(takes=10.0),), request=asked(120.0))
+    with World(Scene(services=(service,))) as world:
+        first = Run(dies_at_step=steps_until(world, "signal") + 8)
+        world.stop(first)
+        second = world.stop(Run(starts_at=60.0))
+        (result,) = second.results
+    assert first.died
+    assert result.verdict is Verdict.ALREADY_STOPPED
+    assert result.reason.endswith("a run stopped it, and died before its end")
+    assert [(ending.outcome, ending.fate) for ending in result.endings] == [
+        (Outcome.UNKNOWN, "the run that watched it died before its end")
+    ]
+
+
+def test_a_result_that_nobody_took_is_told_by_the_next_run():
+    service = Service(jobs=(Job(takes=6.0),))
+    with World(Scene(services=(service,))) as world:
+        with mock.patch.object(world, "stories", Untaken()):
+            first = world.stop(Run())
+            second = world.stop(Run(starts_at=world.age + 10.0))
+        (before,), (result,) = first.results, second.results
+    assert (before.verdict, result.verdict) == (Verdict.DRAINED, Verdict.ALREADY_STOPPED)
+    assert not result.changed
+    assert result.reason == (
+        "the container is exited; a run whose result nobody has taken stopped it 10 s ago: "
+        f"drained, {before.reason}"
+    )
+    assert [ending.outcome for ending in result.endings] == [Outcome.FINISHED]
+    assert (result.signal, result.serving) == ("SIGTERM", before.serving)
+    assert [event.event for event in result.timeline][: len(before.timeline)] == [
+        event.event for event in before.timeline
+    ]
+
+
+class Untaken(dict):
+    """Stories whose watcher is gone, so that nobody removes them."""
+
+    def pop(self, *_):
+        return None
+
+
+def steps_by(scene, when):
+    """How many steps a run alone in such a world has made by then."""
+    with World(scene) as other:
+        run, found = Run(), []
+        other.at(when, lambda: found.append(run.steps))
+        other.stop(run)
+        return found[0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 import shlex
 import sys
@@ -234,16 +233,16 @@ class Watch:
     def _command(self) -> str:
         """Return a shell's commands that say whether the run lives and what it has told; cheap, for they come often.
 
-        The folder of the run's script is on the command line of all its processes, and the brackets keep this command
-        from finding itself.
+        The folder of the run's script is on the command line of all its processes. Its last letter in brackets keeps
+        this command from finding itself.
         """
-        mark = re.escape(os.path.basename(self._folder))
-        mark = f"{mark[:-1]}[{mark[-1]}]"
+        above, name = os.path.split(self._folder)
+        mark = f"{name[:-1]}[{name[-1]}]"
         job, story = shlex.quote(self._job), shlex.quote(self._story)
-        lives = f"grep -qs -e {shlex.quote(mark)} /proc/[0-9]*/cmdline"
+        lives = f"grep -qs -e '{mark}' /proc/[0-9]*/cmdline"
         ended = f'[ -s {job} ] && [ "$(head -c {len(UNDER_WAY)} {job})" != {shlex.quote(UNDER_WAY)} ]'
         last_words = f"sleep {LAST_WORDS:g}; if {ended}; then echo done; else echo gone; fi"
-        forget = "" if C.DEFAULT_KEEP_REMOTE_FILES else f"rm -f {shlex.quote(self._folder)}/AnsiballZ_*"
+        forget = "" if C.DEFAULT_KEEP_REMOTE_FILES else f"rm -f {shlex.quote(above)}/{mark}/AnsiballZ_*"
         return "; ".join(
             [
                 f"echo {shlex.quote(MARK)}; cat /proc/sys/kernel/random/boot_id /proc/uptime",
@@ -294,7 +293,7 @@ class Watch:
                     f"{self._host} could not be reached for {waited:.0f} s ({why}) while {self._what} was under way. "
                     f"It goes on there to its end{self._last_seen()}; run this again once the host can be reached, "
                     "which joins it or tells what it came to."
-                ) from exc
+                ) from None
             with contextlib.suppress(Exception):  # a connection that cannot be reset is tried as it is
                 self._action._connection.reset()
             time.sleep(min(TRY_AGAIN, 1.0 + waited / 10))
@@ -367,5 +366,5 @@ def plain(result: dict[str, Any], module: str) -> dict[str, Any]:
         return result
     said = f"{result.get('module_stderr') or ''}\n{result.get('module_stdout') or ''}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    cause = lines[-1].rstrip(".") if lines else "it said nothing"
-    return {**result, "msg": f"{module} could not be run: {cause}; see to that, then run this again."}
+    cause = lines[-1].rstrip(".") if lines else "it was killed, or the host had no memory left"
+    return {**result, "msg": f"{module} gave no answer: {cause}. See to that, then run this again."}

@@ -23,6 +23,11 @@ description:
     is held while the container drains, so that it neither starts the container again nor cuts its time.
   - A process gets the stop signal once, even if a run is repeated, was killed half way or has another run beside it. A
     small record under C(/run/kolla-drain) on the managed host ensures that; a later run joins the stop under way.
+notes:
+  - What may take long runs in the background of the managed host, and what happens there is shown line by line on
+    standard error. The drain goes on to its end whatever becomes of the connection and of the controller, so Ctrl-C
+    does not cancel it; the next run joins it, or tells what it came to. C(docs/progress.rst) has the details.
+  - The variable C(kolla_drain_progress=false) runs the module as any other and shows nothing.
 options:
   action:
     description:
@@ -516,7 +521,9 @@ containers:
       type: str
       sample: exited by itself with exit code 0, 1 operation finished
     joined:
-      description: Whether the run joined a stop that was already under way.
+      description:
+        - Whether the run joined a stop that was already under way. Its operations and events are told from the
+          beginning of that stop.
       returned: after a graceful stop
       type: bool
     signal:
@@ -686,8 +693,10 @@ containers:
       elements: dict
       sample: []
     timeline:
-      description: The events of the stop, each with the seconds since its start.
-      returned: after a graceful stop
+      description:
+        - The events of the stop, each with the seconds since this run began. They are negative for what happened
+          before, in a run that this one has joined or whose result nobody has taken.
+      returned: after a graceful stop, and for O(action=drain_status) while a stop is under way
       type: list
       elements: dict
       sample:

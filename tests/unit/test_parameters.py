@@ -13,7 +13,12 @@ FILE = ROOT / "ansible" / "group_vars" / "all.yml"
 PARAMETERS = yaml.safe_load(FILE.read_text())
 USERS = [
     path
-    for pattern in ("ansible/*.yml", "ansible/group_vars/*.yml", "roles/*/*/*.yml")
+    for pattern in (
+        "ansible/*.yml",
+        "ansible/group_vars/*.yml",
+        "ansible/action_plugins/*.py",
+        "roles/*/*/*.yml",
+    )
     for path in ROOT.glob(pattern)
     if "meta" not in path.parts
 ]

@@ -16,7 +16,6 @@ import threading
 import time
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as Normal
-from ansible.vars.clean import remove_internal_keys
 
 from ansible import constants as C
 
@@ -318,16 +316,16 @@ class Watch:
         if "cmd" in known and "data" in known:  # async_wrapper's own words of a module that said nothing
             raise Gone(self._cause())
         known.pop("stderr", None)  # put there by async_wrapper
+        answer = {"rc": 0, "stdout": json.dumps(known), "stdout_lines": [], "stderr": "", "stderr_lines": []}
         action = self._action
-        parse = action._parse_returned_data
-        # ansible-core before 2.19 has no profiles.
-        profile = ("legacy",) if len(signature(parse).parameters) > 1 else ()
-        answer = {"stdout": json.dumps(known), "stderr": "", "rc": 0}
-        result: dict[str, Any] = parse(answer, *profile)
-        remove_internal_keys(result)
-        if action._discovered_interpreter_key:
-            facts = result.setdefault("ansible_facts", {})
-            facts[action._discovered_interpreter_key] = action._discovered_interpreter
+        # As if the module said so just now: what a result has to go through differs between releases of ansible-core.
+        with (
+            replaced(action, "_is_pipelining_enabled", True),
+            replaced(action, "_low_level_execute_command", answer),
+        ):
+            result: dict[str, Any] = action._execute_module(
+                self._module, dict(self._args), task_vars=self._task_vars
+            )
         return result
 
     def _cause(self) -> str:
@@ -358,6 +356,16 @@ class Watch:
             self._bounded(f"rm -f {shlex.quote(self._story)} {shlex.quote(self._job)}")
         self._action._cleanup_remote_tmp = True
         self._action._remove_tmp_path(self._action._connection._shell.tmpdir)
+
+
+@contextlib.contextmanager
+def replaced(thing: Any, method: str, answer: Any) -> Any:
+    """Let a method of this one object give an answer, whatever it is asked."""
+    setattr(thing, method, lambda *_, **__: answer)
+    try:
+        yield
+    finally:
+        delattr(thing, method)
 
 
 def plain(result: dict[str, Any], module: str) -> dict[str, Any]:

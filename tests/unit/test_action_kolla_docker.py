@@ -100,6 +100,9 @@ class World:
             def _execute_module(self, module_name: str, module_args: Any, **more: Any) -> dict[str, Any]:
                 given = {"module": module_name, "args": module_args, **more}
                 given["limit"], given["environment"] = self._task.async_val, list(self._task.environment)
+                if "_low_level_execute_command" in vars(self):  # the run's result, treated as a module's
+                    found: dict[str, Any] = json.loads(self._low_level_execute_command("")["stdout"])
+                    return found
                 if not more.get("wrap_async"):
                     world.in_front.append(given)
                     return {"failed": False, **RESULT}
@@ -182,8 +185,7 @@ def nothing() -> None:
 def test_what_changes_is_shown_and_the_result_is_the_modules_own(world: World) -> None:
     events = [*STORY["events"], [1, 3.0, "verdict", "drained"]]  # type: ignore[misc]
     result = world.runs(world.tell, nothing, lambda: world.tell(events=events, outcome=DONE), world.end)
-    result.pop("_ansible_parsed")
-    assert {key: value for key, value in result.items() if value is not None} == RESULT
+    assert result == RESULT
     assert [line.split("  ")[-1] for line in world.said] == ["SIGTERM sent", "drained"]
     assert all(line.startswith("web1 one ") for line in world.said)
     assert (list((world.folder / "stories").iterdir()), list((world.folder / "async").iterdir())) == ([], [])

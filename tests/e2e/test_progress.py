@@ -10,9 +10,11 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +35,18 @@ from .conftest import ROOT
 PASSWORD = "s3cr3t-of-the-database"
 LIMIT = 400.0  # seconds, for what takes some seconds on an idle machine
 TERM = "15"
+
+
+UNDER_WAY: list[Controller] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_ended() -> Iterator[None]:
+    """None is left, not even by a test that fails."""
+    yield
+    for run in UNDER_WAY:
+        run.kill()
+    UNDER_WAY.clear()
 
 
 @dataclass
@@ -66,13 +80,15 @@ class Controller:
             str(play),
         ]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        # Connections of its own, so that to kill them harms nobody else.
-        environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(self.folder / "ssh")
+        # Connections of its own, so that to kill them harms nobody else; a socket's path has to be short.
+        self.connections = tempfile.mkdtemp(prefix="kd-ssh-")
+        environment["ANSIBLE_SSH_CONTROL_PATH_DIR"] = self.connections
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
+        UNDER_WAY.append(self)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -92,16 +108,17 @@ class Controller:
 
     def kill_ssh(self, host: Host) -> None:
         """Kill all of its processes that are connected to a host, or wait for it."""
-        for pid in _below(self.process.pid) | _with(str(self.folder / "ssh")):
+        for pid in _below(self.process.pid) | _with(self.connections):
             words = _words(pid)
             if words[:1] and words[0].startswith("ssh") and host.address in " ".join(words):
                 _kill(pid)
 
     def kill(self) -> None:
         """Kill it with all that it has started."""
-        for pid in (self.process.pid, *_below(self.process.pid), *_with(str(self.folder / "ssh"))):
+        for pid in (self.process.pid, *_below(self.process.pid), *_with(self.connections)):
             _kill(pid)
         self.end(LIMIT)
+        shutil.rmtree(self.connections, ignore_errors=True)
 
     def end(self, limit: float = LIMIT) -> dict[str, dict[str, Any]]:
         """Wait for its end; the results by host."""

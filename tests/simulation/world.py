@@ -813,7 +813,8 @@ class Kept:
         self._world, self._process = world, process
 
     def keep(self, stories):
-        self._world.stories[self._process] = stories
+        kept = {story["id"]: story for story in self._world.stories.get(self._process, ())}
+        self._world.stories[self._process] = list({**kept, **{one["id"]: one for one in stories}}.values())
 
     def of(self, life):
         kept = self._world.stories

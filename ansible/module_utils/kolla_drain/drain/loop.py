@@ -49,8 +49,10 @@ def stop_all(
                     by_key[answer.key].hear(answer)
                 pace.heard(answer.key, now)
         at_once([stop.step for stop in open_stops])
-        if any(stop.story.has_news(stop.result) for stop in open_stops):
-            stories.keep([stop.story.so_far(stop.result) for stop in stops])
+        if news := [
+            stop.story.so_far(stop.result) for stop in open_stops if stop.story.has_news(stop.result)
+        ]:
+            stories.keep(news)
         open_stops = [stop for stop in open_stops if stop.result is None]
         readers = [stop for stop in open_stops if stop.reads]
         now = clock()

@@ -59,7 +59,7 @@ class Stories(Protocol):
     """What the runs of this host keep of their stops (drain/story.py). Neither call fails."""
 
     def keep(self, stories: Sequence[Mapping[str, Any]]) -> None:
-        """Keep this run's stories as they are now."""
+        """Keep these stories of this run as they are now, and the others as they were."""
 
     def of(self, life: tuple[str, str]) -> Sequence[Mapping[str, Any]]:
         """Return what other runs keep of a process life, oldest first; each says whether its run ``lives``."""

@@ -47,7 +47,7 @@ class Stories:
         self._mask = mask
         self._clock = clock
         self._lock = threading.Lock()
-        self._stops: dict[str, Mapping[str, Any]] = {}
+        self._stops: dict[str, str] = {}  # as they are written, because one changes and hundreds may not
         self._steps: list[dict[str, Any]] = []
         self._begun = clock()
 
@@ -71,10 +71,12 @@ class Stories:
             files.remove(self._path)
 
     def keep(self, stories: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the stories of stops as they are now; one container may be stopped several times, one after another."""
-        with self._lock:
+        """Keep these stories as they are now; one container may be stopped several times, one after another."""
+        if not self._path:
+            return
+        with self._lock, contextlib.suppress(TypeError, ValueError):
             for story in stories:
-                self._stops[f"{story['id']} {story['begun']}"] = story
+                self._stops[f"{story['id']} {story['begun']}"] = json.dumps(self._mask(story))
         self._write()
 
     def step(
@@ -115,16 +117,16 @@ class Stories:
         if not self._path:
             return
         with self._lock:
+            stops = ", ".join(self._stops.values())
             told = {
                 "version": VERSION,
                 "run": myself(),
                 "begun": self._begun,
                 "at": self._clock(),
-                "stops": list(self._stops.values()),
-                "steps": self._steps,
+                "steps": self._mask(self._steps),
             }
             with contextlib.suppress(OSError, TypeError, ValueError):
-                files.write(self._path, json.dumps(self._mask(told)))
+                files.write(self._path, f'{json.dumps(told)[:-1]}, "stops": [{stops}]}}')
 
     def _sweep(self) -> None:
         """Remove what runs have left that ended long ago."""

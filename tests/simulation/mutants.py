@@ -574,4 +574,37 @@ MUTANTS = (
         "what was started again counts as signalled, and is killed at the deadline",
         LEDGER + "another_life_has_had_no_signal",
     ),
+    # --- what earlier runs have seen
+    Mutant(
+        "the run before is forgotten",
+        "drain/history.py",
+        "        for op in memory.seen:\n",
+        "        for op in ():\n",
+        "a run that joins a stop tells half of its operations",
+        "a_run_that_joins_tells_what_the_one_before_has_seen",
+    ),
+    Mutant(
+        "a run that began nothing is believed",
+        "drain/story.py",
+        'if story.get("signalled") or story.get("begun", 0.0) >= begun]',
+        "]",
+        "what ended in error before a stop began counts as lost in it",
+        "tests/unit/drain/test_story.py::test_only_this_stop_and_its_signal_are_joined",
+    ),
+    Mutant(
+        "an end that is still looked up is told",
+        "drain/story.py",
+        '(story.get("signalled") and not story["lives"])',
+        'story.get("signalled")',
+        "work is called lost while the run that stopped it looks it up",
+        "tests/unit/drain/test_story.py::test_a_run_that_lives_tells_its_end_itself",
+    ),
+    Mutant(
+        "what was unseen counts as seen",
+        "drain/history.py",
+        "            self.unseen = memory.unseen\n",
+        "",
+        "a stop that was joined is called drained although its work in flight was not all known",
+        HISTORY + "what_was_unseen_before_the_signal_is_recalled",
+    ),
 )

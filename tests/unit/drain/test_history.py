@@ -79,6 +79,16 @@ def test_without_a_look_before_the_signal_one_after_it_tells(heard):
     )
 
 
+def test_what_was_unseen_before_the_signal_is_recalled(heard):
+    """By the run that joins: it cannot see it any more."""
+    heard.hears(OPERATION, why="no report")
+    joined = Heard()
+    joined.history.recall(heard.history.memory)
+    joined.hears(OPERATION, moment=SIGNALLED)
+    assert joined.history.unseen == "no report"
+    assert joined.history.summary() == (EvidenceState.OK, "no report")
+
+
 # --- what is waited for
 
 

@@ -6,6 +6,7 @@ may be another version's. Times are seconds on the clock of the loop.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -130,7 +131,8 @@ def _in_flight(op: Operation, reading: Reading | None, heard_at: float) -> dict[
     """Return an operation with the moment at which it began; None where its rows do not tell."""
     began = None
     if op.since and reading is not None and reading.at:
-        began = heard_at - (_moment(reading.at) - _moment(op.since)).total_seconds()
+        with contextlib.suppress(ValueError, TypeError):  # a story is no reason for a stop to fail
+            began = heard_at - (_moment(reading.at) - _moment(op.since)).total_seconds()
     return {"kind": op.kind, "id": op.id, "status": op.status, "began": began}
 
 

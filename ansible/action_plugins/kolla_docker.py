@@ -78,7 +78,7 @@ class Look:
     def __init__(self, output: str) -> None:
         _, _, said = output.partition(f"{MARK}\n")  # a shell may say something of its own before
         lines = [*said.splitlines(), *[""] * 6]
-        self.boot, uptime, self.state, self.inode, story, self.result = lines[:6]
+        self.boot, uptime, self.state, self.stamp, story, self.result = lines[:6]
         self.now = float((uptime.split() or ["0"])[0])  # on the boot clock
         self.told: dict[str, Any] | None = None
         with contextlib.suppress(ValueError, IndexError):
@@ -143,7 +143,7 @@ class Watch:
         self._parent = os.getppid()
         self._name = f"w{secrets.token_hex(12)}"
         self._story = f"{stories.STORIES}/{self._name}.json"
-        self._job = self._folder = self._boot = self._inode = ""
+        self._job = self._folder = self._boot = self._stamp = ""
         self._told: dict[str, Any] | None = None
         self._lost_since: float | None = None
 
@@ -211,7 +211,7 @@ class Watch:
             self._lost_since = None
         if self._boot and look.boot != self._boot:
             raise Gone("the host was booted anew meanwhile")
-        self._boot, self._inode = look.boot, look.inode
+        self._boot, self._stamp = look.boot, look.stamp
         if look.told is not None:
             self._told = look.told
         if self._told is not None and not self._action._task.no_log:
@@ -245,10 +245,11 @@ class Watch:
             [
                 f"echo {shlex.quote(MARK)}; cat /proc/sys/kernel/random/boot_id /proc/uptime",
                 f"if {ended}; then echo done; elif {lives}; then echo lives; else {last_words}; fi",
-                f"inode=$(stat -c %i {story} 2>/dev/null)",
-                'echo "$inode"',
+                # The time, too: a file system may give the number of the file before to the one in its place.
+                f"stamp=$(stat -c '%i %y' {story} 2>/dev/null)",
+                'echo "$stamp"',
                 # It holds the task's options, and has been read by whoever has a story.
-                f'if [ -n "$inode" ] && [ "$inode" != "{self._inode}" ]; then cat {story}; {forget or ":"}; fi',
+                f'if [ -n "$stamp" ] && [ "$stamp" != "{self._stamp}" ]; then cat {story}; {forget or ":"}; fi',
                 f"echo; if {ended}; then cat {job}; fi",
             ]
         )

@@ -191,6 +191,18 @@ def test_what_changes_is_shown_and_the_result_is_the_modules_own(world: World) -
     assert (list((world.folder / "stories").iterdir()), list((world.folder / "async").iterdir())) == ([], [])
 
 
+def test_a_story_that_has_the_number_of_the_one_before_is_read_too(world: World) -> None:
+    """Some file systems give it to the next file."""
+
+    def again() -> None:
+        world.story.write_text(json.dumps({"at": 3.0, "stops": [{**STORY, "events": events}], "steps": []}))
+
+    events = [*STORY["events"], [1, 3.0, "drain", "it goes on"]]  # type: ignore[misc]
+    shown: list[int] = []
+    world.runs(world.tell, again, lambda: shown.append(len(world.said)), world.end)
+    assert shown == [2]
+
+
 def test_the_run_is_told_where_to_tell_and_nothing_of_that_stays(world: World) -> None:
     world.runs(world.end)
     (started,) = world.started

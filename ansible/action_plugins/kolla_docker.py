@@ -76,8 +76,8 @@ class Look:
     """One look at a run on its host."""
 
     def __init__(self, output: str) -> None:
-        _, _, said = output.partition(f"{MARK}\n")  # a shell may say something of its own before
-        lines = [*said.splitlines(), *[""] * 6]
+        _, _, said = output.partition(MARK)  # a shell may say something of its own before
+        lines = [*said.splitlines()[1:], *[""] * 6]  # they end as those of a terminal do, where SSH gives one
         self.boot, uptime, self.state, self.stamp, story, self.result = lines[:6]
         self.now = float((uptime.split() or ["0"])[0])  # on the boot clock
         self.told: dict[str, Any] | None = None
@@ -249,8 +249,8 @@ class Watch:
                 f"stamp=$(stat -c '%i %y' {story} 2>/dev/null)",
                 'echo "$stamp"',
                 # It holds the task's options, and has been read by whoever has a story.
-                f'if [ -n "$stamp" ] && [ "$stamp" != "{self._stamp}" ]; then cat {story}; {forget or ":"}; fi',
-                f"echo; if {ended}; then cat {job}; fi",
+                f'if [ -n "$stamp" ] && [ "$stamp" != "{self._stamp}" ]; then cat {story} 2>/dev/null; {forget or ":"}; fi',
+                f"echo; if {ended}; then cat {job} 2>/dev/null; fi",
             ]
         )
 

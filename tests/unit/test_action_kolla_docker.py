@@ -120,7 +120,9 @@ class World:
                 if "looks" in cmd:
                     next(world.before_look, lambda: None)()
                 done = subprocess.run(["sh", "-c", cmd], capture_output=True, text=True, check=False)
-                return {"rc": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+                # As over SSH with a terminal, and after what a login shell may say.
+                stdout = f"Welcome.\n{done.stdout}".replace("\n", "\r\n")
+                return {"rc": done.returncode, "stdout": stdout, "stderr": done.stderr}
 
         task = SimpleNamespace(
             **{

@@ -239,6 +239,7 @@ class Watch:
         job, story = shlex.quote(self._job), shlex.quote(self._story)
         lives = f"grep -qs -e '{mark}' /proc/[0-9]*/cmdline"
         ended = f'[ -s {job} ] && [ "$(head -c {len(UNDER_WAY)} {job})" != {shlex.quote(UNDER_WAY)} ]'
+        is_new = f'[ -n "$stamp" ] && [ "$stamp" != "{self._stamp}" ]'
         last_words = f"sleep {LAST_WORDS:g}; if {ended}; then echo done; else echo gone; fi"
         forget = "" if C.DEFAULT_KEEP_REMOTE_FILES else f"rm -f {shlex.quote(above)}/{mark}/AnsiballZ_*"
         return "; ".join(
@@ -249,7 +250,7 @@ class Watch:
                 f"stamp=$(stat -c '%i %y' {story} 2>/dev/null)",
                 'echo "$stamp"',
                 # It holds the task's options, and has been read by whoever has a story.
-                f'if [ -n "$stamp" ] && [ "$stamp" != "{self._stamp}" ]; then cat {story} 2>/dev/null; {forget or ":"}; fi',
+                f"if {is_new}; then cat {story} 2>/dev/null; {forget or ':'}; fi",
                 f"echo; if {ended}; then cat {job} 2>/dev/null; fi",
             ]
         )

@@ -166,7 +166,7 @@ def told(found: Connections) -> list[tuple[str, str, bool | None]]:
 
 
 def test_a_request_is_told_while_it_lasts(server: socket.socket, clock: Clock) -> None:
-    found = Connections("1d", Requests(), clock)
+    found = Connections("1d", Requests(), clock, lambda: False)
     assert (told(found), found.complete(OK).why) == ([], "")
     with request(server) as first, request(server, accept=False) as second:
         seen = found.complete(OK).operations
@@ -182,7 +182,7 @@ def test_a_request_is_told_while_it_lasts(server: socket.socket, clock: Clock) -
 
 def test_it_is_told_when_the_server_listens_no_more(server: socket.socket, clock: Clock) -> None:
     """As after its signal."""
-    found = Connections("1d", Requests(), clock)
+    found = Connections("1d", Requests(), clock, lambda: False)
     with request(server) as name:
         found.complete(OK)
         server.close()
@@ -190,10 +190,37 @@ def test_it_is_told_when_the_server_listens_no_more(server: socket.socket, clock
         assert found.complete(OK).why == ""
 
 
+@pytest.mark.parametrize("holder_lives", [True, False])
+def test_after_the_signal_one_that_ends_with_its_process_is_not_known_to_be_answered(
+    server: socket.socket, clock: Clock, monkeypatch: pytest.MonkeyPatch, holder_lives: bool
+) -> None:
+    """As uWSGI's router ends: its worker goes on, and nobody passes the answer on."""
+    found = Connections("1d", Requests(), clock, lambda: True)
+    with request(server):
+        seen = found.complete(OK).operations
+    monkeypatch.setattr(requests, "lives", lambda _: holder_lives)
+    found.complete(OK)
+    for _ in range(2):  # and stays so
+        assert [ending.outcome for ending in found.endings(seen)] == [
+            Outcome.FINISHED if holder_lives else Outcome.UNKNOWN
+        ]
+        found.complete(OK)
+
+
+@pytest.mark.parametrize(("signalled", "outcome"), [(False, Outcome.FINISHED), (True, Outcome.UNKNOWN)])
+def test_one_that_only_an_earlier_run_has_seen(
+    server: socket.socket, clock: Clock, signalled: bool, outcome: Outcome
+) -> None:
+    found = Connections("1d", Requests(), clock, lambda: signalled)
+    found.complete(OK)
+    (ending,) = found.endings([Operation("request", "10.0.0.9:5", "accepted", claimed=True)])
+    assert ending.outcome is outcome
+
+
 def test_what_was_not_accepted_at_the_exit_is_lost(
     server: socket.socket, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Connections("1d", Requests(), clock)
+    found = Connections("1d", Requests(), clock, lambda: False)
     with request(server) as first, request(server, accept=False) as second:
         seen = found.complete(OK).operations
         monkeypatch.setattr(requests, "in_container", lambda _: [])
@@ -206,7 +233,7 @@ def test_what_was_not_accepted_at_the_exit_is_lost(
 def test_where_new_ones_come_without_a_pause_they_are_passed_over(
     server: socket.socket, clock: Clock
 ) -> None:
-    found = Connections("1d", Requests(), clock)
+    found = Connections("1d", Requests(), clock, lambda: False)
     with request(server) as long:
         told(found)
         clock.now += SHORT - 1
@@ -223,7 +250,7 @@ def test_where_new_ones_come_without_a_pause_they_are_passed_over(
 
 
 def test_where_the_signal_cuts_sessions_all_are_waited_for(server: socket.socket, clock: Clock) -> None:
-    found = Connections("1d", Sessions(), clock)
+    found = Connections("1d", Sessions(), clock, lambda: False)
     with request(server):
         told(found)
         clock.now += 10 * SHORT
@@ -232,7 +259,7 @@ def test_where_the_signal_cuts_sessions_all_are_waited_for(server: socket.socket
 
 
 def test_a_console_informs(server: socket.socket, clock: Clock) -> None:
-    found = Connections("1d", requests.Consoles(), clock)
+    found = Connections("1d", requests.Consoles(), clock, lambda: False)
     with request(server) as name:
         seen = found.complete(OK)
     assert [(op.kind, op.id, op.informs) for op in seen.operations] == [("console", name, True)]
@@ -242,7 +269,7 @@ def test_a_console_informs(server: socket.socket, clock: Clock) -> None:
 def test_a_container_that_listens_on_nothing_is_said(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "in_container", lambda _: ["0", str(os.getpid())])
     monkeypatch.setattr(requests, "_held", lambda _: iter(()))
-    seen = Connections("1d", Requests(), clock).complete(OK)
+    seen = Connections("1d", Requests(), clock, lambda: False).complete(OK)
     assert (seen.operations, seen.why) == (
         (),
         "no process of it listens on a TCP port, so no request can be seen",
@@ -254,7 +281,7 @@ def test_processes_that_cannot_be_seen_are_no_absence_of_requests(
 ) -> None:
     monkeypatch.setattr(requests, "in_container", lambda _: [])
     with pytest.raises(EvidenceUnavailable, match="cannot be seen in /proc"):
-        Connections("1d", Requests(), clock).complete(OK)
+        Connections("1d", Requests(), clock, lambda: False).complete(OK)
 
 
 def test_sockets_that_may_not_be_read_are_said(
@@ -265,7 +292,7 @@ def test_sockets_that_may_not_be_read_are_said(
 
     monkeypatch.setattr(os, "listdir", refuse)
     with pytest.raises(EvidenceUnavailable, match="run as root"):
-        Connections("1d", Requests(), clock).complete(OK)
+        Connections("1d", Requests(), clock, lambda: False).complete(OK)
 
 
 @pytest.mark.parametrize(

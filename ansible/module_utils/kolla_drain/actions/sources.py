@@ -17,7 +17,7 @@ from ..database.target import target as make_target
 from ..errors import ConfigError
 from ..evidence.reader import Source
 from ..evidence.requests import Connections, Requests
-from ..host.ledger import boot_clock
+from ..host.ledger import Ledger, boot_clock
 from ..host.process import begun, runs, words
 from ..model import NO_PROFILE, Container
 from ..preflight.process import ProcessFacts, read_process
@@ -43,7 +43,7 @@ def evidence_for(
         return None, None, ""
     rows = evidence.evidence_of(service)
     if isinstance(rows, Requests):
-        local = None if container.at_rest else Connections(container.id, rows, boot_clock)
+        local = None if container.at_rest else _connections(container, rows)
         return None, Source(rows, None, None, local), ""
     files = options.service_config or _files_of(service, container)
     process = read_process(container)
@@ -68,8 +68,18 @@ def evidence_for(
         target = _renewed(target, service, files, container.env, database)
     declared = profiles.declared(service)
     serves = declared is not None and declared.serves and not container.at_rest
-    local = Connections(container.id, Requests(), boot_clock) if serves else None
+    local = _connections(container, Requests()) if serves else None
     return config, Source(rows, config, target, local), ""
+
+
+def _connections(container: Container, served: Requests) -> Connections:
+    ledger = Ledger()
+
+    def signalled() -> bool:
+        entry = ledger.read(container.id)
+        return entry is not None and entry.intent is not None
+
+    return Connections(container.id, served, boot_clock, signalled)
 
 
 def _files_of(service: str, container: Container) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from typing import ClassVar, NamedTuple, Union
 
 from ..errors import EvidenceUnavailable
-from ..host.process import in_container
+from ..host.process import in_container, lives, named
 from ..model import Ending, Operation, Outcome, Profile, Reading
 from .base import NoRows
 
@@ -31,14 +31,15 @@ SHORT = 30.0
 # From the kernel's include/net/tcp_states.h. In CLOSE_WAIT whoever asked has gone, and the server works on.
 _ESTABLISHED, _CLOSE_WAIT, _LISTEN = 0x01, 0x08, 0x0A
 
-_CUT = "whoever asked has no answer, unless it came in the last moment; a change that was asked for may be half made"
+_CUT = "its process ended, so whoever asked has no answer, unless that came in the last moment; the work may be done"
 _NEVER_TAKEN = "nobody had taken it, so whoever asked has to ask again"
 
 
 class Requests(NoRows):
     """The APIs and other servers whose connections are short."""
 
-    # uWSGI finishes what it has accepted, and takes connections meanwhile that nobody answers.
+    # uWSGI's workers finish what they work on. But the http router, which holds the connections, is killed at once, and
+    # with it the answers; what connects then waits until the exit. Seen with 2.0.21, set up as Kolla does.
     PROFILE = Profile("requests", quiesce=True)
     KIND: ClassVar[str] = "request"
     INFORMS: ClassVar[bool] = False
@@ -115,18 +116,27 @@ def connections(seen: Iterable[Socket], own: frozenset[int], listens: Iterable[A
 class Connections:
     """The connections of one container, with a memory from one look to the next; as reader.Local.
 
-    ``clock()`` returns seconds since the boot.
+    ``clock()`` returns seconds since the boot, and ``signalled()`` whether the container had its stop signal.
     """
 
-    def __init__(self, container_id: str, served: Requests, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        container_id: str,
+        served: Requests,
+        clock: Callable[[], float],
+        signalled: Callable[[], bool],
+    ) -> None:
         self._container_id = container_id
         self._served = served
         self._clock = clock
+        self._signalled = signalled
         self._listens: frozenset[Address] = frozenset()  # at any look: after the signal it listens no more
         self._known: dict[tuple[str, str], Operation] = {}  # all that were ever seen, as last seen
         self._under_way: dict[tuple[str, str], float] = {}  # since when each was seen, on the clock
         self._busy_since = 0.0  # from when on no look was without one, on the clock
-        self._ran = False  # at the last look
+        self._holders: dict[tuple[str, str], list[str]] = {}  # the names of the processes that held each
+        self._cut: set[tuple[str, str]] = set()  # those that ended with their process, after the signal
+        self._ran = self._late = False  # at the last look; and whether it had its signal by then
 
     def complete(self, reading: Reading) -> Reading:
         """Return the reading with the connections. Raises EvidenceUnavailable where they cannot be seen."""
@@ -135,7 +145,11 @@ class Connections:
             raise EvidenceUnavailable("its processes cannot be seen in /proc of this host")
         self._ran = bool(pids)
         now = self._clock()
-        keys = {self._take(one) for one in self._look(pids)}
+        keys = self._look(pids)
+        self._late = self._signalled()
+        if self._late:
+            gone = [key for key in self._under_way if key not in keys]
+            self._cut.update(key for key in gone if not any(map(lives, self._holders[key])))
         self._busy_since = self._busy_since if self._under_way and keys else now
         self._under_way = {key: self._under_way.get(key, now) for key in keys}
         why = "" if self._listens else "no process of it listens on a TCP port, so no request can be seen"
@@ -151,23 +165,31 @@ class Connections:
         return tuple(self._ending(op) for op in operations if self.has(op) and op.key not in self._under_way)
 
     def _ending(self, op: Operation) -> Ending:
-        if self._ran:
+        # One that an earlier run has seen may have ended in either way once the signal was out.
+        doubtful = op.key in self._cut or (self._late and op.key not in self._known)
+        if self._ran and not doubtful:
             return Ending(op, Outcome.FINISHED, "closed")
         if self._known.get(op.key, op).claimed:
             return Ending(op, Outcome.UNKNOWN, "exited", _CUT)
         return Ending(op, Outcome.INTERRUPTED, "exited", _NEVER_TAKEN, queued_fate=_NEVER_TAKEN)
 
-    def _look(self, pids: list[str]) -> list[Socket]:
+    def _look(self, pids: list[str]) -> set[tuple[str, str]]:
         # The connections before who holds them, because one that is accepted in between is seen either way.
         seen = next((found for found in map(_sockets_of, pids) if found is not None), [])
-        own = frozenset(inode for pid in pids for inode in _held(pid))
+        holders: dict[int, list[str]] = {}
+        for pid in pids:
+            for inode in _held(pid):
+                holders.setdefault(inode, []).append(pid)
+        own = frozenset(holders)
         self._listens |= {one.local for one in seen if one.state == _LISTEN and one.inode in own}
-        return connections(seen, own, self._listens)
+        found = connections(seen, own, self._listens)
+        return {self._take(one, holders.get(one.inode, ())) for one in found}
 
-    def _take(self, one: Socket) -> tuple[str, str]:
+    def _take(self, one: Socket, holders: Iterable[str]) -> tuple[str, str]:
         ip, port = one.peer
         key = (self._served.KIND, f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}")
         since = self._known[key].since if key in self._under_way else _now()
+        self._holders[key] = [named(int(pid)) for pid in holders]
         status = "accepted" if one.inode else "waiting"
         self._known[key] = Operation(
             *key, status, since=since, claimed=bool(one.inode), informs=self._served.INFORMS

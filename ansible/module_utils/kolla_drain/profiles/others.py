@@ -49,10 +49,10 @@ def _plain(names: str) -> dict[str, str]:
 GROUPS = (
     Group(
         "Requests",
-        "Each connection to a port on which the container listens is a request in flight. uWSGI finishes its "
-        "requests after the signal, without a limit, and takes connections meanwhile that nobody answers; so an API is "
-        "taken out of the load balancer first, and signalled as soon as it is without a request. One that never is, "
-        "because it is still being sent new ones, is signalled after half a minute.",
+        "Each connection to a port on which the container listens is a request in flight. At its signal uWSGI, as "
+        "Kolla sets it up, lets its workers finish, but the answers are lost with its router, and what connects until "
+        "the exit gets none. So an API is taken out of the load balancer first, and signalled as soon as it is without "
+        "a request. One that never is, because it is still being sent new ones, is signalled after half a minute.",
         {
             **_plain(
                 """

@@ -61,16 +61,18 @@ def _recall(result: ContainerResult, stories: Stories, ledger: Ledger) -> None:
         if outcome is not None:
             text = f"{container.name}: {story.said(outcome, now)}; stop it again to have the whole result."
             result.notes += (Finding("result_not_taken", text),)
-    elif result.survey.draining:
-        events = story.past(kept).events
-        result.timeline = tuple(Event(round(at - now, 2), event) for at, _, event in events) or None
-        entry = ledger.read(container.id)
-        if entry is not None and entry.life == container.life and not ledger.waited_for(entry):
-            text = (
-                f"{container.name}: no run waits for this stop any more, so nobody is there at its deadline"
-            )
-            text += "; stop it again, which joins the stop."
-            result.notes += (Finding("not_waited_for", text),)
+        return
+    entry = ledger.read(container.id)
+    if not result.survey.draining or entry is None or entry.life != container.life:
+        return
+    events = story.past(story.of_this_stop(kept, entry.begun)).events
+    result.timeline = tuple(Event(round(at - now, 2), event) for at, _, event in events) or None
+    if not ledger.waited_for(entry):
+        text = (
+            f"{container.name}: no run waits for this stop any more, so nobody is there at its deadline; stop it "
+            "again, which joins the stop."
+        )
+        result.notes += (Finding("not_waited_for", text),)
 
 
 def not_serving(survey: Survey, reading: Reading | None) -> Iterator[Finding]:

@@ -65,7 +65,7 @@ class Story:
 
     def join(self) -> None:
         """Take over what the runs before this one have seen of the stop that it has joined."""
-        self._take_over(_of_this_stop(self._stories.of(self._context.container.life), self._context.begun))
+        self._take_over(of_this_stop(self._stories.of(self._context.container.life), self._context.begun))
 
     def look_back(self) -> str:
         """Take over what the last stop of a container at rest came to; return that as a clause, empty if unknown.
@@ -206,7 +206,7 @@ def past(stories: Iterable[Mapping[str, Any]]) -> Past:
     return Past(tuple(memories), tuple(sorted(events, key=lambda event: event[0])), outcome)
 
 
-def _of_this_stop(stories: Iterable[Mapping[str, Any]], begun: float) -> list[Mapping[str, Any]]:
+def of_this_stop(stories: Iterable[Mapping[str, Any]], begun: float) -> list[Mapping[str, Any]]:
     """Return the stories of the stop that began then, and of its signal.
 
     A run that died before its signal has begun nothing, and what it saw in flight may have ended long ago.

@@ -35,8 +35,9 @@ description:
 """
 
 MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
-# Written again while the run goes on, but for no more than this part of its time.
-WRITING = 0.05
+# The files are written again at every news, so that they tell of a run whose controller dies. Where that takes longer than
+# these seconds, it is done for no more than this part of the time.
+QUICK, SHARE = 0.05, 0.05
 # What of a task's arguments the report needs, and none of it is secret.
 ARGUMENTS = ("action", "state")
 
@@ -91,7 +92,9 @@ class CallbackModule(CallbackBase):
     # --- the run
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        self._playbooks.append(Path(playbook._file_name).name)
+        name = Path(playbook._file_name).name
+        if name != "__adhoc_playbook__":
+            self._playbooks.append(name)
         self._state = "under_way"
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -111,6 +114,7 @@ class CallbackModule(CallbackBase):
             self._look(host)
         if _module(task) in ("kolla_docker", "kolla_container"):
             self._ours[key] = self._tasks.get(task._uuid) or task.get_name()
+            self._write_now_and_then()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         sums = [stats.summarize(host) for host in stats.processed]
@@ -218,7 +222,8 @@ class CallbackModule(CallbackBase):
         began = time.monotonic()
         if began >= self._write_again:
             self._write()
-            self._write_again = time.monotonic() + max(1.0, (time.monotonic() - began) / WRITING)
+            took = time.monotonic() - began
+            self._write_again = began + took / SHARE if took > QUICK else 0.0
 
     def _write(self) -> None:
         if self._base is None and not self._metrics:

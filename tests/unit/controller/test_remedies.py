@@ -44,7 +44,9 @@ def test_a_stuck_one_has_a_command_or_a_note(project: str, kind: str) -> None:
 
 
 STAYS = "the volume stays extending until an operator resets it"
-QUEUED = "nobody took it: done at the next start if its request is still queued, else the volume stays creating"
+QUEUED = (
+    "nobody took it: done at the next start if its request is still queued, else the volume stays creating"
+)
 
 
 @pytest.mark.parametrize(

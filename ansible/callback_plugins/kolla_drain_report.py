@@ -35,8 +35,8 @@ description:
 """
 
 MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
-# The files are written again at every news, so that they tell of a run whose controller dies. Where that takes longer than
-# these seconds, it is done for no more than this part of the time.
+# The files are written again at every news, so that they tell of a run whose controller dies. Where that takes longer
+# than these seconds, it is done for no more than this part of the time.
 QUICK, SHARE = 0.05, 0.05
 # What of a task's arguments the report needs, and none of it is secret.
 ARGUMENTS = ("action", "state")

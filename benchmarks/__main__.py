@@ -5,7 +5,7 @@ import sys
 
 from benchmarks import ROOT
 
-NAMES = ("compare", "conductor", "soak", "speed")
+NAMES = ("compare", "conductor", "report", "soak", "speed")
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
     sys.exit(f"Name a benchmark: {', '.join(NAMES[:-1])} or {NAMES[-1]}.")

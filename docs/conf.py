@@ -12,7 +12,7 @@ project = "kolla-drain"
 copyright = "kolla-drain developers"
 author = "kolla-drain developers"
 
-extensions = ["openstackdocstheme", "module_reference", "evidence_table"]
+extensions = ["openstackdocstheme", "module_reference", "evidence_table", "report_page"]
 exclude_patterns = ["_build", "_ext", "requirements.txt"]
 html_theme = "openstackdocs"
 openstackdocs_auto_name = False

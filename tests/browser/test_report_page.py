@@ -49,7 +49,9 @@ FOCUS = """
   return [one.tagName, one.textContent.trim().slice(0, 60), place.top + scrollY, getComputedStyle(one).outlineWidth];
 })()
 """
-HEADINGS = "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(one => [+one.tagName[1], one.textContent])"
+HEADINGS = (
+    "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(one => [+one.tagName[1], one.textContent])"
+)
 
 
 def strained() -> Report:
@@ -179,6 +181,8 @@ def test_it_goes_on_paper_as_a_whole(browser: Browser, usual: Path) -> None:
     with browser.open(usual, 820, dark=True) as one:
         assert one.paper().startswith(b"%PDF-")
         one.call("Emulation.setEmulatedMedia", media="print")
-        assert all(one.evaluate("[...document.querySelectorAll('.events li')].map(one => one.checkVisibility())"))
+        assert all(
+            one.evaluate("[...document.querySelectorAll('.events li')].map(one => one.checkVisibility())")
+        )
         assert one.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert not scrolls(one)

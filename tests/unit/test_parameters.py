@@ -17,6 +17,7 @@ USERS = [
         "ansible/*.yml",
         "ansible/group_vars/*.yml",
         "ansible/action_plugins/*.py",
+        "ansible/callback_plugins/*.py",
         "roles/*/*/*.yml",
     )
     for path in ROOT.glob(pattern)

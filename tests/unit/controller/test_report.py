@@ -402,3 +402,44 @@ def test_a_line_of_time_has_few_ticks(last: float) -> None:
 def test_an_empty_report_is_a_page_too() -> None:
     empty: Report = report(run("under_way"), [])
     assert "Nothing was stopped." in page(empty)
+
+
+# --- what the documentation says of them
+
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def test_the_documentation_names_every_key_of_the_json() -> None:
+    table = (DOCS / "report.rst").read_text().partition(".. report-schema")[2].partition("The metrics\n")[0]
+    rows = re.findall(r"^   \* - ``(\w+)``\n     - (.*?)(?=^   \* - |\Z)", table, re.MULTILINE | re.DOTALL)
+    named = {key: set(re.findall(r"``(\w+)``", text)) - {"kolla_docker"} for key, text in rows}
+    told = as_data(upgrade())
+    containers = told["containers"]
+    lists = {
+        **{key: told[key] for key in ("containers", "left_disabled", "steps", "failures", "unheard")},
+        **{
+            key: [part for one in containers for part in one[key]]
+            for key in ("phases", "events", "operations")
+        },
+    }
+    keys = {key: set(told[key]) for key in ("headline", "run", "totals")}
+    keys |= {key: {name for one in found for name in one} for key, found in lists.items()}
+    keys["operations"] |= {"text", "commands"}
+    assert named == keys
+    assert set(told) == {"schema", "version", *keys} - {"phases", "events", "operations"}
+
+
+def test_the_documentation_names_every_metric() -> None:
+    named = set(re.findall(r"``(kolla_drain_[a-z_]+)``", (DOCS / "report.rst").read_text()))
+    assert named - {"kolla_drain_report"} == set(
+        re.findall(r"^# TYPE (\S+)", metrics(upgrade()), re.MULTILINE)
+    )
+
+
+def test_the_documentations_own_report_is_of_this_version() -> None:
+    told = from_data(json.loads((DOCS / "results" / "report.json").read_text()))
+
+    assert told.totals.interrupted == 1
+    assert told.run.state == "ended"
+    assert "1 operation was interrupted." in page(told)

@@ -13,7 +13,7 @@ import pytest
 from kolla_drain.controller.report import files
 from kolla_drain.controller.report.collect import moment, report, seconds_of
 from kolla_drain.controller.report.metrics import metrics
-from kolla_drain.controller.report.model import Container, Report, as_data, from_data
+from kolla_drain.controller.report.model import Container, Report, Unheard, as_data, from_data
 from kolla_drain.controller.report.page import page
 from kolla_drain.controller.report.scale import Scale, spelled
 from tests.support.report_samples import (
@@ -401,7 +401,15 @@ def test_a_line_of_time_has_few_ticks(last: float) -> None:
 
 def test_an_empty_report_is_a_page_too() -> None:
     empty: Report = report(run("under_way"), [])
-    assert "Nothing was stopped." in page(empty)
+    assert "Nothing was lost so far." in page(empty)
+
+
+def test_a_run_that_has_not_heard_of_an_end_does_not_say_that_nothing_was_lost() -> None:
+    lost = Unheard(moment(T), "h", "a task")
+    first = report(run("interrupted"), [fact("h", stopped("a"))], [lost]).headline
+
+    assert (first.level, first.text) == ("doubt", "Nothing was lost, as far as this run has heard.")
+    assert first.more[-1] == "1 task of it has not been heard of since."
 
 
 # --- what the documentation says of them

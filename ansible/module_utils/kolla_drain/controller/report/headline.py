@@ -16,15 +16,14 @@ def headline(
     unheard: Sequence[Unheard],
 ) -> Headline:
     """Return them; the worst comes first."""
-    level, text = _first(run, sums, containers)
+    level, text = _first(run, sums, containers, bool(unheard))
     more = tuple(_more(run, sums, containers, left_disabled, failures, unheard))
-    if level == "good" and (run.state in ("failed", "interrupted") or unheard):
+    if level == "good" and run.state in ("failed", "interrupted"):
         level = "doubt"
     return Headline(level, text, more)
 
 
-def _first(run: Run, sums: Totals, containers: Sequence[Container]) -> tuple[str, str]:
-    lost = sums.interrupted + sums.unknown
+def _first(run: Run, sums: Totals, containers: Sequence[Container], partly: bool) -> tuple[str, str]:
     ended = [one for one in containers if one.verdict in BAD]
     if run.check:
         return "good", "Nothing was touched: this was a dry run."
@@ -51,9 +50,12 @@ def _first(run: Run, sums: Totals, containers: Sequence[Container]) -> tuple[str
     blind = [one for one in containers if one.unproved]
     if blind:
         return "doubt", f"Nobody knows whether {amount(len(blind), 'container')} lost anything."
+    if run.state == "under_way":
+        return "good", "Nothing was lost so far."
+    if partly:
+        return "doubt", "Nothing was lost, as far as this run has heard."
     if not any(one.did != "seen" for one in containers):
         return "good", "Nothing was stopped."
-    assert not lost
     return "good", "Nothing was lost."
 
 

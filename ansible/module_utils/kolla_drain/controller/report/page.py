@@ -122,11 +122,11 @@ def _failure(one: Failure) -> Markup:
 
 def _numbers(report: Report) -> Markup:
     sums, run = report.totals, report.run
-    shown: list[tuple[str, Part, str, str]] = [
-        ("in flight", sums.in_flight, "operations", ""),
-        ("finished", sums.finished, "of them", "good" if sums.finished else ""),
-        ("interrupted", sums.interrupted, "of them", "bad" if sums.interrupted else ""),
-    ]
+    of_what = "operation" if sums.in_flight == 1 else "operations"
+    shown: list[tuple[str, Part, str, str]] = [("in flight", sums.in_flight, of_what, "")]
+    if report.stops:
+        shown.append(("finished", sums.finished, "of them", "good" if sums.finished else ""))
+        shown.append(("interrupted", sums.interrupted, "of them", "bad" if sums.interrupted else ""))
     if sums.unknown:
         shown.append(("unknown", sums.unknown, "of them", "doubt"))
     if sums.longest_gap is not None:

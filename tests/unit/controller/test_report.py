@@ -18,6 +18,7 @@ from kolla_drain.controller.report.page import page
 from kolla_drain.controller.report.scale import Scale, spelled
 from tests.support.report_samples import (
     CREATED,
+    EXTENDED,
     SECRET,
     T,
     disabled,
@@ -167,7 +168,7 @@ def test_the_totals_count_each_operation_once() -> None:
 def test_what_was_only_looked_at_is_told_if_nothing_was_done_to_it() -> None:
     facts = [
         fact("storage01", seen("cinder_volume", operations=[operation("volume_create", CREATED, "", "")])),
-        fact("storage01", seen("cinder_backup")),
+        fact("storage01", seen("cinder_backup", operations=[operation("backup_create", EXTENDED, "", "")])),
         fact("storage01", stopped("cinder_volume")),
         fact("storage01", seen("cinder_volume")),
     ]

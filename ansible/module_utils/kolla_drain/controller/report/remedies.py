@@ -124,7 +124,7 @@ _SHARE_SERVER, _GROUP, _GROUP_SNAPSHOT = "share server", "share group", "share g
 _MANILA = {
     **{
         f"share_{what}": _share(_INSTANCE, note=_OF_SHARE)
-        for what in ("create", "delete", "manage", "unmanage", "revert", "promote", "network")
+        for what in ("create", "delete", "manage", "unmanage", "revert", "promote", "network", "schedule")
     },
     "share_extend": _share(
         _INSTANCE, "available", note="See whether the size is the old one or the new one."
@@ -155,7 +155,7 @@ _MANILA = {
     ),
     **{
         f"share_group_{what}": _share(_GROUP, then="openstack share group delete ID")
-        for what in ("create", "delete")
+        for what in ("create", "delete", "schedule")
     },
     **{
         f"share_group_snapshot_{what}": _share(
@@ -213,7 +213,15 @@ REMEDIES: dict[str, dict[str, Remedy]] = {
         "amphora_failover": Remedy(
             "openstack loadbalancer amphora show ID", then="openstack loadbalancer amphora failover ID"
         ),
+        "certificate_renew": Remedy(
+            "openstack loadbalancer amphora show ID", then="openstack loadbalancer amphora failover ID"
+        ),
     },
+    "glance": {
+        "image_upload": Remedy("openstack image show ID", then="openstack image delete ID"),
+        "image_task": Remedy("openstack image task show ID"),
+    },
+    "neutron": dict.fromkeys(("port_dhcp", "port_wire"), Remedy("openstack port show ID")),
     "magnum": {
         "cluster_create": Remedy(
             "openstack coe cluster show ID",

@@ -152,9 +152,9 @@ class Page:
                 **(text if kind == "keyDown" else {}),
             )  # fmt: skip
 
-    def picture(self) -> bytes:
-        """Return the whole page as a PNG."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def picture(self, *, whole: bool = True) -> bytes:
+        """Return the whole page, or what of it the window shows, as a PNG."""
+        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(shot["data"])
 
     def paper(self) -> bytes:

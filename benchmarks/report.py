@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ def upgrade(into: Path) -> None:
     from testbed.site import Site
     from tests.e2e.playing import CinderLoad, Play, with_work
 
-    with Site(f"report{os.getpid()}") as site, tempfile.TemporaryDirectory() as folder:
+    with Site("cloud") as site, tempfile.TemporaryDirectory() as folder:
         site.up()
         inventory = site.write_inventory(
             Path(folder) / "site.json", upgrades.cinder_image(site.client, "next")
@@ -42,7 +41,11 @@ def upgrade(into: Path) -> None:
         load = CinderLoad(site, SECONDS)
         site.set_pause("volume_clone", TOO_LONG)
         written = Path(folder) / "report"
-        given = {"drain_report": str(written), "cinder_volume_graceful_shutdown_timeout": TIMEOUT}
+        given = {
+            "drain_report": str(written),
+            "cinder_volume_graceful_shutdown_timeout": TIMEOUT,
+            "graceful_shutdown_on_timeout": "kill",
+        }
         play = with_work(Play(inventory, "-e", json.dumps(given)), site, "cinder-volume", load.volume_work)
         with_work(play, site, "cinder-backup", load.backup_work).end(1200)
         assert play.code == 0, "the upgrade failed"

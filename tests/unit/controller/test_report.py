@@ -127,6 +127,11 @@ def test_what_is_left_running_has_no_end_yet() -> None:
         ({"name": "a", "ready_after": 1.0, "ready_by": "its heartbeat"}, "started"),
         (seen("a"), "seen"),
         ({**seen("a"), "verdict": "drained"}, "seen"),  # foreseen in check mode
+        (
+            seen("a", timeline=timeline((-30.0, "begun, with 180 s until the deadline"))),
+            "seen",
+        ),  # nobody watches its drain
+        (stopped("a", verdict=None, failed=True), "stopped"),
         ({"name": "a", "status": "running", "how": "reload", "would": "reload"}, "seen"),
         # compare_container, ensure_image, and a container that was not different
         ({"name": "a", "id": "1", "changed": False, "failed": False, "differences": []}, ""),

@@ -119,11 +119,11 @@ def _did(entry: Mapping[str, Any], fact: Fact) -> str:
     """Return what a result's entry tells of, "" for nothing that belongs into the report."""
     if not entry.get("name"):
         return ""
-    if "would" in entry or ("status" in entry and "how" not in entry and "timeline" not in entry):
+    if "would" in entry or ("status" in entry and "how" not in entry):
         return "seen"
     if "how" in entry:
         return "restarted" if entry.get("restarted") else "reloaded"
-    if entry.get("verdict") is not None or "timeline" in entry:
+    if "verdict" in entry:
         return _stopped(entry, fact)
     return "started" if "ready_after" in entry or entry.get("created") else ""
 

@@ -255,7 +255,9 @@ class Workload:
         self.record("signal", signal.Signals(number).name)
 
     def install(self):
-        handled = [name for name in STOP_SIGNALS if name not in self.options.default]
+        # Where it stands for a service of OpenStack, which would report at SIGUSR2, it does not handle that.
+        defaults = [*self.options.default, *(["SIGUSR2"] if self.options.database else [])]
+        handled = [name for name in STOP_SIGNALS if name not in defaults]
         for name in OTHER_SIGNALS:
             signal.signal(getattr(signal, name), self.on_other)
         for name in handled + self.options.stop_on:

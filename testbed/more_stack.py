@@ -219,7 +219,15 @@ class MoreStack(BesideCinder):
         return self.manila.healthy()
 
     def _share_is_offered(self) -> bool:
-        return f"{self.host}@{BACKEND}" in self.manila.pools()
+        if f"{self.host}@{BACKEND}" in self.manila.pools():
+            return True
+        # NOTE: the scheduler lists its pools as they were at the last request; asked too early, it has none for good.
+        share = self.manila.create_share("probe")["id"]
+        wait_until(
+            lambda: self.manila.status(share) in ("available", "error"), 60, f"share {share} being placed"
+        )
+        self.manila.delete_share(share, force=True)
+        return False
 
     def _new_engines(self) -> list[str]:
         """The ids of the engines that the container's processes have."""

@@ -246,6 +246,16 @@ def test_auto_disables_the_backends_that_another_host_has_and_no_others(time: Fa
     assert "has its backend name Y" in outcome.reason
 
 
+@pytest.mark.parametrize(("other", "disabled"), [("b@x", True), ("b@y", False)])
+def test_pools_of_manila_that_are_not_listed_yet_are_named_by_their_section(
+    time: FakeTime, other: str, disabled: bool
+) -> None:
+    api = FakeApi(share("a@x"), share(other), pools={"a@x": {"X"}})
+
+    assert run(api, time, "manila-share").disabled is disabled
+    assert time.seconds == 0
+
+
 def test_auto_disables_a_share_backend_that_another_host_has(time: FakeTime) -> None:
     api = FakeApi(share("a@x"), share("a@y"), share("b@x"), pools={"a@x": {"X"}, "a@y": {"Y"}, "b@x": {"X"}})
     api.sticky_pools = True

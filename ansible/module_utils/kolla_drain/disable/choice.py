@@ -49,8 +49,11 @@ def _can_replace(other: Service, service: Service, pools: Pools | None) -> bool:
         return False
     if service.binary not in HAS_BACKENDS:
         return True
-    if pools is not None and other.backend not in pools:
-        return False  # the scheduler does not offer it, whatever the API lists
+    if pools is not None and not {service.backend, other.backend} <= pools.keys():
+        if service.binary == "manila-share":
+            pools = None  # as they were at the scheduler's last request; a heartbeat tells that a backend is ready
+        elif other.backend not in pools:
+            return False  # the scheduler does not offer it, whatever the API lists
     return _backend_names(service, pools) <= _backend_names(other, pools)
 
 

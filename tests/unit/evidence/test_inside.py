@@ -354,7 +354,7 @@ def test_nobody_is_asked_while_rows_show_its_work(processes: Processes) -> None:
 
 def test_where_nobody_answers_the_rows_have_to_do(processes: Processes) -> None:
     process = processes.start(says=[METHOD])
-    asked = asking(processes, profile=WITH_ROWS, within=0.3)
+    asked = asking(processes, profile=WITH_ROWS)
     (operation,) = asked.complete(NONE).operations
     processes.log.unlink()
 

@@ -263,7 +263,7 @@ def test_a_disk_that_is_full_before_the_stop(
 def test_a_disk_that_fills_up_while_it_drains(start_module: Any, workloads: Workloads) -> None:
     """The first run goes on; a second one cannot write down that it waits, and leaves the container alone."""
     workload = workloads.start(*UNTIL_TOLD)
-    first = start_module(stop(workload), wrap=in_own_mounts(FULL.replace("4k", "8k")))
+    first = start_module(stop(workload), wrap=in_own_mounts(FULL.replace("4k", "24k")))
     workload.wait_line("signal SIGTERM")
     pid = str(first.process.pid)
     ledger = Path(f"/proc/{pid}/root{LEDGER}")

@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "reference"
+OTHERS = {"variables"}  # pages in that folder which are made elsewhere
 
 # Ansible's markup and what it becomes here: https://docs.ansible.com/ansible-core/devel/dev_guide/ansible_markup.html
 _SIMPLE = (
@@ -130,7 +131,7 @@ def generate(_app: object = None) -> None:
     index = ["=======", "Modules", "=======", "", ".. toctree::", "   :maxdepth: 1", ""]
     pages["index"] = "\n".join([*index, *(f"   {name}" for name in names), ""])
     TARGET.mkdir(exist_ok=True)
-    for stale in {path.stem for path in TARGET.glob("*.rst")} - set(pages):
+    for stale in {path.stem for path in TARGET.glob("*.rst")} - set(pages) - OTHERS:
         (TARGET / f"{stale}.rst").unlink()
     for name, text in pages.items():
         path = TARGET / f"{name}.rst"

@@ -139,7 +139,10 @@ class ProvenExchange:
             raise
         if not result.at_rest:
             self.exchange.discard(new)
-            result.failure = result.failure or f"{self.name} did not stop; it was not replaced."
+            result.failure = result.failure or (
+                f"{self.name} was not replaced, because it did not stop; see why with "
+                f"'{self.engine.command} logs {self.name}', then run this again."
+            )
             return compose([result])
         result.warnings += self.maker.warnings
         result.changed, result.rolled_back, result.after = True, False, "recreated"

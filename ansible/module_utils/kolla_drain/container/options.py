@@ -132,7 +132,7 @@ def _command(value: Any) -> tuple[str, ...] | None:
     try:
         return tuple(shlex.split(str(value)))
     except ValueError as exc:
-        raise Refused(f"command cannot be split into words ({exc}); see to its quotes.") from exc
+        raise Refused(f"command cannot be split into words ({exc}); correct its quotes.") from exc
 
 
 def _environment(name: str, given: Mapping[str, Any]) -> dict[str, str]:

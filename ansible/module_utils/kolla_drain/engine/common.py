@@ -129,7 +129,7 @@ def start(call: Callable[[], Any]) -> Future[Any]:
         threading.Thread(target=run, daemon=True).start()
     except RuntimeError as exc:
         raise EngineAbsent(
-            f"The engine was not asked, because this host could not start a thread ({exc}); see to its limits on tasks "
+            f"The engine was not asked, because this host could not start a thread ({exc}); raise its limits on tasks "
             "and memory."
         ) from exc
     return future

@@ -145,7 +145,10 @@ class Maker:
             raise EngineError(_pull_failed(str(full), login, matches, str(exc))) from None
         pulled = self.image(str(full))
         if pulled is None:
-            raise EngineError(f"The image {full} was pulled, and the engine does not have it; see its log.")
+            raise EngineError(
+                f"The image {full} was pulled, and the engine does not have it; look into the engine's log, then pull "
+                "it again."
+            )
         return pulled
 
     def remove_image(self, reference: str, *, only_check: bool = False) -> None:

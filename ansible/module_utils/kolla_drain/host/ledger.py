@@ -198,7 +198,7 @@ class Ledger:
     def _unusable(self, exc: OSError) -> LedgerError:
         return LedgerError(
             f"The record of signals under {self._folder} cannot be kept ({_cause(exc)}), so a second signal could not "
-            "be ruled out; see to that, or run with the rights of root (become: true)."
+            "be ruled out; put that right, or run with the rights of root (become: true)."
         )
 
 

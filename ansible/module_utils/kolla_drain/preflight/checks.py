@@ -37,7 +37,7 @@ _TEXTS = {
     "restarting": "{name} is between two starts that its restart policy ({policy}) makes: there is no process that"
     " {signal} could reach; look into its log for why it keeps ending.",
     "already_draining": "{name} is being stopped already ({facts.draining}): this run joins that stop and sends no"
-    " second signal; wait for it to end if you meant something else.",
+    " second signal; to do something else with it, wait for its end.",
     "stop_signal_differs": "{name} declares {declared} as its stop signal, but {signal} would be sent{restarts};"
     " set stop_signal to {declared}, or create the container with stop signal {signal}.",
     "process_unreadable": "{name}: its PID 1 cannot be seen in /proc of this host (it has just ended, /proc hides it,"

@@ -115,7 +115,8 @@ class _Heartbeats:
         silent = [host for host in self._silent if host not in self.missing]
         if silent:
             found.append(
-                f"the heartbeat of {', '.join(silent)} did not move, and was down before, or not there; see to it"
+                f"the heartbeat of {', '.join(silent)} did not move, and was down before, or not there; "
+                "look into its log"
             )
         if self._shared:
             found.append(

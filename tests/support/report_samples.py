@@ -42,11 +42,11 @@ def stopped(name: str, **more: Any) -> dict[str, Any]:
 
 def replaced(name: str, **more: Any) -> dict[str, Any]:
     new = {
-        "created": True,
+        "rolled_back": False,
         "gap": 0.9,
         "ready_after": 6.2,
         "ready_by": "its heartbeat",
-        "image_pulled": False,
+        "differences": [{"setting": "image", "old": "a:1", "new": "a:2"}],
     }
     return {**stopped(name), **new, "elapsed": 14.0, **more}
 

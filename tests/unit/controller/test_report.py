@@ -91,6 +91,7 @@ def test_a_stop_that_was_joined_begins_where_the_first_run_began_it() -> None:
 
     assert phases(container) == [("quiesce", 0.0, 30.0), ("drain", 30.0, 12.0)]
     assert container.events[0].at == 38.0
+    assert str(one_of(stopped("a", quiesced=1.98)).events[0].at) == "0.0"
     assert container.began == moment(T + 20 - 6 - 38)
 
 

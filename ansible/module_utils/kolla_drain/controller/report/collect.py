@@ -134,7 +134,8 @@ def _stopped(entry: Mapping[str, Any], fact: Fact) -> str:
         if action in _REPLACING:
             return "replaced"
         return "restarted" if action == "restart_container" else "stopped"
-    if entry.get("created"):
+    # Of a container that was replaced the result says whether the old one was put back.
+    if "rolled_back" in entry:
         return "replaced"
     return "restarted" if "gap" in entry else "stopped"
 
@@ -210,7 +211,7 @@ class _Stop:
 
     def _since(self, at: float) -> float:
         """Return seconds since the stop began."""
-        return round(float(at) - self.began, 1)
+        return round(float(at) - self.began, 1) + 0.0  # and not -0.0
 
     def _phases(self) -> Iterator[Phase]:
         parts: list[tuple[str, float, float]] = []

@@ -16,7 +16,12 @@ from .scale import Scale, clock, spelled
 _STYLE = Path(__file__).with_name("page.css")
 # Nothing is fetched, whatever a text of the report looks like.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STATES = {"under_way": "under way", "ended": "ended well", "failed": "failed", "interrupted": "interrupted"}
+_STATES = {
+    "under_way": "under way",
+    "ended": "no task failed",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
 _UNHEARD = (
     "It began at {} UTC, and its end was not heard of. What it began on the host may go on: run the same again, "
     "which joins it."
@@ -41,10 +46,10 @@ def page(report: Report) -> str:
 
 def _header(report: Report) -> Markup:
     run, first = report.run, report.headline
-    about = [run.name, f"{run.began[:10]} {clock(run.began)} UTC", spelled(run.seconds), _STATES[run.state]]
+    about = (f"{run.began[:10]} {clock(run.began)} UTC", spelled(run.seconds), _STATES[run.state])
     return el(
         "header",
-        el("p", " · ".join(about), class_="about"),
+        el("p", run.name, [[" · ", el("span", part)] for part in about], class_="about"),
         el("h1", first.text),
         el("p", " ".join(first.more), class_="more") if first.more else None,
         class_=f"first {first.level}",

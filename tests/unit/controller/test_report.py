@@ -136,6 +136,7 @@ def test_what_is_left_running_has_no_end_yet() -> None:
         ({"name": "a", "status": "running", "how": "reload", "would": "reload"}, "seen"),
         # compare_container, ensure_image, and a container that was not different
         ({"name": "a", "id": "1", "changed": False, "failed": False, "differences": []}, ""),
+        ({"name": "a", "verdict": None, "reason": "the engine has no such container", "failed": True}, ""),
         ({"image": "a:1", "image_id": "1"}, ""),
     ],
 )
@@ -202,6 +203,8 @@ HEADLINES = [
      ("doubt", "Nobody knows whether 1 container lost anything.", ["No operation was seen in flight."])),
     ([stopped("a", verdict="unverified", evidence="none", service="none")], "ended", False,
      ("good", "Nothing was lost.", ["No operation was seen in flight."])),
+    ([{"name": "a", "verdict": "absent", "reason": "there is none"}], "ended", False,
+     ("good", "Nothing was lost.", [])),
     ([stopped("a")], "failed", False,
      ("doubt", "Nothing was lost.", ["No operation was seen in flight.", "The run failed."])),
     ([stopped("a")], "interrupted", False,

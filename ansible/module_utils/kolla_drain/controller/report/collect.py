@@ -123,7 +123,7 @@ def _did(entry: Mapping[str, Any], fact: Fact) -> str:
         return "seen"
     if "how" in entry:
         return "restarted" if entry.get("restarted") else "reloaded"
-    if "verdict" in entry:
+    if entry.get("verdict") or "timeline" in entry:
         return _stopped(entry, fact)
     return "started" if "ready_after" in entry or entry.get("created") else ""
 

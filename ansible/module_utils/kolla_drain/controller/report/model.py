@@ -99,7 +99,8 @@ class Container:
     @property
     def stopped(self) -> bool:
         """Whether its process was stopped, or should have been."""
-        return self.did in ("stopped", "replaced", "restarted")
+        at_rest = ("absent", "already_stopped")
+        return self.did in ("stopped", "replaced", "restarted") and self.verdict not in at_rest
 
     @property
     def unproved(self) -> bool:

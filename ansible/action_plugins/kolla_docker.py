@@ -377,4 +377,4 @@ def plain(result: dict[str, Any], module: str) -> dict[str, Any]:
     said = f"{result.get('module_stderr') or ''}\n{result.get('module_stdout') or ''}"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     cause = lines[-1].rstrip(".") if lines else "it was killed, or the host had no memory left"
-    return {**result, "msg": f"{module} gave no answer: {cause}. See to that, then run this again."}
+    return {**result, "msg": f"{module} gave no answer: {cause}. Put that right, then run this again."}

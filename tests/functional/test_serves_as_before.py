@@ -67,7 +67,7 @@ def test_one_that_was_unhealthy_before(
     old = sick.workload
     result = run_module(sick.args(action, healthcheck=check, **changed_by(action)))
     assert not result.get("failed"), result
-    assert warned(result, sick.name, "unhealthy before the stop", "see to it")
+    assert warned(result, sick.name, "unhealthy before the stop", "look at what its healthcheck prints")
     assert "unhealthy before" in result["ready_by"]
     assert sick.there() == {"NAME": "running"}
     assert (sick.workload.id != old.id) == (action == RECREATE)

@@ -374,7 +374,7 @@ def test_a_module_that_could_not_even_begin_is_told_in_a_sentence(world: World) 
     )
     answer = {"failed": True, "module_stderr": stderr, "module_stdout": "", "msg": "MODULE FAILURE"}
     assert world.plugin.plain(answer, "kolla_docker")["msg"] == (
-        "kolla_docker gave no answer: OSError: [Errno 28] No space left on device: '/tmp/x'. See to that, then run "
+        "kolla_docker gave no answer: OSError: [Errno 28] No space left on device: '/tmp/x'. Put that right, then run "
         "this again."
     )
 

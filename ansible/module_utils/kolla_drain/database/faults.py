@@ -13,7 +13,10 @@ from ..errors import EvidenceUnavailable
 from ..masking import printable
 from .target import DatabaseTarget
 
-_NOT_READ = "user {user} may not read all that is needed in the database {where}: {detail}"
+_NOT_READ = (
+    "user {user} may not read all that is needed in the database {where} ({detail}); grant it that, as "
+    "database_user.yml does"
+)
 _LACKS = (
     "the database {{where}} lacks a {} that the service's evidence needs, "
     "perhaps because it is of another release: {{detail}}"
@@ -25,14 +28,17 @@ _BY_NUMBER: dict[int, tuple[str, bool]] = {
     1040: ("the database {where} has too many connections", True),
     1203: ("the database {where} has too many connections of user {user}", True),
     1226: ("the database {where} does not allow user {user} more connections or queries for now", True),
-    1044: ("access denied: user {user} may not use the database {where}", False),
+    1044: (
+        "access denied: user {user} may not use the database {where}; grant it, or name another user",
+        False,
+    ),
     1045: (
         "access denied: user {user} is refused by {where}, because of a wrong password or a host that is not allowed",
         False,
     ),
     1698: ("access denied: user {user} is refused by {where} and must authenticate by another method", False),
-    1049: ("there is no database {where}", False),
-    1046: ("no database is named for {where}", False),
+    1049: ("there is no database {where}; correct its name where it comes from", False),
+    1046: ("no database is named for {where}; name it in the option database", False),
     1053: ("the database {where} is shutting down", True),
     1047: ("the node of {where} is not ready: WSREP has not yet prepared it for use", True),
     # By one node: a proxy may lead to another.

@@ -314,7 +314,7 @@ class ContainerStop:
             self._finish(
                 None,
                 f"The state of {context.container.name} is not known {policy.KILL_BOUND:g} s after its deadline "
-                f"({why.rstrip('.')}); see to that, then run this again.",
+                f"({why.rstrip('.')}); put that right, then run this again.",
                 failed=True,
             )
 

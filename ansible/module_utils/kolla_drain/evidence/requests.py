@@ -142,7 +142,9 @@ class Connections:
         """Return the reading with the connections. Raises EvidenceUnavailable where they cannot be seen."""
         pids = list(in_container(self._container_id))
         if not pids and not self._known and not self._listens:
-            raise EvidenceUnavailable("its processes cannot be seen in /proc of this host")
+            raise EvidenceUnavailable(
+                "its processes cannot be seen in /proc of this host; run this as root, on the host of its engine"
+            )
         self._ran = bool(pids)
         now = self._clock()
         keys = self._look(pids)

@@ -228,7 +228,7 @@ def _doubts_of_health(now: Container, before: Before, timeout: float, *, heeded:
     if before.unhealthy:
         return (
             f"its healthcheck said unhealthy before the stop, so its health was not waited for, and says {now.health} "
-            "now; see to it",
+            "now; look at what its healthcheck prints",
         )
     if heeded and _says_nothing(now):
         interval = now.health_interval or DEFAULT_INTERVAL

@@ -218,7 +218,7 @@ def start(hosts: Hosts, database: mariadb.MariaDB) -> Iterator[Callable[..., Ser
         (host.folder / "workload.py").write_text(SCRIPT.read_text())
         host.put(
             f"/etc/kolla/{name}.conf",
-            f"[DEFAULT]\nhost = {row}\nenabled_backends = lvm\nreport_interval = 2\nservice_down_time = 60\n"
+            f"[DEFAULT]\nhost = {row}\nenabled_backends = lvm\nreport_interval = 1\nservice_down_time = 60\n"
             "[lvm]\nvolume_backend_name = lvm\n[database]\n"
             f"connection = mysql+pymysql://drain:{PASSWORD}@{gateway}:{database.port}/cinder\n",
         )

@@ -24,7 +24,7 @@ from .playing import Play
 
 # What Kolla would run on c1, in the order in which it should stop, a wave each. c2 and c3 have the database alone.
 WAVES = (
-    ("octavia_driver_agent",),
+    ("mistral_event_engine",),
     ("horizon", "neutron_server"),
     ("our_own",),
     ("memcached",),

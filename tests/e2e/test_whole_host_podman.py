@@ -17,7 +17,7 @@ from .playing import Play
 from .test_whole_host import KOLLA, SERVICE, STATE
 
 # In the order in which they should stop.
-NAMES = ("octavia_driver_agent", "neutron_server", "memcached")
+NAMES = ("mistral_event_engine", "neutron_server", "memcached")
 
 
 @pytest.fixture(scope="module")

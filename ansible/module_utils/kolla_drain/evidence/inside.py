@@ -25,10 +25,11 @@ from ..preflight.process import ProcessFacts, read_one
 from .threads import Call, ProcessReport, reports
 from .weighing import Scale
 
-# Seconds within which a process prints its report; on an idle machine it is there within a second.
-WITHIN = 5.0
+# Seconds within which a process prints its report; on an idle machine it is there within a second, and one that has
+# too little of its processor took more than five.
+WITHIN = 10.0
 # Seconds for all processes of one container.
-ALL_WITHIN = 20.0
+ALL_WITHIN = 30.0
 # A process is asked again after so many seconds at the soonest, and ever later while it works on the same request:
 # after a quarter of the time for which that has been seen, and at the latest after so many.
 EVERY, AT_LAST = 2.0, 30.0

@@ -338,3 +338,30 @@ def test_terminals_are_no_volume(maker):
     assert host["Binds"] == ["logs:/logs"]
     assert host["Mounts"] == [{"Type": "devpts", "Target": "/dev/pts"}]
     assert maker._volumes(spec) == ["logs"]
+
+
+# --- logs
+
+
+def test_a_log_whose_last_line_is_being_written_is_read_again(monkeypatch):
+    half = EngineError("Podman refused: '2026-11-30T2' is not a valid container log line.")
+    answers = iter([half, half, SimpleNamespace(content=b"one\ntwo\n")])
+
+    def call(*_, **__):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(podman, "call", call)
+    engine = podman.PodmanEngine.__new__(podman.PodmanEngine)
+    assert engine.log("id", 0) == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", ["no logs with the driver none", "'2' is not a valid container log line"])
+def test_a_log_that_is_refused_for_good_is_told(monkeypatch, text):
+    monkeypatch.setattr(podman, "_WRITTEN_WITHIN", 0.2)
+    monkeypatch.setattr(podman, "call", mock.Mock(side_effect=EngineError(text)))
+    engine = podman.PodmanEngine.__new__(podman.PodmanEngine)
+    with pytest.raises(EngineError, match=text):
+        engine.log("id", 0)

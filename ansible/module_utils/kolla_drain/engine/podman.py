@@ -26,6 +26,9 @@ from .podman_resources import PodmanMaker
 # Seconds after which podman's stop kills: a year, which no drain lasts.
 _NEVER = 365 * 86400
 
+# Podman refuses a log while its last line is being written, with these words; seconds for which it is asked again.
+_HALF_LINE, _WRITTEN_WITHIN = "is not a valid container log line", 5.0
+
 # Before each piece of a log: the stream, three bytes without a meaning, the length.
 _HEADER = struct.Struct(">4xL")
 
@@ -99,8 +102,15 @@ class PodmanEngine(CommonEngine):
 
     def log(self, container_id: str, since: int) -> list[str]:
         wanted = {"stdout": True, "stderr": True, "since": since, "tail": LOG_LINES}
-        body: bytes = call("get", f"/containers/{container_id}/logs", params=wanted).content
-        return without_frames(body).decode(errors="replace").splitlines()
+        until = time.monotonic() + _WRITTEN_WITHIN
+        while True:
+            try:
+                body: bytes = call("get", f"/containers/{container_id}/logs", params=wanted).content
+                return without_frames(body).decode(errors="replace").splitlines()
+            except EngineError as exc:
+                if _HALF_LINE not in str(exc) or time.monotonic() >= until:
+                    raise
+            time.sleep(0.05)
 
     def state(self, name: str) -> dict[str, Any]:
         return dict(inspection(name)["State"])

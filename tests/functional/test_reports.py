@@ -61,8 +61,9 @@ for worker in (1, 2):
         break
 threading.Thread(target=write, daemon=True).start()
 open(f"/record/up-{number}", "w").close()
+# Short, because Python misses a signal that comes right before it falls asleep, until it wakes up.
 while True:
-    time.sleep(60)
+    time.sleep(0.05)
 '''
 
 

@@ -50,6 +50,7 @@ _RUNNING, _ID = "running", re.compile(r"\d+/\d+")
 
 _SIGUSR2 = 1 << (signal.SIGUSR2 - 1)  # in the masks of /proc/PID/status
 
+_UNREADABLE = "process {} cannot be read from /proc just now"
 _CUT = (
     "its process ended with it, and no row tells what became of it; whoever asked gets no answer and gives up "
     "after rpc_response_timeout"
@@ -195,6 +196,11 @@ class Inside:
             raise Unanswered(self._given_up)
         if deaf:
             raise Unanswered(f"process {deaf[0]} does not handle SIGUSR2")
+        # A process that lives was seen not to be there for a moment, under load; it may work on anything.
+        found_now = {named(process.pid) for process in processes}
+        unseen = [name for name in self._asked if name not in found_now and lives(name)]
+        if unseen:
+            raise Unanswered(_UNREADABLE.format(unseen[0].partition(" ")[0]))
         deadline = time.monotonic() + ALL_WITHIN
         found: list[Operation] = []
         answered = []
@@ -237,8 +243,10 @@ class Inside:
         if why:
             raise Unanswered(why)
         # The number may be another process's by now.
-        if not name or now is None or named(process.pid) != name:
+        if not name or named(process.pid) != name:
             return None
+        if now is None:
+            raise Unanswered(_UNREADABLE.format(process.pid))
         # SIGUSR2 ends a process that does not handle it, such as one that has become another program.
         if not now.caught & _SIGUSR2 or not runs(self._program, now.argv):
             raise Unanswered(f"process {process.pid} does not handle SIGUSR2 any more")
@@ -267,10 +275,16 @@ class Inside:
             raise Unanswered(f"the container's log cannot be read: {exc}") from exc
 
     def _processes(self) -> list[ProcessFacts]:
-        """Return the container's processes that run the service's program, by their numbers."""
-        seen = (read_one(int(pid)) for pid in in_container(self._container_id))
+        """Return the container's processes that run the service's program, by their numbers. Raises Unanswered."""
+        found = []
+        for pid in map(int, in_container(self._container_id)):
+            process = read_one(pid)
+            if process is not None and process.argv:
+                found.append(process)
+            elif named(pid):
+                raise Unanswered(_UNREADABLE.format(pid))
         return sorted(
-            (one for one in seen if one is not None and not one.is_init and runs(self._program, one.argv)),
+            (one for one in found if not one.is_init and runs(self._program, one.argv)),
             key=lambda process: process.pid,
         )
 

@@ -15,7 +15,8 @@ import pytest
 
 from kolla_drain.errors import EvidenceUnavailable
 from kolla_drain.evidence import evidence_of, profile_for, requests
-from kolla_drain.evidence.requests import SHORT, Connections, Requests, Sessions, Socket, sockets
+from kolla_drain.evidence.requests import Connections, Requests, Sessions, Socket, sockets
+from kolla_drain.evidence.under_way import SHORT
 from kolla_drain.model import EvidenceState, Operation, Outcome, Reading
 
 OK = Reading(EvidenceState.OK)

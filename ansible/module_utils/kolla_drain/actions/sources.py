@@ -74,12 +74,7 @@ def evidence_for(
 
 def _connections(container: Container, served: Requests) -> Connections:
     ledger = Ledger()
-
-    def signalled() -> bool:
-        entry = ledger.read(container.id)
-        return entry is not None and entry.intent is not None
-
-    return Connections(container.id, served, boot_clock, signalled)
+    return Connections(container.id, served, boot_clock, lambda: ledger.signals(container))
 
 
 def _files_of(service: str, container: Container) -> tuple[str, ...]:

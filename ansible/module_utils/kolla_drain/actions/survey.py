@@ -282,9 +282,7 @@ def _inside(
                 "remove that option, and it reports at SIGUSR2"
             )
         # One that shuts down may not handle it any more.
-        entry = ledger.read(container.id)
-        signalled = entry is not None and entry.life == container.life and entry.intent is not None
-        if signalled or stop_signals(container) & set(engine.sent(container).signals):
+        if ledger.signals(container) or stop_signals(container) & set(engine.sent(container).signals):
             return "its processes have had their stop signal"
         return ""
 

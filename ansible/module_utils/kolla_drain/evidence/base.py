@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
@@ -120,6 +120,11 @@ def _understood(name: str, value: object) -> object:
 def utc(moment: datetime | None) -> str | None:
     """Format a row's time as ISO 8601 with microseconds. OpenStack stores UTC without a time zone."""
     return None if moment is None else moment.isoformat(timespec="microseconds") + "Z"
+
+
+def now_utc() -> str:
+    """Return this host's time as ISO 8601, in whole seconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def ids(values: Iterable[object]) -> list[object]:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime, timezone
 
 from .. import regular
 from ..database.inside import inside
@@ -22,7 +21,9 @@ from ..errors import EvidenceUnavailable, KollaDrainError
 from ..host.process import in_container, lives, named, runs
 from ..model import Ending, Operation, Outcome, Reading
 from ..preflight.process import ProcessFacts, read_one
+from .base import now_utc
 from .threads import Call, ProcessReport, reports
+from .under_way import UnderWay
 from .weighing import Scale
 
 # Seconds within which a process prints its report; on an idle machine it is there within a second, and one that has
@@ -37,10 +38,6 @@ EVERY, AT_LAST = 2.0, 30.0
 TRIES = 2
 # Seconds between looks at the log.
 _LOOK = 0.1
-
-# Seconds for which requests that come and go are waited for where rows show the work that is long: a busy service is
-# never without one, and whoever asked, as for a list, asks again.
-SHORT = 30.0
 
 # Bytes of one report in a file.
 _LARGEST = 4 << 20
@@ -101,8 +98,7 @@ class Inside:
         )  # the names of the processes that told of themselves in this look
         self._was_whole = False  # a look has been
         self._looked = 0.0  # when, on the clock
-        self._under_way: dict[tuple[str, str], float] = {}  # since when each request was seen, on the clock
-        self._busy_since = 0.0  # from when on no look was without a request, on the clock
+        self._under_way = UnderWay()
 
     def complete(self, reading: Reading) -> Reading:
         """Return a reading of the rows with what the processes work on, or with the reason why that is not known.
@@ -170,20 +166,16 @@ class Inside:
     def _told(self, key: tuple[str, str]) -> Operation:
         """Return a request, passed over where requests come and go without an end."""
         now, op = self._clock(), self._known[key]
-        if (
-            self._rows_tell
-            and not op.informs
-            and now - self._busy_since >= SHORT > now - self._under_way[key]
-        ):
-            why = f"its process has had requests for {now - self._busy_since:.0f} s, and none of them is long"
+        if self._rows_tell and not op.informs and self._under_way.is_short(key, now):
+            why = f"its process has had requests for {self._under_way.busy_for(now):.0f} s, and none of them is long"
             return replace(op, passed_over=why)
         return op
 
     def _is_soon(self) -> bool:
         """Return whether the last look will do: the same requests are long, or rows tell what has come since."""
         now = self._clock()
-        longest = max((now - since for since in self._under_way.values()), default=0.0)
-        may_wait = bool(self._under_way) or (self._rows_tell and self._was_whole)
+        longest = max((now - since for since in self._under_way.since.values()), default=0.0)
+        may_wait = bool(self._under_way.since) or (self._rows_tell and self._was_whole)
         return may_wait and now < self._looked + min(AT_LAST, max(EVERY, longest / 4))
 
     def _look(self) -> None:
@@ -216,12 +208,11 @@ class Inside:
             raise Unanswered(why)
         self._seen, self._answered = frozenset(op.key for op in found), frozenset(answered)
         self._looked = self._clock()
-        self._busy_since = self._busy_since if self._under_way and self._seen else self._looked
-        self._under_way = {key: self._under_way.get(key, self._looked) for key in self._seen}
+        self._under_way.see(self._seen, self._looked)
 
     def _operations(self, process: ProcessFacts, name: str, calls: Iterable[Call]) -> list[Operation]:
         """Return the calls as operations; those of the same method are told apart by their number."""
-        now, counts, operations = _now(), dict[str, int](), []
+        now, counts, operations = now_utc(), dict[str, int](), []
         for call in calls:
             number = counts[call.method] = counts.get(call.method, 0) + 1
             key = (call.method, f"{process.pid}/{number}")
@@ -304,7 +295,3 @@ def in_folder(root: str, folder: str, since: int) -> Iterator[str]:
         raise EvidenceUnavailable(
             f"{folder}, to which [oslo_reports]/log_dir sends the reports, cannot be read: {exc.strerror}"
         ) from None
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

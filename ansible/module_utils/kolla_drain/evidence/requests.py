@@ -16,17 +16,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import ClassVar, NamedTuple, Union
 
 from ..errors import EvidenceUnavailable
 from ..host.process import in_container, lives, named
 from ..model import Ending, Operation, Outcome, Profile, Reading
-from .base import NoRows
-
-# Seconds after which a service that is never without a request is not waited for any more, but for requests as long as
-# that: it is still being sent new ones.
-SHORT = 30.0
+from .base import NoRows, now_utc
+from .under_way import UnderWay
 
 # From the kernel's include/net/tcp_states.h. In CLOSE_WAIT whoever asked has gone, and the server works on.
 _ESTABLISHED, _CLOSE_WAIT, _LISTEN = 0x01, 0x08, 0x0A
@@ -132,8 +128,7 @@ class Connections:
         self._signalled = signalled
         self._listens: frozenset[Address] = frozenset()  # at any look: after the signal it listens no more
         self._known: dict[tuple[str, str], Operation] = {}  # all that were ever seen, as last seen
-        self._under_way: dict[tuple[str, str], float] = {}  # since when each was seen, on the clock
-        self._busy_since = 0.0  # from when on no look was without one, on the clock
+        self._under_way = UnderWay()
         self._holders: dict[tuple[str, str], list[str]] = {}  # the names of the processes that held each
         self._cut: set[tuple[str, str]] = set()  # those that ended with their process, after the signal
         self._ran = self._late = False  # at the last look; and whether it had its signal by then
@@ -150,10 +145,9 @@ class Connections:
         keys = self._look(pids)
         self._late = self._signalled()
         if self._late:
-            gone = [key for key in self._under_way if key not in keys]
+            gone = [key for key in self._under_way.since if key not in keys]
             self._cut.update(key for key in gone if not any(map(lives, self._holders[key])))
-        self._busy_since = self._busy_since if self._under_way and keys else now
-        self._under_way = {key: self._under_way.get(key, now) for key in keys}
+        self._under_way.see(keys, now)
         why = "" if self._listens else "no process of it listens on a TCP port, so no request can be seen"
         told = [self._told(key, now) for key in sorted(keys)]
         return replace(reading, why=why, operations=(*reading.operations, *told))
@@ -164,7 +158,9 @@ class Connections:
 
     def endings(self, operations: Iterable[Operation]) -> tuple[Ending, ...]:
         """Return what became of connections that are gone."""
-        return tuple(self._ending(op) for op in operations if self.has(op) and op.key not in self._under_way)
+        return tuple(
+            self._ending(op) for op in operations if self.has(op) and op.key not in self._under_way.since
+        )
 
     def _ending(self, op: Operation) -> Ending:
         # One that an earlier run has seen may have ended in either way once the signal was out.
@@ -190,7 +186,7 @@ class Connections:
     def _take(self, one: Socket, holders: Iterable[str]) -> tuple[str, str]:
         ip, port = one.peer
         key = (self._served.KIND, f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}")
-        since = self._known[key].since if key in self._under_way else _now()
+        since = self._known[key].since if key in self._under_way.since else now_utc()
         self._holders[key] = [named(int(pid)) for pid in holders]
         status = "accepted" if one.inode else "waiting"
         self._known[key] = Operation(
@@ -200,9 +196,10 @@ class Connections:
 
     def _told(self, key: tuple[str, str], now: float) -> Operation:
         """Return a connection, passed over where new ones come without an end."""
-        op, busy = self._known[key], now - self._busy_since
-        if not self._served.PROFILE.keeps_work or not busy >= SHORT > now - self._under_way[key]:
+        op = self._known[key]
+        if not self._served.PROFILE.keeps_work or not self._under_way.is_short(key, now):
             return op
+        busy = self._under_way.busy_for(now)
         why = f"for {busy:.0f} s it has not been without one; take it out of the load balancer first (kolla_haproxy)"
         return replace(op, passed_over=why)
 
@@ -235,7 +232,3 @@ def _held(pid: str) -> Iterator[int]:
             continue
         if target.startswith("socket:["):
             yield int(target[8:-1])
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

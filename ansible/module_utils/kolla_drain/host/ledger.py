@@ -155,6 +155,11 @@ class Ledger:
                 "is under way, then remove the file."
             ) from exc
 
+    def signals(self, container: Container) -> bool:
+        """Return whether a run has signalled this process life, or was about to. Raises LedgerError."""
+        entry = self.read(container.id)
+        return entry is not None and entry.life == container.life and entry.intent is not None
+
     def write(self, entry: Entry) -> None:
         """Keep an entry; a reader sees the old one or the new one, whole."""
         try:

@@ -11,12 +11,10 @@ import json
 import os
 import secrets
 import shlex
-import sys
 import threading
 import time
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -50,21 +48,7 @@ MARK = "kolla-drain looks"
 UNDER_WAY = '{"started": '
 
 
-def core(name: str) -> Any:
-    """Import a module of the core as a package of its own: Ansible imports no module_utils from this path here."""
-    if "kolla_drain" not in sys.modules:
-        folder = MODULE_UTILS / "kolla_drain"
-        spec = spec_from_file_location(
-            "kolla_drain", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        package = module_from_spec(spec)
-        sys.modules["kolla_drain"] = package
-        spec.loader.exec_module(package)
-    return import_module(f"kolla_drain.{name}")
-
-
+core: Any = run_path(str(MODULE_UTILS / "kolla_drain/controller/core.py"))["core"]
 progress, stories = core("controller.progress"), core("host.stories")
 
 

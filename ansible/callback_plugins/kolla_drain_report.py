@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -42,22 +40,8 @@ QUICK, SHARE = 0.05, 0.05
 ARGUMENTS = ("action", "state")
 
 
-def _core(module: str) -> Any:
-    """Import a part of the core as a package of its own, as the action plugins do."""
-    if "kolla_drain" not in sys.modules:
-        folder = MODULE_UTILS / "kolla_drain"
-        spec = spec_from_file_location(
-            "kolla_drain", folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        package = module_from_spec(spec)
-        sys.modules["kolla_drain"] = package
-        spec.loader.exec_module(package)
-    return import_module(f"kolla_drain.controller.report.{module}")
-
-
-collect, files, model = _core("collect"), _core("files"), _core("model")
+core: Any = run_path(str(MODULE_UTILS / "kolla_drain/controller/core.py"))["core"]
+collect, files, model = (core(f"controller.report.{name}") for name in ("collect", "files", "model"))
 
 Key = tuple[str, str]  # a host and a task's id
 
